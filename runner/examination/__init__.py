@@ -94,7 +94,7 @@ def _failed(name: str, error: OSError | RunnerError) -> Finding:
     return problem(
         name,
         f"the check failed: {what}",
-        remedy or "run doctor as the user that the runner runs as",
+        remedy or "run doctor as the runner's user",
     )
 
 

@@ -60,8 +60,8 @@ def unschedule_command(
 def reschedule_command(
     names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
-    """Press Reschedule: run a one-time request again, or plan a schedule from now and
-    count its repetitions from the start.
+    """Press Reschedule: run a one-time request again, or restart a schedule from now,
+    with all its repetitions.
     """
     _press(Kind.RESCHEDULE, names, is_for_all, allow_shared_jobs, places)
 

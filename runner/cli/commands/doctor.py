@@ -29,8 +29,8 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
 
     The checks cover who else may write the requests, the store or the log; the clock,
     the zone data, change notification, disk space and limits; and whether the store and
-    the log are intact. Nothing is changed. Run it as the user that the runner runs as.
-    The exit code is 1 if there is a problem.
+    the log are intact. The command changes nothing. Run it as the runner's user. The
+    exit code is 1 if there is a problem.
 
     \b
     Examples:

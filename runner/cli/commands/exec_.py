@@ -59,13 +59,14 @@ def exec_command(
     """Run the request NAME now, through the running runner if there is one, else in
     this process.
 
-    The command prints the execution's output, and Ctrl-C kills it. It returns the
-    execution's exit code, or 124 if it timed out, 125 if it was skipped or could not
-    start, 128 + n if signal n ended it. It makes one attempt, whatever `retry` says.
+    The command prints the execution's output. Ctrl-C kills the execution. The exit code
+    is the execution's own; 124 after its timeout, 125 if it was skipped or could not
+    start, 128 + n if signal n ended it. The command does not retry the request, but a
+    group still retries its members.
 
     A parameter's value is read as JSON if possible (2026, true, [1, 2]), else as text.
-    A parameter that `secrets` names, or that contains a secret's value, is refused: use
-    an environment_file or the runner's environment instead.
+    The command refuses a parameter that `secrets` names or that contains a secret's
+    value. Use an environment_file or the runner's environment instead.
 
     \b
     Examples:

@@ -81,8 +81,8 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
     pitfalls are.
 
     EXPRESSION is a cron expression in quotes, or a schedule as in the files. NAME is a
-    request; --at explains why it did or did not run then, from its rule, its state and
-    the monitor log.
+    request. With --at T, the command explains why the request did or did not run at T,
+    from its rule, its state and the monitor log.
 
     \b
     Examples:

@@ -55,7 +55,7 @@ def _list_topics() -> None:
     for name, topic in TOPICS.items():
         echo(f"{name.ljust(width)}  {topic.summary}")
     echo(err=True)
-    echo("`runner help TOPIC` shows one; `runner COMMAND --help` explains a command.", err=True)
+    echo("`runner help TOPIC` shows a topic; `runner COMMAND --help` explains a command.", err=True)
 
 
 def _text(name: str) -> str:

@@ -35,9 +35,10 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     """List the requests with status, last result, next fire and schedule. Requests
     whose last execution failed are red.
 
-    A request is drifted if, for example, a person has unscheduled it but its file says
-    otherwise, or an edit is not live yet. It is new if no runner has seen it,
-    and kept if the jobs folder shows no files and its last good version stays active.
+    SYNC compares the runner's state with the file. `drifted` means that they differ:
+    for example, a person has unscheduled the request, or an edit is not live yet. `new`
+    means that no runner has seen the request. `kept` means that the jobs folder shows
+    no files, and the last good version stays active.
     """
     loaded = load(places)
     report_trouble(places, loaded)

@@ -52,11 +52,12 @@ _LIVE = "what is in force"
 @output_option_of(FORMS, "Text for people, JSON lines, or Markdown for a pull request comment.")
 @reading_options
 def plan_command(against: str | None, is_live: bool, output: str, places: Places) -> None:
-    """Show what the jobs folder would change: requests, executions at once, next fires.
+    """Show what the jobs folder would change: its requests, what would run at once, and
+    the next fires.
 
-    --against assumes a runner that has served REF until now, so REF's one-time requests
-    have run already. --live takes the runner of this state folder, with everything that
-    it remembers.
+    --against assumes that a runner has served REF until now, so that REF's one-time
+    requests have already run. --live compares with the state of this state folder's
+    runner.
 
     The exit code is 0 if nothing differs, 3 if something does, 1 if a file has
     problems.

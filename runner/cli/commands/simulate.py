@@ -63,9 +63,10 @@ def simulate_command(
 ) -> None:
     """Forecast a time span: fires, the busiest minute, overlaps, and a heat map.
 
-    The assumed duration of an execution is the median of the request's newest ones in
-    the monitor log, or zero for a request that has not run yet. T is a time as in the
-    files, a date, a time of day, now, today, yesterday, or a duration from now.
+    The forecast assumes that an execution takes as long as the median of the request's
+    newest executions in the monitor log. A request that has not run yet counts as
+    taking no time. T is a time as in the files, a date, a time of day, now, today,
+    yesterday, or a duration from now.
 
     \b
     Examples:

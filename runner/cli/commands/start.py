@@ -66,7 +66,7 @@ max_running_option = click.option(
     type=click.Choice(["debug", "info", "success", "warning", "error"]),
     default="info",
     show_default=True,
-    help="The least severe console lines to show.",
+    help="Hide console lines below this level.",
 )
 @click.option(
     "--log-file",

@@ -76,12 +76,12 @@ TOPICS = {
         summary="What happens when the clock was wrong",
     ),
     "overlap": Topic(
-        document=_OPERATING, heading="Overlap", summary="Executions of one request at a time"
+        document=_OPERATING, heading="Overlap", summary="What happens while a process still runs"
     ),
     "misbehaving": Topic(
         document=_OPERATING,
         heading="Programs that misbehave",
-        summary="What becomes of programs that misbehave",
+        summary="What happens when programs misbehave",
     ),
     "stopping": Topic(
         document=_OPERATING,
