@@ -9,30 +9,36 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from runner.errors import RunnerError
-from runner.examination import clock, machine, notification, permissions, soundness
-from runner.examination.findings import Finding, problem
+from runner.examination import (
+    clock_checks,
+    content_checks,
+    machine_checks,
+    notification_checks,
+    permission_checks,
+)
+from runner.examination.doctor_findings import DoctorFinding, problem
 from runner.examination.subject import Subject
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.blocked_calls import BlockedCall
 
-_CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[Finding]]], ...] = (
-    ("versions", machine.version_findings),
-    ("runner", soundness.runner_findings),
-    ("user", permissions.user_findings),
-    ("jobs", permissions.jobs_findings),
-    ("requests", soundness.request_findings),
-    ("notification", notification.notification_findings),
-    ("zone", clock.zone_findings),
-    ("zone", clock.running_zone_findings),
-    ("clock", clock.clock_findings),
-    ("state", permissions.state_findings),
-    ("store", soundness.store_findings),
-    ("log", permissions.log_findings),
-    ("log", soundness.line_findings),
-    ("rotation", soundness.rotation_findings),
-    ("room", machine.room_findings),
-    ("limits", machine.limit_findings),
-    ("cgroup", machine.cgroup_findings),
+_CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[DoctorFinding]]], ...] = (
+    ("versions", machine_checks.version_findings),
+    ("runner", content_checks.runner_findings),
+    ("user", permission_checks.user_findings),
+    ("jobs", permission_checks.jobs_findings),
+    ("requests", content_checks.request_findings),
+    ("notification", notification_checks.notification_findings),
+    ("zone", clock_checks.zone_findings),
+    ("zone", clock_checks.running_zone_findings),
+    ("clock", clock_checks.clock_findings),
+    ("state", permission_checks.state_findings),
+    ("store", content_checks.store_findings),
+    ("log", permission_checks.log_findings),
+    ("log", content_checks.line_findings),
+    ("rotation", content_checks.rotation_findings),
+    ("room", machine_checks.room_findings),
+    ("limits", machine_checks.limit_findings),
+    ("cgroup", machine_checks.cgroup_findings),
 )
 
 
@@ -42,14 +48,14 @@ _LOOK_EVERY_S = 0.1
 _MOUNT_WAY_OUT = "look at its mount (findmnt -T) and its server or disk; a runner waits for it too"
 
 
-def examine(subject: Subject) -> Iterator[Finding]:
+def examine(subject: Subject) -> Iterator[DoctorFinding]:
     """Run all checks, one after another. A check that cannot read what it needs yields
     a problem, and so does one that waits for a file or folder that does not answer.
     """
     background, patience_s = BackgroundThread("examination"), _PATIENCE_S
     try:
         for name, check in _CHECKS:
-            found: list[Finding] = []
+            found: list[DoctorFinding] = []
             pending = background.begin(partial(_collect, check, subject, found))
             silent = _silent_call(pending, patience_s)
             yield from found
@@ -63,7 +69,9 @@ def examine(subject: Subject) -> Iterator[Finding]:
 
 
 def _collect(
-    check: Callable[[Subject], Iterator[Finding]], subject: Subject, found: list[Finding]
+    check: Callable[[Subject], Iterator[DoctorFinding]],
+    subject: Subject,
+    found: list[DoctorFinding],
 ) -> None:
     found.extend(check(subject))  # what comes before a call that hangs is kept
 
@@ -88,7 +96,7 @@ def _error_of(pending: Pending[None]) -> OSError | RunnerError | None:
     return None
 
 
-def _failed(name: str, error: OSError | RunnerError) -> Finding:
+def _failed(name: str, error: OSError | RunnerError) -> DoctorFinding:
     """Return the finding for a check that failed. An error may contain its own remedy."""
     what, _, remedy = _reason(error).partition("; ")
     return problem(

@@ -13,21 +13,9 @@ from typing import Protocol
 
 from runner.execution.launch import Launch
 from runner.execution.output import Identity
-from runner.execution.trees.watched import Exit, Former, ProcessId
+from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
 from runner.lifecycle import Reason
 from runner.requests.model import RunAs
-
-
-class Clock(Protocol):
-    """Wall time and elapsed time, readable from any thread."""
-
-    def now(self) -> datetime:
-        """Return the current instant in UTC."""
-        ...
-
-    def elapsed_s(self) -> float:
-        """Return monotonic seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +64,7 @@ class NotStarted:
     """The failure in words for people; None if a stop came first."""
 
 
-Event = ProcessStarted | NotStarted | Exit
+ExecutionEvent = ProcessStarted | NotStarted | Exit
 """Each order leads to `ProcessStarted` or `NotStarted`; an `Exit` follows the former."""
 
 
@@ -101,7 +89,7 @@ class Executor(Protocol):
         """Start a process; `events` returns what became of it."""
         ...
 
-    def adopt(self, former: Former) -> ProcessId | None:
+    def adopt(self, former: FormerExecution) -> ProcessId | None:
         """Watch an execution that a former runner started; None if nothing of it runs."""
         ...
 
@@ -112,7 +100,7 @@ class Executor(Protocol):
         """
         ...
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[ExecutionEvent]:
         """Do what is due, and return what has happened, in order."""
         ...
 

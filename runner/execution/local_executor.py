@@ -5,13 +5,14 @@ from __future__ import annotations
 import select
 
 from runner.execution.child.program import SpawnError
-from runner.execution.executor import Clock, Event, NotStarted, Order, ProcessStarted
+from runner.execution.executor import ExecutionEvent, NotStarted, Order, ProcessStarted
 from runner.execution.processes import Processes
 from runner.execution.spawning.spawned_process import spawn_process
 from runner.execution.spawning.spawner_threads import PendingStart
 from runner.execution.spawning.spawners import Patience, Spawners
-from runner.execution.trees.watched import Former, ProcessId
+from runner.execution.trees.watched import FormerExecution, ProcessId
 from runner.lifecycle import Reason
+from runner.system.clock import Clock
 
 
 class LocalExecutor:
@@ -47,7 +48,7 @@ class LocalExecutor:
     def start(self, order: Order) -> None:
         self._spawners.start(order)
 
-    def adopt(self, former: Former) -> ProcessId | None:
+    def adopt(self, former: FormerExecution) -> ProcessId | None:
         return self.processes.adopt(former, now_s=self._clock.elapsed_s())
 
     def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:
@@ -59,11 +60,11 @@ class LocalExecutor:
         else:
             self._end(execution, reason, at_once)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[ExecutionEvent]:
         # A start returned before its process ended, so its `ProcessStarted` is in an earlier list.
         descriptors = [descriptor for descriptor, _ in self._poll.poll(0)]
         ends = (self.processes.reap(each) for each in descriptors if self.processes.owns(each))
-        events: list[Event] = [ended for ended in ends if ended is not None]
+        events: list[ExecutionEvent] = [ended for ended in ends if ended is not None]
         events += map(self._entered, self._spawners.take())
         self._cancel_hanging()
         events += (NotStarted(execution=execution, why=None) for execution in self._cancelled)
@@ -94,7 +95,7 @@ class LocalExecutor:
         if not self._spawners.busy:
             self._spawners.resume()
 
-    def _entered(self, start: PendingStart) -> Event:
+    def _entered(self, start: PendingStart) -> ExecutionEvent:
         """Watch the process of a start that is done."""
         execution = start.order.execution
         stop = self._stops.pop(execution, None)

@@ -29,11 +29,11 @@ from runner.execution.output_limits import OutputLimits
 from runner.execution.spawning import inherited_state, open_files
 from runner.execution.spawning.spawned_process import SpawnedProcess
 from runner.execution.sweeper import Sweeper
-from runner.execution.trees import cgroups, orphans, proc, signals
+from runner.execution.trees import cgroups, orphans, proc, tree_signals
 from runner.execution.trees.foreign import Foreign, open_watched
 from runner.execution.trees.watched import (
     Exit,
-    Former,
+    FormerExecution,
     ProcessId,
     Watched,
     has_ended,
@@ -103,7 +103,7 @@ class Processes:
         self.sweeper.begin(now_s)
         return self._watch(watched, launch.timeout_s, now_s)
 
-    def adopt(self, former: Former, *, now_s: float) -> ProcessId | None:
+    def adopt(self, former: FormerExecution, *, now_s: float) -> ProcessId | None:
         """Watch an execution that a former runner started.
 
         Return None if no process of its tree runs. The main process is identified by pid
@@ -146,7 +146,7 @@ class Processes:
         self._deadlines.set(execution, now_s + watched.stop_grace_s)
         # An adopted leader may have been reaped, and its number reused.
         leader = None if watched.is_adopted else watched.pid
-        signals.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
+        tree_signals.signal_all(self._tree(watched), watched.stop_signal, leader=leader)
 
     def kill(self, execution: str, reason: Reason) -> None:
         """Send KILL to the whole tree now. The reason of an earlier stop stays."""
@@ -193,10 +193,10 @@ class Processes:
         if watched.is_adopted:
             return self._follow(watched)
         # Before wait4: until the process is reaped, the kernel cannot reuse its number.
-        signals.signal_group(watched.pid, signal.SIGKILL)
+        tree_signals.signal_group(watched.pid, signal.SIGKILL)
         # A process that left the group would write to the output after its last check.
         if watched.execution in self._outputs:
-            signals.kill_all(partial(self._tree, watched))
+            tree_signals.kill_all(partial(self._tree, watched))
         self._judge(watched)
         ended = wait(watched)
         self._forget(watched)
@@ -268,10 +268,10 @@ class Processes:
         watched.is_killed = True
         self._deadlines.drop(watched.execution)
         if not watched.is_adopted:
-            signals.signal_group(watched.pid, signal.SIGKILL)
+            tree_signals.signal_group(watched.pid, signal.SIGKILL)
         if self.cgroups is not None:
             self.cgroups.kill(watched.execution)
-        signals.kill_all(partial(self._tree, watched))
+        tree_signals.kill_all(partial(self._tree, watched))
 
     def _follow(self, watched: Watched) -> Exit | None:
         """Watch another process of an adopted tree; return the exit if none is left.

@@ -90,7 +90,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ImportSettings:
     """Settings that the source itself does not contain.
 
     If `zone` is given, requests without a zone get it; otherwise the runner's own zone,
@@ -120,7 +120,7 @@ class Settings:
 
 
 @dataclass(slots=True, kw_only=True)
-class Draft:
+class ImportedDraft:
     """A request that an importer is still building."""
 
     line: int
@@ -199,7 +199,9 @@ def name_of(text: str) -> str:
     return _NO_NAME_SIGN.sub("-", text.lower()).strip("-._")[:_LONGEST_NAME].rstrip("-._")
 
 
-def finished(drafts: list[Draft], remarks: list[Remark], settings: Settings) -> Import:
+def finished(
+    drafts: list[ImportedDraft], remarks: list[Remark], settings: ImportSettings
+) -> Import:
     """Finish all drafts with unique names: the second `backup` becomes `backup-2`."""
     taken: set[str] = set()
     requests = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from runner.errors import Problem
 from runner.importing.imported import Import, Imported, Remark, Severity
 from runner.importing.writing import request_text
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 
 _SHELL_PATIENCE_S = 10.0
 

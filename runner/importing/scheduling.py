@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from runner.errors import RuleError
 from runner.importing.cron_dialects import VIXIE, Dialect, DialectError, meaning_of
 from runner.importing.cron_writing import expression_for, first_and_last
-from runner.importing.imported import Data, Draft, Settings
+from runner.importing.imported import Data, ImportedDraft, ImportSettings
 from runner.timing.cron_expression import follows_the_wall_clock, read_expression
 from runner.timing.zones import kept_by_zone_data, next_change, offset_at, zone_named
 from runner.values import duration_text
@@ -32,7 +32,7 @@ _LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
 
 
 def cron_timing(
-    draft: Draft, text: str, dialect: Dialect, settings: Settings, *, zone: str | None
+    draft: ImportedDraft, text: str, dialect: Dialect, settings: ImportSettings, *, zone: str | None
 ) -> Data | None:
     """Return the timing of a cron expression, and remark on differences.
 
@@ -65,7 +65,7 @@ def cron_timing(
     return {"schedule": schedule}
 
 
-def _zone(draft: Draft, zone: str | None, settings: Settings) -> Data:
+def _zone(draft: ImportedDraft, zone: str | None, settings: ImportSettings) -> Data:
     """Return the zone's key; an unknown zone is left out, with a remark."""
     if zone is None:
         return settings.timezone
@@ -92,7 +92,12 @@ def _years(text: str, dialect: Dialect) -> Data:
 
 
 def report_clock_changes(
-    draft: Draft, text: str, expression: str, dialect: Dialect, zone: str, settings: Settings
+    draft: ImportedDraft,
+    text: str,
+    expression: str,
+    dialect: Dialect,
+    zone: str,
+    settings: ImportSettings,
 ) -> None:
     """Remark on fire times that the clocks skip or repeat, if the source treats them
     differently.
@@ -118,7 +123,7 @@ def report_clock_changes(
 
 
 def report_daily_changes(
-    draft: Draft, clock: str, zone: str, settings: Settings, what: str
+    draft: ImportedDraft, clock: str, zone: str, settings: ImportSettings, what: str
 ) -> None:
     """Remark on a time of day that the clocks skip or repeat.
 

@@ -68,7 +68,7 @@ class OutcomeFacts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class MissedSpan:
     """A span of missed fires: their number, and the first and the last of them."""
 
     count: int
@@ -106,7 +106,7 @@ class RunnerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class ChangedNames:
     """What a reading of the jobs folder changed: names of requests, and rejected files."""
 
     added: Collection[str]
@@ -126,7 +126,7 @@ def execution_started(facts: ExecutionFacts, *, message: str | None = None) -> R
 
 
 def execution_finished(
-    facts: ExecutionFacts, outcome: OutcomeFacts, *, missed: Missed | None = None
+    facts: ExecutionFacts, outcome: OutcomeFacts, *, missed: MissedSpan | None = None
 ) -> Record:
     """Return the record of an execution that ended, or of fires that were missed."""
     fields = _execution(facts, outcome)
@@ -189,7 +189,7 @@ def runner_reloaded(
     git_commit_before: str | None = None,
     requested_by: str | None = None,
     duration_s: float | None = None,
-    changes: Changes | None = None,
+    changes: ChangedNames | None = None,
 ) -> Record:
     """Return the record of a reading of the jobs folder, or of a change of time zones.
 

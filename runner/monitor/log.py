@@ -34,8 +34,8 @@ from runner.monitor.log_files import (
     separator,
     sync_folder,
 )
-from runner.monitor.moved import moved_to
 from runner.monitor.recovery import lines_of, missing_suffix
+from runner.monitor.renamed_log import find_renamed
 
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS lacks it
 
@@ -272,7 +272,10 @@ class MonitorLog:
         """
         places = {place_of(each)[0]: each for each in (*opened_beside(self._path, stack), *held)}
         in_use = place_of(current)[0]
-        if marked not in (in_use, *places) and (moved := moved_to(self._path, marked)) is not None:
+        if (
+            marked not in (in_use, *places)
+            and (moved := find_renamed(self._path, marked)) is not None
+        ):
             places |= {place_of(each)[0]: each for each in opened(moved, stack)}
         places.pop(in_use, None)
         return {each: place_of(each) for each in places.values()}

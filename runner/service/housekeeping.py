@@ -13,10 +13,10 @@ from pathlib import Path
 from runner.execution.output import prune
 from runner.planning.states.pruning import prunable
 from runner.requests.settings import Retention
-from runner.service.clock import Clock
-from runner.service.decisions import Decisions
+from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry
+from runner.system.clock import Clock
 
 EVERY_S = 3600.0
 MOST_STATES = 1000
@@ -86,7 +86,7 @@ class StatePruning:
     """
 
     def __init__(
-        self, registry: Registry, in_progress: InProgress, decisions: Decisions, clock: Clock
+        self, registry: Registry, in_progress: InProgress, decisions: DecisionMaker, clock: Clock
     ) -> None:
         self._registry = registry
         self._in_progress = in_progress

@@ -17,14 +17,14 @@ from runner.commands import Answer, Command
 from runner.errors import StoreError, StoreUnwritableError
 from runner.lifecycle import Reason
 from runner.monitor.events import runner_stopped
-from runner.service.answering import answer
-from runner.service.assembly.opening import Options
+from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
-from runner.service.clock import Clock, exact_poll
-from runner.service.settings import Settings
+from runner.service.deciding.answering import answer
+from runner.service.runner_settings import Settings
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import ALIVE, Pause, TroubleNote, TroubleReports
 from runner.service.waiting import LONGEST_WAIT_S, idle_s
+from runner.system.clock import Clock, exact_poll
 from runner.system.stalls import WATCH
 from runner.values import to_microseconds
 

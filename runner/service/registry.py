@@ -14,8 +14,8 @@ from runner.planning.states.state import RequestState, state_from, state_text, w
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
-from runner.service.clock import Clock
 from runner.store.rows import RequestRow
+from runner.system.clock import Clock
 from runner.system.garbage_collection import objects_frozen
 
 

@@ -10,10 +10,10 @@ from datetime import timedelta
 from loguru import logger
 
 from runner.lifecycle import Reason
-from runner.service.clock import Clock
 from runner.service.executions.dispatching.dispatcher import Dispatcher
-from runner.service.executions.execution_names import running_names
 from runner.service.executions.in_progress import InProgress
+from runner.service.executions.name_lists import running_names
+from runner.system.clock import Clock
 
 
 class Stopping:

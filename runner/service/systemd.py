@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Final
 
-from runner.service.clock import Clock, SystemClock
+from runner.system.clock import Clock, SystemClock
 
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _STATUS_EVERY_S = 5.0

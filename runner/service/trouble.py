@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from runner.service.clock import Clock
+from runner.system.clock import Clock
 from runner.system.regular_files import read_regular
 from runner.values import neutral
 

@@ -34,7 +34,7 @@ class Store(Protocol):
     def load(self) -> Snapshot:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
 
-    def legible(self) -> AbstractContextManager[None]:
+    def row_errors_in_words(self) -> AbstractContextManager[None]:
         """Raise StoreError for a row of the snapshot that the block cannot read."""
 
     def commit(

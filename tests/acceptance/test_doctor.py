@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from support.place import Place
 
 from runner.cli.group import cli
-from runner.examination import examine, machine, notification, soundness
+from runner.examination import content_checks, examine, machine_checks, notification_checks
+from runner.examination.doctor_findings import DoctorFinding, Level
 from runner.examination.file_systems import file_system_of
-from runner.examination.findings import Finding, Level
 from runner.examination.subject import Subject
 from runner.store.opening import own_store
 from runner.store.rows import Batch
@@ -86,11 +86,11 @@ def doctor(subject: Subject, *arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(cli, ["doctor", *given, *arguments], env={"TZ": "UTC", **environment})
 
 
-def found(subject: Subject, check: str) -> list[Finding]:
+def found(subject: Subject, check: str) -> list[DoctorFinding]:
     return [finding for finding in examine(subject) if finding.check == check]
 
 
-def only(subject: Subject, check: str, level: Level) -> Finding:
+def only(subject: Subject, check: str, level: Level) -> DoctorFinding:
     """Return the single finding of a check, which must have this level."""
     (finding,) = (finding for finding in found(subject, check) if finding.level is not Level.OK)
     assert finding.level is level
@@ -304,7 +304,10 @@ def test_doctor_survives_any_damage_to_store_or_log(
         log.write_bytes(lines)
         assert {
             finding.check
-            for finding in (*soundness.store_findings(subject), *soundness.line_findings(subject))
+            for finding in (
+                *content_checks.store_findings(subject),
+                *content_checks.line_findings(subject),
+            )
         }
     finally:
         store.write_bytes(whole)
@@ -424,7 +427,7 @@ def test_the_file_system_of_a_path_is_found_by_its_device(tmp_path: Path) -> Non
 def test_links_beyond_the_limit_of_watches_are_reported(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notification, "file_system_of", lambda _path, _mountinfo: "ext4")
+    monkeypatch.setattr(notification_checks, "file_system_of", lambda _path, _mountinfo: "ext4")
     monkeypatch.setattr("runner.watching.watched_links.MOST_FOLDERS", 3)
     large = subject.jobs.with_name("large")
     (large / "a" / "b").mkdir(parents=True)
@@ -439,7 +442,7 @@ def test_links_beyond_the_limit_of_watches_are_reported(
 
 @pytest.fixture
 def is_on_nfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (machine, notification):
+    for module in (machine_checks, notification_checks):
         monkeypatch.setattr(module, "file_system_of", lambda _path, _mountinfo: "nfs4")
     yield
 

@@ -25,7 +25,7 @@ from support.documents import DOCUMENTS, blocks, generated_tables, replace_in
 from support.place import PERSON, ROOT, check_log, zone_away_from_two
 from support.reference import generated
 
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.timing.zones import zone_named
 
 README = ROOT / "README.md"

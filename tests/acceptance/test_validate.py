@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.place import Place, wait_until
 
-from runner.cli.commands.files import validate_command
+from runner.cli.commands.authoring.validate import validate_command
 
 GOOD = "process: {shell: x}\n"
 LONG_S = 60

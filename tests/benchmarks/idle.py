@@ -19,9 +19,9 @@ from benchmarks.service import Service, daily, end
 
 from runner.planning.states.state import RequestState
 from runner.schedule_loop import FireScheduler
-from runner.service.clock import SystemClock
 from runner.service.loop import Runner, running
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
+from runner.system.clock import SystemClock
 
 _MINIMUM_S = 0.01  # of repeated calls, so that the clock's own cost does not count
 _SMALL = 1000  # fewer requests are a trial, not a measurement
@@ -30,7 +30,7 @@ _WINDOW_S = 20.0  # long enough for a resync in one of them
 _WAKING = "import time\nwhile True: time.sleep(0.5)"
 _OWN_STATUS = "print(open('/proc/self/status').read())"
 _IMPORTS = (
-    f"import runner.cli.commands.start, runner.cli.output.console, "
+    f"import runner.cli.commands.control.start, runner.cli.output.console, "
     f"runner.service.loop; {_OWN_STATUS}"
 )
 

@@ -45,7 +45,7 @@ from support.clock_world import (
 from support.place import Place, Record, wait_until
 from support.runner_inside import started
 
-from runner.service.clocks.clock_watch import SAVE_EVERY_S
+from runner.service.clock_watch import SAVE_EVERY_S
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
 

@@ -72,7 +72,7 @@ POINTS = [
     *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
     *_points("runner.monitor.log:_sync"),
     *_points(
-        "runner.service.journal:Journal.append", moments=("after",)
+        "runner.service.recording.journal:Journal.append", moments=("after",)
     ),  # in the log, not yet marked
     # its follow-ups
     *_points(
@@ -87,7 +87,7 @@ POINTS = [
     *_points(f"{DISPATCHER}._stop"),  # a replaced execution
     # the rest of a turn
     *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
-    *_points("runner.requests.catalog.reader:CatalogReader.read", moments=("after",)),
+    *_points("runner.requests.catalog.catalog_reader:CatalogReader.read", moments=("after",)),
 ]
 RECOVERY_POINTS = [
     *_points(f"{LOG}.recover"),
@@ -98,7 +98,7 @@ RECOVERY_POINTS = [
     *_points(f"{STORE}:SqliteStore.commit"),
 ]
 STOPPING_POINTS = [
-    *_points("runner.service.journal:Journal.close"),
+    *_points("runner.service.recording.journal:Journal.close"),
     *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
 

@@ -29,12 +29,12 @@ from support.runner_inside import started
 
 from runner.errors import StoreError, StoreUnwritableError
 from runner.execution.output import output_path, prune
-from runner.service.clock import Clock, SystemClock
 from runner.service.loop import Runner
 from runner.store.opening import own_store, read_store
 from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase
 from runner.store.sqlite import schema
+from runner.system.clock import Clock, SystemClock
 from runner.values import new_id
 
 # Only a hang reaches this limit, not a disk that syncs slowly.

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.reader import CatalogReader, exhausted
+from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
 
 GOOD = "process: {shell: x}\n"
 MOST_CPU_S, MOST_MB = 60, 64  # an idle machine needs less than a second
@@ -33,7 +33,7 @@ MEMORY = Path("/dev/shm")
 READING = f"""\
 import json, os, resource, sys
 from pathlib import Path
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 
 def read(folder):
     return CatalogReader(Path(folder), default_zone="UTC").read()

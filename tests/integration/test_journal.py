@@ -14,8 +14,8 @@ from support.monitor_records import record_of
 
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder
-from runner.service.journal import Journal
-from runner.service.outbox import BATCH_BYTES
+from runner.service.recording.journal import Journal
+from runner.service.recording.outbox import BATCH_BYTES
 from runner.store.opening import own_store
 from runner.store.rows import Batch, Mark
 

@@ -21,13 +21,13 @@ from support.runner_inside import started
 
 from runner.commands import Answer, Kind
 from runner.errors import StoreError
-from runner.service.clock import SystemClock
 from runner.store.opening import mailbox_of, own_store
 from runner.store.protocol import DuplicateClaimError, Store
 from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Phase
 from runner.store.sqlite.connection import connect, database_path
 from runner.store.sqlite.store import SqliteStore
 from runner.store.sqlite.wake import drain_wake, open_wake
+from runner.system.clock import SystemClock
 
 _NOW = time.time_ns() // 1000
 _MINUTE = 60 * 1_000_000

@@ -24,17 +24,17 @@ from runner.cli.access.places import Places
 from runner.cli.group import cli
 from runner.planning.difference import touched
 from runner.requests.building import stored
-from runner.requests.catalog import loading, request_file
+from runner.requests.catalog import file_reader, request_file
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
 from runner.service.loop import Runner, running
 from runner.service.registry import Incumbents
 from runner.service.reload import catalog_change
-from runner.service.reload.reading import Reading
-from runner.service.settings import Settings
+from runner.service.reload.reloader import Reading
+from runner.service.runner_settings import Settings
 
 DAILY = (
     'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: '
@@ -51,7 +51,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_bounded(path)
 
-    monkeypatch.setattr(loading, "read_bounded", noted)
+    monkeypatch.setattr(file_reader, "read_bounded", noted)
     # Age all files: a file that changed a moment ago is rightly read again.
     monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", 0)
     return names

@@ -22,7 +22,7 @@ from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.inotify_c import InotifyFD
 from watchdog.utils import BaseThread
 
-from runner.requests.catalog.reader import exhausted
+from runner.requests.catalog.catalog_reader import exhausted
 from runner.watching.link_targets import targets_of
 from runner.watching.watched_links import MOST_TARGETS
 from runner.watching.watcher import Watcher

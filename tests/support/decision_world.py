@@ -16,14 +16,14 @@ from runner.monitor.records import Event, Record
 from runner.planning.changeover import Served
 from runner.planning.difference import touched
 from runner.planning.views.plan import Plan, plan
-from runner.requests.catalog.reader import CatalogReader, exhausted
-from runner.service.answering import answer
-from runner.service.decision import Decision
+from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
+from runner.service.deciding.answering import answer
+from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
-from runner.service.reload.reading import Reading
-from runner.service.settings import Settings
+from runner.service.reload.reloader import Reading
+from runner.service.runner_settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Document = dict[str, Any]

@@ -18,7 +18,7 @@ from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
 from runner.store.rows import Batch, Phase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from runner.errors import Problem
-from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place
 
 Path = tuple[str | int, ...]

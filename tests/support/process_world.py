@@ -21,9 +21,9 @@ from runner.execution.launch import Launch
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.spawning.spawners import Patience
 from runner.execution.trees import proc
-from runner.execution.trees.watched import Exit, Former, ProcessId
+from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
 from runner.lifecycle import Reason
-from runner.service.clock import SystemClock
+from runner.system.clock import SystemClock
 from runner.values import new_id
 
 BOUND_S = 30.0
@@ -35,7 +35,7 @@ _FORMER_RUNNER = textwrap.dedent("""
     from runner.execution.spawning.spawned_process import spawn_process
     from runner.execution.processes import Processes
     from runner.execution.launch import Launch
-    from runner.service.clock import SystemClock
+    from runner.system.clock import SystemClock
     execution, folder, *arguments = sys.argv[1:]
     processes = Processes(select.epoll())
     started = processes.enter(spawn_process(Launch(
@@ -135,7 +135,7 @@ class World:
         output_limit: int | None = None,
     ) -> ProcessId | None:
         return self.executor.adopt(
-            Former(
+            FormerExecution(
                 execution=execution,
                 pid=pid,
                 pid_started=started,

@@ -18,7 +18,7 @@ from runner.cli.command_table import COMMANDS
 from runner.cli.group import cli
 from runner.resources import schema_text
 from runner.timing.parsing import parse_rule
-from runner.timing.wording import describe
+from runner.timing.rule_wording import describe
 
 Schema = dict[str, Any]
 REQUEST: Schema = json.loads(schema_text("process-request"))

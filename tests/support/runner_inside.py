@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from runner.service.clock import Clock
 from runner.service.loop import Runner, running
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
+from runner.system.clock import Clock
 from runner.values import EPOCH
 
 

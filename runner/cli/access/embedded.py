@@ -12,9 +12,9 @@ from loguru import logger
 
 from runner.cli.access.places import Places
 from runner.cli.output.tables import echo_error
-from runner.service.clock import SystemClock
 from runner.service.loop import Runner, running
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
+from runner.system.clock import SystemClock
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def reason_for_none(name: str, places: Places) -> str | None:
     """Return why a request has no records: its file is invalid, or the name is misspelt."""
     if not is_folder(places.jobs):
         return None
-    from runner.requests.catalog.reader import CatalogReader
+    from runner.requests.catalog.catalog_reader import CatalogReader
     from runner.requests.catalog.unknown_names import reason_for
 
     catalog = CatalogReader(places.jobs, default_zone=places.zone).read()

@@ -11,9 +11,9 @@ from runner.cli.access.ownership import other_jobs
 from runner.cli.access.places import Places
 from runner.cli.output.tables import local_text
 from runner.execution.trees.proc import Seen, boot_id, look_at_all, members
-from runner.service.clocks.clock_watch import memory_in
+from runner.service.clock_watch import memory_in
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.executions.execution_names import listed
+from runner.service.executions.name_lists import listed
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
 from runner.store.rows import Phase

@@ -20,7 +20,7 @@ from runner.planning.last_good import InForce
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.model import ProcessRequest
 from runner.requests.settings import NO_JOBS_HINT

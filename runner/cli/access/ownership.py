@@ -92,7 +92,7 @@ def words_of(served: str, places: Places) -> str:
 
 def no_runner_words(places: Places) -> str:
     """Return a sentence that says that no runner owns the state folder, and what to do."""
-    from runner.service.reload.jobs_lock import holder_of
+    from runner.service.jobs_lock import holder_of
 
     words = f"no runner is running on {places.state}"
     if (holder := holder_of(places.jobs)) is not None:

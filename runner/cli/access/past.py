@@ -21,8 +21,8 @@ from runner.planning.views.history import (
     STARTED,
     History,
     Run,
-    absence_at,
     changes_in,
+    downtime_at,
     missed_in,
     runs_in,
     step_over,
@@ -73,7 +73,7 @@ def history(
         runs=(*runs_in(executions), *_waiting(loaded, name, member)),
         missed=missed_in(misses, at),
         changes=changes_in(_records(log, Filter(requests=requests, events=_CHANGES))),
-        absence=absence_at(
+        downtime=downtime_at(
             lives,
             at,
             last_seen=_last_sign(log, started and started - _TICK),

@@ -8,11 +8,11 @@ from dataclasses import asdict
 import click
 
 from runner.cli.access.places import Places
-from runner.cli.commands.start import max_running_option
+from runner.cli.commands.control.start import max_running_option
 from runner.cli.options import output_option, reading_options
 from runner.cli.output.tables import echo, json_line, style
 from runner.examination import examine
-from runner.examination.findings import Finding, Level
+from runner.examination.doctor_findings import DoctorFinding, Level
 from runner.examination.subject import Subject
 from runner.system.zone_data import system_zone
 
@@ -55,7 +55,7 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
         raise SystemExit(1)
 
 
-def _print(finding: Finding, output: str) -> None:
+def _print(finding: DoctorFinding, output: str) -> None:
     if output == "json":
         echo(json_line(asdict(finding)))
         return

@@ -9,8 +9,8 @@ from click.shell_completion import CompletionItem
 
 from runner.cli.command_table import COMMANDS
 from runner.cli.documentation.topics import TOPICS, section
-from runner.cli.output.document import WIDEST, text_of
 from runner.cli.output.fitting import terminal_columns
+from runner.cli.output.markdown_text import WIDEST, text_of
 from runner.cli.output.tables import echo, echo_data
 
 

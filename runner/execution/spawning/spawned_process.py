@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from runner.execution.executor import Clock
 from runner.execution.launch import Launch
 from runner.execution.output import Identity, identity_of, open_output
 from runner.execution.report import Report
 from runner.execution.spawning.spawn import spawn
-from runner.execution.trees import proc, signals
+from runner.execution.trees import proc, tree_signals
 from runner.execution.trees.watched import own_peak
+from runner.system.clock import Clock
 
 if TYPE_CHECKING:
     from runner.execution.trees.cgroups import Cgroups
@@ -63,7 +63,7 @@ class SpawnedProcess:
 
     def undo(self) -> None:
         """Kill the process, reap it, and close what it holds."""
-        signals.signal_group(self.pid, signal.SIGKILL)
+        tree_signals.signal_group(self.pid, signal.SIGKILL)
         with suppress(ChildProcessError):  # reaped already
             os.waitpid(self.pid, 0)
         if self.report is not None:

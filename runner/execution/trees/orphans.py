@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from runner.execution.trees import proc
-from runner.execution.trees.signals import kill_all
+from runner.execution.trees.tree_signals import kill_all
 from runner.execution.trees.watched import Watched
 from runner.system import own_children
 

@@ -25,7 +25,7 @@ class ProcessId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Former:
+class FormerExecution:
     """An execution that a former runner started."""
 
     execution: str

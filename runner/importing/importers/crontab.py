@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.importing.cron_dialects import VIXIE
-from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
+from runner.importing.imported import (
+    Data,
+    Import,
+    ImportedDraft,
+    ImportSettings,
+    Remark,
+    Severity,
+    finished,
+)
 from runner.importing.importers.crontab_commands import (
     PROGRAMS,
     command_and_input,
@@ -49,7 +57,7 @@ _INHERITS = (
 )
 
 
-def from_crontab(text: str, settings: Settings, *, has_users: bool, homes: Homes) -> Import:
+def from_crontab(text: str, settings: ImportSettings, *, has_users: bool, homes: Homes) -> Import:
     """Read a crontab. With `has_users`, each command has a user in front of it."""
     reader = _Reader(settings=settings, has_users=has_users, homes=homes)
     lines = text.split("\n")
@@ -65,8 +73,8 @@ def from_crontab(text: str, settings: Settings, *, has_users: bool, homes: Homes
 class _Reader:
     """Reads the lines of a crontab in order. A variable applies to the entries below it."""
 
-    def __init__(self, *, settings: Settings, has_users: bool, homes: Homes) -> None:
-        self.drafts: list[Draft] = []
+    def __init__(self, *, settings: ImportSettings, has_users: bool, homes: Homes) -> None:
+        self.drafts: list[ImportedDraft] = []
         self._settings = settings
         self._has_users = has_users
         self._homes = homes
@@ -130,8 +138,8 @@ class _Reader:
         else:
             self._comments.append(text)
 
-    def _entry(self, number: int, line: str) -> Draft:
-        draft = Draft(line=number, excerpt=line, wanted_name="")
+    def _entry(self, number: int, line: str) -> ImportedDraft:
+        draft = ImportedDraft(line=number, excerpt=line, wanted_name="")
         columns = _columns(line, has_users=self._has_users)
         if columns is None:
             what = "a time, a user and a command" if self._has_users else "a time and a command"
@@ -191,7 +199,7 @@ class _Reader:
             or command.startswith("-")
         )
 
-    def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
+    def _say_what_runs(self, draft: ImportedDraft, columns: _Columns) -> None:
         command, stdin = command_and_input(columns.command)
         shell = self._variables.get("SHELL", "/bin/sh")
         draft.process |= (
@@ -207,7 +215,7 @@ class _Reader:
         draft.process["environment"] = self._environment()
         self._say_where(draft, columns.user)
 
-    def _say_where(self, draft: Draft, user: str | None) -> None:
+    def _say_where(self, draft: ImportedDraft, user: str | None) -> None:
         """Set the directory: cron changes to HOME, which the crontab may set."""
         home = self._variables.get("HOME") or self._homes(user)
         if home is None:
@@ -229,7 +237,7 @@ class _Reader:
         }
         return {"PATH": _PATH, **given}
 
-    def _say_when(self, draft: Draft, time: str) -> None:
+    def _say_when(self, draft: ImportedDraft, time: str) -> None:
         zone = self._variables.get("CRON_TZ") or None
         if time.lower() == "@reboot":
             draft.changed(*NO_REBOOT)
@@ -248,7 +256,7 @@ class _Reader:
             timing["schedule"] |= self._spread(draft)
             draft.data["timing"] = timing
 
-    def _spread(self, draft: Draft) -> Data:
+    def _spread(self, draft: ImportedDraft) -> Data:
         """Return a spread for RANDOM_DELAY minutes.
 
         cronie draws one random delay below that when it starts. A fixed one spreads the

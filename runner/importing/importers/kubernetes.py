@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runner.importing.imported import Import, Remark, Settings, Severity, finished
+from runner.importing.imported import Import, ImportSettings, Remark, Severity, finished
 from runner.importing.importers.kubernetes_cron_jobs import CronJob
 from runner.importing.yaml_source import documents_of
 from runner.requests.findings import DataPath
@@ -18,7 +18,7 @@ from runner.requests.findings import DataPath
 _MAY_HAVE_SCHEDULE = re.compile("cron|schedul|job|list$", re.IGNORECASE)
 
 
-def from_kubernetes(text: str, settings: Settings, *, name: str) -> Import:
+def from_kubernetes(text: str, settings: ImportSettings, *, name: str) -> Import:
     """Read manifests. Raises RunnerError if the text is not YAML."""
     drafts, remarks, needs_zone = [], [], False
     for document in documents_of(text, name):

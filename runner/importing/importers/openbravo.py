@@ -11,7 +11,15 @@ from __future__ import annotations
 import json
 import shlex
 
-from runner.importing.imported import Data, Draft, Import, Remark, Settings, Severity, finished
+from runner.importing.imported import (
+    Data,
+    Import,
+    ImportedDraft,
+    ImportSettings,
+    Remark,
+    Severity,
+    finished,
+)
 from runner.importing.importers.openbravo_rows import Row, rows_of
 from runner.importing.importers.openbravo_timing import OpenbravoTiming
 
@@ -20,7 +28,9 @@ _IN_FORCE = {"SCH", "MIS", "PRC", ""}  # scheduled, misfired, processing, not ex
 _HEADLESS = "the user, role and language of its context (OB_CONTEXT) are not carried over"
 
 
-def from_openbravo(text: str, settings: Settings, *, name: str, command: str | None) -> Import:
+def from_openbravo(
+    text: str, settings: ImportSettings, *, name: str, command: str | None
+) -> Import:
     """Read an export. In `command`, a shell-like line, `{process}` stands for the
     process's search key or name.
 
@@ -44,12 +54,12 @@ def from_openbravo(text: str, settings: Settings, *, name: str, command: str | N
 class _Request:
     """Converts one row to a request."""
 
-    def __init__(self, row: Row, template: list[str] | None, settings: Settings) -> None:
+    def __init__(self, row: Row, template: list[str] | None, settings: ImportSettings) -> None:
         self._row = row
         process = row["processvalue"] or row["processname"] or row["adprocessid"]
         shown = row["processname"] or process
         identity = row["adprocessrequestid"]
-        self.draft = Draft(
+        self.draft = ImportedDraft(
             line=row.line,
             excerpt=f"{shown or 'no process'}, request {identity}" if identity else shown,
             wanted_name=row["processname"] or row["description"] or process or "request",

@@ -25,7 +25,7 @@ from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Sche
 from runner.timing.zones import TICK
 
 
-class Change(StrEnum):
+class RequestChange(StrEnum):
     """The events of a request in the monitor log."""
 
     SCHEDULED = "scheduled"
@@ -36,10 +36,10 @@ class Change(StrEnum):
 
 
 EVENT_OF_STATUS = {
-    RequestStatus.SCHEDULED: Change.SCHEDULED,
-    RequestStatus.UNSCHEDULED: Change.UNSCHEDULED,
-    RequestStatus.COMPLETE: Change.COMPLETED,
-    RequestStatus.SYSTEM_RESTART: Change.COMPLETED,
+    RequestStatus.SCHEDULED: RequestChange.SCHEDULED,
+    RequestStatus.UNSCHEDULED: RequestChange.UNSCHEDULED,
+    RequestStatus.COMPLETE: RequestChange.COMPLETED,
+    RequestStatus.SYSTEM_RESTART: RequestChange.COMPLETED,
 }
 """The event that records each status when a request enters it."""
 
@@ -54,7 +54,7 @@ class Registration:
     """
 
     state: RequestState
-    change: Change | None = None
+    change: RequestChange | None = None
     miss: Miss | None = None
     abandoned: Miss | None = None
     renamed_from: str | None = None
@@ -76,7 +76,9 @@ def with_planned_status(
     if request.timing is None:
         defined = replace(state, status=after(state.status, RequestEvent.LOSE_TIMING))
         was_scheduled = previous is not None and previous.status is RequestStatus.SCHEDULED
-        return Registration(state=defined, change=Change.UNSCHEDULED if was_scheduled else None)
+        return Registration(
+            state=defined, change=RequestChange.UNSCHEDULED if was_scheduled else None
+        )
     if not state.is_wanted:
         unscheduled = replace(state, status=after(state.status, RequestEvent.UNSCHEDULE))
         return _recorded(unscheduled, previous, pressed=False)
@@ -181,7 +183,7 @@ def _at_rest(state: RequestState, is_planned_anew: bool) -> RequestState:
 def _recorded(state: RequestState, previous: RequestState | None, *, pressed: bool) -> Registration:
     """Return a registration with the event that the monitor log records, if any."""
     if pressed:
-        return Registration(state=state, change=Change.RESCHEDULED)
+        return Registration(state=state, change=RequestChange.RESCHEDULED)
     if (
         previous is not None
         and previous.status is state.status

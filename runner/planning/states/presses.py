@@ -11,7 +11,7 @@ from datetime import datetime
 
 from runner.errors import RefusedError
 from runner.lifecycle import RequestEvent, RequestStatus, after
-from runner.planning.states.planned_status import Change, Registration, with_planned_status
+from runner.planning.states.planned_status import Registration, RequestChange, with_planned_status
 from runner.planning.states.registration import rescheduled
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
@@ -29,7 +29,7 @@ def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
         _overridden(state, wanted=False, by=by, now=now), status=status, pressed_by=None
     )
     return Registration(
-        state=changed, change=None if status is state.status else Change.UNSCHEDULED
+        state=changed, change=None if status is state.status else RequestChange.UNSCHEDULED
     )
 
 

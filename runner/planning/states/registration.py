@@ -9,8 +9,8 @@ from runner.lifecycle import RequestEvent, RequestStatus, after
 from runner.planning.states.firing import without_abandoned
 from runner.planning.states.planned_status import (
     EVENT_OF_STATUS,
-    Change,
     Registration,
+    RequestChange,
     with_planned_status,
 )
 from runner.planning.states.state import RequestState, rule_of
@@ -93,7 +93,7 @@ def remove(state: RequestState, now: datetime) -> Registration:
     """Unschedule a request whose file was removed. Its state stays."""
     status = after(state.status, RequestEvent.UNSCHEDULE)
     removed = replace(state, status=status, removed=True, removed_at=now, pressed_by=None)
-    return Registration(state=removed, change=Change.REMOVED)
+    return Registration(state=removed, change=RequestChange.REMOVED)
 
 
 def _first_seen(request: ProcessRequest, now: datetime) -> Registration:

@@ -1,6 +1,6 @@
 """Adjust a request's state to changed zone data, or to another default zone. Pure.
 
-The new clock rules count from now on. The caller works in three steps: it calls `outlook`
+The new clock rules count from now on. The caller works in three steps: it calls `known_fires`
 while the old zone data is in use, switches the data, and calls `rezoned`.
 """
 
@@ -21,7 +21,7 @@ from runner.timing.zones import TICK, to_instant, wall_at, zone_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class KnownFires:
     """The fires of a request by the old zone data.
 
     `pending` is its first fire without a verdict. `settled_wall` is the naive wall time of
@@ -44,8 +44,8 @@ def zone_of(request: ProcessRequest) -> str | None:
             return None
 
 
-def outlook(request: ProcessRequest, state: RequestState) -> Outlook:
-    """Return the outlook of a request by the zone data in use."""
+def known_fires(request: ProcessRequest, state: RequestState) -> KnownFires:
+    """Return the known fires of a request by the zone data in use."""
     timing, wall = request.timing, None
     if (
         isinstance(timing, Schedule)
@@ -53,15 +53,15 @@ def outlook(request: ProcessRequest, state: RequestState) -> Outlook:
         and _is_fire(timing.rule, state)
     ):
         wall = wall_at(state.fired_through, zone_named(timing.rule.zone))
-    return Outlook(pending=pending_fire(request, state), settled_wall=wall)
+    return KnownFires(pending=pending_fire(request, state), settled_wall=wall)
 
 
 def rezoned(
-    former: Outlook, request: ProcessRequest, state: RequestState, now: datetime
+    former: KnownFires, request: ProcessRequest, state: RequestState, now: datetime
 ) -> Registration:
     """Return the registration of a request under the new zone data, now in use.
 
-    `request` was rebuilt with the new data; `former` is its outlook by the old data. The
+    `request` was rebuilt with the new data; `former` is its known fires by the old data. The
     caller has settled all fires that were due at `now` by the old data. A fire that was due
     before `now` only by the new data neither runs nor is missed. A time of day gets one
     verdict on each day, even if the new data moves it to a later instant.
@@ -100,7 +100,7 @@ def _is_fire(rule: Rule, state: RequestState) -> bool:
 
 
 def _settled_through(
-    former: Outlook, request: ProcessRequest, state: RequestState, now: datetime
+    former: KnownFires, request: ProcessRequest, state: RequestState, now: datetime
 ) -> datetime:
     """Return the watermark by the new zone data."""
     assert isinstance(request.timing, Schedule), "only a schedule has more than one fire"

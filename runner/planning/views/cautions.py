@@ -38,7 +38,7 @@ _MONTHS = {
 _FREQUENCIES = {"second": "secondly", "minute": "minutely", "hour": "hourly"}
 
 
-class Kind(StrEnum):
+class CautionKind(StrEnum):
     """The subject of a caution."""
 
     OVER = "over"
@@ -58,7 +58,7 @@ class Kind(StrEnum):
 class Caution:
     """One warning about a timing, in words."""
 
-    kind: Kind
+    kind: CautionKind
     message: str
 
 
@@ -68,9 +68,13 @@ def cautions(timing: Timing | None, now: datetime) -> list[Caution]:
         case None | RunImmediately():
             return []
         case RunLater(start=start):
-            return [Caution(kind=Kind.OVER, message="its time has passed")] if start <= now else []
+            return (
+                [Caution(kind=CautionKind.OVER, message="its time has passed")]
+                if start <= now
+                else []
+            )
         case Schedule(rule=rule) if next_fire(rule, now) is None:
-            return [Caution(kind=Kind.OVER, message=_over(rule, now))]
+            return [Caution(kind=CautionKind.OVER, message=_over(rule, now))]
         case Schedule(rule=rule):
             found = (
                 _of_days(rule),
@@ -101,7 +105,7 @@ def _of_days(rule: Rule) -> Iterator[Caution]:
             )
         case Monthly(day=NthWeekday(nth=5)):
             yield Caution(
-                kind=Kind.SHORT_MONTH,
+                kind=CautionKind.SHORT_MONTH,
                 message="months without a fifth one, most of them, are skipped",
             )
         case Cron(expression=expression):
@@ -116,7 +120,7 @@ def _of_cron(expression: str) -> Iterator[Caution]:
         yield from _short_months(sorted(fields.days & {29, 30, 31}), fields.months)
     if day != "*" and weekday != "*":
         yield Caution(
-            kind=Kind.BOTH_DAYS,
+            kind=CautionKind.BOTH_DAYS,
             message=_both_days(
                 day, weekday, is_either=not day.startswith("*") and not weekday.startswith("*")
             ),
@@ -127,7 +131,7 @@ def _of_cron(expression: str) -> Iterator[Caution]:
             f"the minute is *: it fires each minute of hour {example}; "
             f"for {example}:00 alone write 0"
         )
-        yield Caution(kind=Kind.EVERY_MINUTE, message=message)
+        yield Caution(kind=CautionKind.EVERY_MINUTE, message=message)
     yield from _uneven_steps(expression, fields)
     yield from _steps_beyond(expression)
 
@@ -144,7 +148,7 @@ def _steps_beyond(expression: str) -> Iterator[Caution]:
                     f"; every {step.step} {step.field.name}s is "
                     f"frequency: {frequency}, interval: {step.step}"
                 )
-            yield Caution(kind=Kind.STEP_BEYOND, message=message)
+            yield Caution(kind=CautionKind.STEP_BEYOND, message=message)
 
 
 def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
@@ -156,7 +160,7 @@ def _uneven_steps(expression: str, fields: CronSim) -> Iterator[Caution]:
         if step != text and step.isdecimal() and int(step) < size and size % int(step):
             times = _listed([str(number) for number in sorted(numbers)], _MOST_LISTED)
             message = f"{text} restarts with each {whole}: it fires at {unit} {times}"
-            yield Caution(kind=Kind.UNEVEN_STEP, message=message)
+            yield Caution(kind=CautionKind.UNEVEN_STEP, message=message)
 
 
 def _short_months(days: Iterable[int], months: Iterable[int]) -> Iterator[Caution]:
@@ -166,7 +170,7 @@ def _short_months(days: Iterable[int], months: Iterable[int]) -> Iterator[Cautio
             leap = ", but for leap years" if day == 29 else ""
             skipped = f"there is no day {day} in {_listed(lacking, 12)}: skipped{leap}"
             message = f"{skipped}; the last day of each is `last`, L in cron"
-            yield Caution(kind=Kind.SHORT_MONTH, message=message)
+            yield Caution(kind=CautionKind.SHORT_MONTH, message=message)
 
 
 def _both_days(day: str, weekday: str, *, is_either: bool) -> str:
@@ -197,7 +201,7 @@ def _of_counting(rule: Rule) -> Iterator[Caution]:
         case _:
             return
     message = f"{text}: without a start it counts from 1970-01-01T00:00Z"
-    yield Caution(kind=Kind.COUNTS_FROM_1970, message=message)
+    yield Caution(kind=CautionKind.COUNTS_FROM_1970, message=message)
 
 
 def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
@@ -206,7 +210,7 @@ def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
     for change in clock_changes(zone_named(rule.zone), now, now + AHEAD):
         if not (walls := times_in(change, rule)):
             continue
-        kind = Kind.GAP if change.is_gap else Kind.OVERLAP
+        kind = CautionKind.GAP if change.is_gap else CautionKind.OVERLAP
         times = _listed([_clock(wall) for wall in walls], _MOST_LISTED)
         yield Caution(kind=kind, message=f"{change}: {times} {_fate(rule, change, len(walls) > 1)}")
 
@@ -246,7 +250,7 @@ def _of_spread(timing: Schedule, now: datetime) -> Iterator[Caution]:
         spread, between = duration_text(timing.spread), duration_text(gap)
         longer = f"its spread of {spread} is longer than the {between} between two fires"
         yield Caution(
-            kind=Kind.SPREAD, message=f"{longer}: one may start after the time of the next"
+            kind=CautionKind.SPREAD, message=f"{longer}: one may start after the time of the next"
         )
 
 
@@ -255,7 +259,7 @@ def _of_rate(rule: Rule, now: datetime) -> Iterator[Caution]:
     count = span(rule, first, first + _DAY).count
     if count > OFTEN_A_DAY:
         yield Caution(
-            kind=Kind.OFTEN,
+            kind=CautionKind.OFTEN,
             message=f"it runs very often: {count:,} times a day, each a process and two records",
         )
 

@@ -12,8 +12,8 @@ from typing import assert_never
 from runner.planning.coming_fires import standing
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.state import RequestState
-from runner.planning.views.history import Missed
-from runner.planning.views.question import Question, unscheduled_words
+from runner.planning.views.fire_query import FireQuery, unscheduled_words
+from runner.planning.views.history import PastMiss
 from runner.planning.views.recorded_reasons import miss_reasons, run_reason, step_reasons
 from runner.planning.views.unrecorded_reasons import (
     future_reasons,
@@ -31,27 +31,27 @@ from runner.planning.views.why_no_fire import (
 from runner.requests.model import RunImmediately, RunLater, Schedule, Timing
 
 
-def why(question: Question) -> Explanation:
-    """Answer a question. The decisive reason comes first."""
-    runs = tuple(run for run in question.history.runs if is_at(run.scheduled_for, question.at))
-    hindered = _hindrance(question)
+def why(query: FireQuery) -> Explanation:
+    """Answer a query. The decisive reason comes first."""
+    runs = tuple(run for run in query.history.runs if is_at(run.scheduled_for, query.at))
+    hindered = _hindrance(query)
     missed = [
-        each for each in question.history.missed if hindered is None or _is_named(each, question.at)
+        each for each in query.history.missed if hindered is None or _is_named(each, query.at)
     ]
-    reasons = [run_reason(run, question.zone) for run in runs]
-    reasons += [because for each in missed for because in miss_reasons(each, question)]
-    reasons += step_reasons(question)
-    if hindered is None and question.at + delay_of(question.request) > question.now:
-        return Explanation(because=(*future_reasons(question), *reasons), runs=runs)
+    reasons = [run_reason(run, query.zone) for run in runs]
+    reasons += [because for each in missed for because in miss_reasons(each, query)]
+    reasons += step_reasons(query)
+    if hindered is None and query.at + delay_of(query.request) > query.now:
+        return Explanation(because=(*future_reasons(query), *reasons), runs=runs)
     if missed or not all(run.is_direct for run in runs):
         return Explanation(because=tuple(reasons), runs=runs)
     if hindered is not None:
         return replace(
             hindered,
-            because=(*hindered.because, *rule_change_reasons(question), *reasons),
+            because=(*hindered.because, *rule_change_reasons(query), *reasons),
             runs=runs,
         )
-    return Explanation(because=(*past_reasons(question), *reasons), runs=runs)
+    return Explanation(because=(*past_reasons(query), *reasons), runs=runs)
 
 
 def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
@@ -66,53 +66,49 @@ def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
     return hindered or Explanation(because=(Because(cause=Cause.FIRES, message="it fires then"),))
 
 
-def _is_named(missed: Missed, at: datetime) -> bool:
+def _is_named(missed: PastMiss, at: datetime) -> bool:
     """Return whether a missed span certainly has a fire at `at`, whatever its rule was."""
     return is_at(missed.first, at) or is_at(missed.last, at)
 
 
-def _hindrance(question: Question) -> Explanation | None:
+def _hindrance(query: FireQuery) -> Explanation | None:
     """Return why the present rule has no fire at the instant; None if it has one."""
-    timing = question.request.timing
+    timing = query.request.timing
     match timing:
         case None:
             message = "it has no timing: it runs only when it is asked for"
             return Explanation(because=(Because(cause=Cause.NO_TIMING, message=message),))
         case Schedule(rule=rule):
-            return rule_hinders(
-                rule, question.at, question.zone, counted_from=_counted_from(question)
-            )
+            return rule_hinders(rule, query.at, query.zone, counted_from=_counted_from(query))
         case RunImmediately() | RunLater():
-            return _one_time_hindered(timing, question)
+            return _one_time_hindered(timing, query)
         case _:
             assert_never(timing)
 
 
-def _counted_from(question: Question) -> datetime | None:
+def _counted_from(query: FireQuery) -> datetime | None:
     """Return from when repetitions count at the instant; None for the rule's start.
 
     A future fire depends on the file as it is now. The file may press Reschedule with a
     token that no runner has seen yet.
     """
-    is_to_come = question.at > question.now
-    state = (
-        standing(question.request, question.state, question.now) if is_to_come else question.state
-    )
+    is_to_come = query.at > query.now
+    state = standing(query.request, query.state, query.now) if is_to_come else query.state
     counted_from = state.counted_from if state else None
-    return counted_from if counted_from and counted_from < question.at else None
+    return counted_from if counted_from and counted_from < query.at else None
 
 
-def _one_time_hindered(timing: RunImmediately | RunLater, question: Question) -> Explanation | None:
-    stands = standing(question.request, question.state, question.now)
-    words = unscheduled_words(stands, question.zone)
-    if words and isinstance(timing, RunImmediately) and pending_fire(question.request, stands):
+def _one_time_hindered(timing: RunImmediately | RunLater, query: FireQuery) -> Explanation | None:
+    stands = standing(query.request, query.state, query.now)
+    words = unscheduled_words(stands, query.zone)
+    if words and isinstance(timing, RunImmediately) and pending_fire(query.request, stands):
         # It has no fire time yet. It gets one when it is scheduled.
         because = Because(cause=Cause.UNSCHEDULED, message=f"it does not run: {words}")
         return Explanation(because=(because,))
     fire = one_time_fire(timing, stands)
-    if is_at(fire, question.at):
+    if is_at(fire, query.at):
         return None
-    return _only_once(fire, question.at, question.zone, _once_when(timing, stands))
+    return _only_once(fire, query.at, query.zone, _once_when(timing, stands))
 
 
 def _once_when(timing: RunImmediately | RunLater, state: RequestState) -> str:

@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class PastMiss:
     """A span of missed fires. `settled` is when the runner recorded it."""
 
     count: int
@@ -49,7 +49,7 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class PastChange:
     """A record of the request itself.
 
     `word` is scheduled, unscheduled, rescheduled, completed or removed. `by` is a person;
@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Absence:
+class Downtime:
     """A time without a runner.
 
     `since` is the runner's last sign of life. `until` is the next start; None if there was
@@ -94,9 +94,9 @@ class History:
     """
 
     runs: tuple[Run, ...] = ()
-    missed: tuple[Missed, ...] = ()
-    changes: tuple[Change, ...] = ()
-    absence: Absence | None = None
+    missed: tuple[PastMiss, ...] = ()
+    changes: tuple[PastChange, ...] = ()
+    downtime: Downtime | None = None
     reaches_back_to: datetime | None = None
     step: StepBack | None = None
 
@@ -126,10 +126,10 @@ def _run(record: Record) -> Run:
     )
 
 
-def missed_in(records: Iterable[Record], at: datetime) -> tuple[Missed, ...]:
+def missed_in(records: Iterable[Record], at: datetime) -> tuple[PastMiss, ...]:
     """Return the missed spans that cover an instant."""
     spans = (
-        Missed(
+        PastMiss(
             count=int(record.get("missed_count") or 0),
             first=parse_instant(record["missed_from"]),
             last=parse_instant(record["missed_until"]),
@@ -169,10 +169,10 @@ def in_order(lives: Iterable[Record]) -> list[tuple[datetime, str]]:
     return found[::-1]
 
 
-def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
+def changes_in(records: Iterable[Record]) -> tuple[PastChange, ...]:
     """Return the changes of the request itself. A rejected file does not change it."""
     return tuple(
-        Change(
+        PastChange(
             at=parse_instant(record["time"]),
             word=str(record["event"]).partition(".")[2],
             generation=record.get("generation"),
@@ -183,9 +183,9 @@ def changes_in(records: Iterable[Record]) -> tuple[Change, ...]:
     )
 
 
-def absence_at(
+def downtime_at(
     lives: Iterable[Record], at: datetime, *, last_seen: datetime | None, is_alive: bool
-) -> Absence | None:
+) -> Downtime | None:
     """Return the time without a runner that covers an instant.
 
     Returns None if a runner was running, or if the records do not say. `lives` are the
@@ -198,12 +198,12 @@ def absence_at(
     after = [each for each in ordered if each[0] > at]
     until = next((time for time, event in after if event == STARTED), None)
     if before and before[-1][1] == STOPPED:
-        return Absence(since=before[-1][0], until=until, is_orderly=True)
+        return Downtime(since=before[-1][0], until=until, is_orderly=True)
     if (after and after[0][1] == STOPPED) or (until is None and is_alive):
         return None
     if last_seen is not None and last_seen > at:
         return None
-    return Absence(since=last_seen, until=until, is_orderly=False) if before or until else None
+    return Downtime(since=last_seen, until=until, is_orderly=False) if before or until else None
 
 
 def _instant(text: str | None) -> datetime | None:

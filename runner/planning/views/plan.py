@@ -17,7 +17,7 @@ from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.states.firing import Miss, Settlement, settle
-from runner.planning.states.planned_status import Change, Registration
+from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
@@ -27,7 +27,7 @@ from runner.requests.model import ProcessRequest
 SHOWN_FIRES = 3
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """How a request differs."""
 
     ADDED = "added"
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class NextFires:
     """The status and the next few fires of a request, after its due fires are settled."""
 
     status: RequestStatus
@@ -47,22 +47,22 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PlanStep:
     """The effect of the catalog on one request."""
 
     name: str
-    kind: Kind
+    kind: StepKind
     request: ProcessRequest
     renamed_from: str | None = None
     looks_like: str | None = None
     """For an added request, a removed one with the same definition: probably its former name."""
     alterations: tuple[Alteration, ...] = ()
-    before: Outlook | None = None
+    before: NextFires | None = None
     """None for a new request."""
-    after: Outlook | None = None
+    after: NextFires | None = None
     """None for a removed request."""
     state: RequestState
-    events: tuple[Change, ...] = ()
+    events: tuple[RequestChange, ...] = ()
     """The events that the monitor log will have."""
     runs: tuple[datetime, ...] = ()
     """The fire times that run at once."""
@@ -81,7 +81,7 @@ class Plan:
     do. `requests` are those in force afterwards.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     rejections: tuple[Rejection, ...]
     kept: Mapping[str, Rejection]
     emptiness: str | None
@@ -96,7 +96,7 @@ class Plan:
     @property
     def differs(self) -> bool:
         """Whether any definition differs."""
-        return any(step.kind is not Kind.UNTOUCHED for step in self.steps)
+        return any(step.kind is not StepKind.UNTOUCHED for step in self.steps)
 
 
 def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]) -> Plan:
@@ -123,7 +123,7 @@ def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, t
     )
 
 
-def served(requests: Mapping[str, ProcessRequest], now: datetime) -> Served:
+def newly_served(requests: Mapping[str, ProcessRequest], now: datetime) -> Served:
     """Return requests and states as if a runner had just started to serve them.
 
     Requests that run at once have already run.
@@ -138,7 +138,7 @@ def _steps(
     new: Mapping[str, ProcessRequest],
     registrations: Mapping[str, Registration],
     now: datetime,
-) -> Iterator[Step]:
+) -> Iterator[PlanStep]:
     removed = (name for name in old.requests if name not in new and name in registrations)
     for name in sorted({*new, *removed}):
         yield _Passage(name, old, new.get(name), registrations.get(name), now).step()
@@ -160,14 +160,14 @@ class _Passage:
         self._old = old.requests.get(self._former)
         self._before = old.states.get(self._former)
 
-    def step(self) -> Step:
+    def step(self) -> PlanStep:
         """Return what the change does to the request."""
         request = self._new or self._old
         assert request is not None, "it is in one of both"
         state, missed = self._registered()
         settlement = settle(self._new, state, self._now) if self._new else Settlement(state=state)
         anyway = self._anyway()
-        step = Step(
+        step = PlanStep(
             name=self._name,
             kind=self._kind(),
             request=request,
@@ -180,13 +180,13 @@ class _Passage:
         )
         return self._detailed(step, anyway) if _is_shown(step) else step
 
-    def _detailed(self, step: Step, anyway: Settlement | None) -> Step:
+    def _detailed(self, step: PlanStep, anyway: Settlement | None) -> PlanStep:
         """Add the slow details. Only a request that `plan` shows needs them."""
         return replace(
             step,
             alterations=alterations(self._old, self._new) if self._old and self._new else (),
-            before=self._outlook(self._old, anyway.state) if anyway else None,
-            after=self._outlook(self._new, step.state),
+            before=self._next_fires(self._old, anyway.state) if anyway else None,
+            after=self._next_fires(self._new, step.state),
         )
 
     def _registered(self) -> tuple[RequestState, list[Miss]]:
@@ -201,26 +201,26 @@ class _Passage:
         """Return the settlement of a request without any change; None if it is not in force."""
         return settle(self._old, self._before, self._now) if self._old and self._before else None
 
-    def _kind(self) -> Kind:
+    def _kind(self) -> StepKind:
         if self._new is None:
-            return Kind.REMOVED
+            return StepKind.REMOVED
         if self._former != self._name:
-            return Kind.RENAMED
+            return StepKind.RENAMED
         if self._old is None:
-            return Kind.ADDED
-        return Kind.CHANGED if changed_fields(self._old, self._new) else Kind.UNTOUCHED
+            return StepKind.ADDED
+        return StepKind.CHANGED if changed_fields(self._old, self._new) else StepKind.UNTOUCHED
 
-    def _events(self, registered: RequestState, settled: RequestState) -> tuple[Change, ...]:
+    def _events(self, registered: RequestState, settled: RequestState) -> tuple[RequestChange, ...]:
         change = self._registration and self._registration.change
         events = [change] if change else []
-        return tuple(events + [Change.COMPLETED] * (settled.status is not registered.status))
+        return tuple(events + [RequestChange.COMPLETED] * (settled.status is not registered.status))
 
-    def _outlook(self, request: ProcessRequest | None, state: RequestState) -> Outlook | None:
+    def _next_fires(self, request: ProcessRequest | None, state: RequestState) -> NextFires | None:
         if request is None:
             return None
         fires = first_fires(request, state, self._now, SHOWN_FIRES)
-        return Outlook(status=state.status, fires=tuple(fires))
+        return NextFires(status=state.status, fires=tuple(fires))
 
 
-def _is_shown(step: Step) -> bool:
-    return step.kind is not Kind.UNTOUCHED or bool(step.events or step.runs or step.missed)
+def _is_shown(step: PlanStep) -> bool:
+    return step.kind is not StepKind.UNTOUCHED or bool(step.events or step.runs or step.missed)

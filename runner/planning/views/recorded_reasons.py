@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.lifecycle import ExecutionStatus, Reason
-from runner.planning.views.history import Missed, Run
-from runner.planning.views.question import (
-    Question,
-    absence_reason,
+from runner.planning.views.fire_query import (
+    FireQuery,
+    downtime_reason,
     first_registered,
     not_registered,
 )
+from runner.planning.views.history import PastMiss, Run
 from runner.planning.views.why_no_fire import Because, Cause, local_words
 from runner.values import clock_text, duration_text
 
@@ -41,28 +41,28 @@ def run_reason(run: Run, zone: str) -> Because:
     return Because(cause=Cause.RAN, message=f"{asked}it ran {begun}{took}: {run.status}{tail}")
 
 
-def miss_reasons(missed: Missed, question: Question) -> Iterator[Because]:
+def miss_reasons(missed: PastMiss, query: FireQuery) -> Iterator[Because]:
     """Explain a recorded miss: when it was recorded, and what kept the fire from running."""
-    settled = local_words(missed.settled, question.zone)
+    settled = local_words(missed.settled, query.zone)
     if missed.count == 1:
         message = f"it was missed, as was recorded at {settled}"
     else:
         first, last = (
-            local_words(missed.first, question.zone),
-            local_words(missed.last, question.zone),
+            local_words(missed.first, query.zone),
+            local_words(missed.last, query.zone),
         )
         message = (
             f"it was missed, one of {missed.count:,} fires from {first} to {last}; "
             f"recorded at {settled}"
         )
     yield Because(cause=Cause.MISSED, message=message)
-    if question.history.step is not None:
+    if query.history.step is not None:
         return  # the wrong clock explains the miss
-    registered = first_registered(question)
-    if registered is not None and registered > question.at:
-        yield not_registered(registered, question.zone)
-    elif question.history.absence is not None:
-        yield absence_reason(question.history.absence, question.zone)
+    registered = first_registered(query)
+    if registered is not None and registered > query.at:
+        yield not_registered(registered, query.zone)
+    elif query.history.downtime is not None:
+        yield downtime_reason(query.history.downtime, query.zone)
     else:
         message = (
             "a runner was running, but the machine slept, its clock was set, "
@@ -71,12 +71,12 @@ def miss_reasons(missed: Missed, question: Question) -> Iterator[Because]:
         yield Because(cause=Cause.UNKNOWN, message=message)
 
 
-def step_reasons(question: Question) -> Iterator[Because]:
+def step_reasons(query: FireQuery) -> Iterator[Because]:
     """Explain a step back of the clock over the instant, and its effect on the fire."""
-    step = question.history.step
+    step = query.history.step
     if step is None:
         return
-    stepped, at = clock_text(step.seconds), local_words(step.at, question.zone)
+    stepped, at = clock_text(step.seconds), local_words(step.at, query.zone)
     message = (
         f"the clock went back by {stepped} to {at}: "
         "since then, a fire recorded as missed runs if it is on time, and replaces the miss"

@@ -7,7 +7,7 @@ from typing import assert_never
 from runner.lifecycle import Misfire
 from runner.planning.states.firing import CATCH_UP_LIMIT
 from runner.requests.model import RunImmediately, RunLater, Schedule, Timing
-from runner.timing.wording import describe
+from runner.timing.rule_wording import describe
 from runner.timing.zones import wall_at, zone_named
 from runner.values import duration_text
 

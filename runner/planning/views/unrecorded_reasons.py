@@ -10,10 +10,10 @@ from runner.planning.coming_fires import standing
 from runner.planning.states.due_fires import coming
 from runner.planning.states.firing import delay_of
 from runner.planning.states.state import RequestState, rule_of
-from runner.planning.views.question import (
-    Question,
-    absence_reason,
+from runner.planning.views.fire_query import (
+    FireQuery,
     by_words,
+    downtime_reason,
     first_registered,
     not_registered,
     unscheduled_words,
@@ -24,64 +24,60 @@ from runner.timing.zones import TICK
 from runner.values import duration_text
 
 
-def future_reasons(question: Question) -> Iterator[Because]:
+def future_reasons(query: FireQuery) -> Iterator[Because]:
     """Explain a fire that is still to come, or why it will not run."""
-    stands = standing(question.request, question.state, question.now)
-    if words := unscheduled_words(stands, question.zone):
+    stands = standing(query.request, query.state, query.now)
+    if words := unscheduled_words(stands, query.zone):
         yield Because(cause=Cause.UNSCHEDULED, message=f"it will not run: {words}")
         return
     if stands.status is not RequestStatus.SCHEDULED:
         message = (
-            f"it is {stands.status}; `runner reschedule {question.request.name}` would run it again"
+            f"it is {stands.status}; `runner reschedule {query.request.name}` would run it again"
         )
         yield Because(cause=Cause.COMPLETE, message=message)
         return
-    if _is_claimed(question, stands):
+    if _is_claimed(query, stands):
         message = "it will not run again: it ran before the clock went back"
         yield Because(cause=Cause.CLAIMED, message=message)
         return
-    due = question.at + delay_of(question.request)
-    distance = duration_text(timedelta(seconds=round((due - question.now).total_seconds())))
-    spread = (
-        f", delayed by its spread to {local_words(due, question.zone)}"
-        if due != question.at
-        else ""
-    )
+    due = query.at + delay_of(query.request)
+    distance = duration_text(timedelta(seconds=round((due - query.now).total_seconds())))
+    spread = f", delayed by its spread to {local_words(due, query.zone)}" if due != query.at else ""
     yield Because(cause=Cause.TO_COME, message=f"it is still to come, in {distance}{spread}")
 
 
-def _is_claimed(question: Question, state: RequestState) -> bool:
+def _is_claimed(query: FireQuery, state: RequestState) -> bool:
     """Return whether a future fire cannot run: it was claimed before the clock went back."""
-    timing = question.request.timing
+    timing = query.request.timing
     if not isinstance(timing, Schedule):
         return False
-    fire = next(coming(timing.rule, state, question.at - TICK), None)
-    return fire is None or not is_at(fire, question.at)
+    fire = next(coming(timing.rule, state, query.at - TICK), None)
+    return fire is None or not is_at(fire, query.at)
 
 
-def past_reasons(question: Question) -> Iterator[Because]:
+def past_reasons(query: FireQuery) -> Iterator[Because]:
     """Yield every reason why a fire of the past may have no record."""
-    state, history = question.state, question.history
-    registered = first_registered(question)
+    state, history = query.state, query.history
+    registered = first_registered(query)
     if state is None:
         yield Because(cause=Cause.NOT_REGISTERED, message="no runner has seen this request yet")
         return
-    if registered is not None and registered > question.at:
-        yield not_registered(registered, question.zone)
+    if registered is not None and registered > query.at:
+        yield not_registered(registered, query.zone)
         return
-    found = [*rule_change_reasons(question), *_of_changes(question, state)]
-    found += _of_verdict(question, state)
-    if history.absence is not None:
-        found.append(absence_reason(history.absence, question.zone))
-    yield from found or [_unsettled(question, state)]
+    found = [*rule_change_reasons(query), *_of_changes(query, state)]
+    found += _of_verdict(query, state)
+    if history.downtime is not None:
+        found.append(downtime_reason(history.downtime, query.zone))
+    yield from found or [_unsettled(query, state)]
 
 
-def _of_verdict(question: Question, state: RequestState) -> Iterator[Because]:
+def _of_verdict(query: FireQuery, state: RequestState) -> Iterator[Because]:
     """Explain a fire that had its verdict before the clock went back and has not run since."""
     if (
         state.furthest_verdict is not None
-        and question.at <= state.furthest_verdict
-        and question.history.step
+        and query.at <= state.furthest_verdict
+        and query.history.step
     ):
         message = (
             "it did not run on time, and is not recorded as missed: "
@@ -90,16 +86,16 @@ def _of_verdict(question: Question, state: RequestState) -> Iterator[Because]:
         yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
 
-def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:
+def _of_changes(query: FireQuery, state: RequestState) -> Iterator[Because]:
     """Yield the status at the instant, by the last record before it, or else the present one."""
-    earlier = [change for change in question.history.changes if change.at <= question.at]
+    earlier = [change for change in query.history.changes if change.at <= query.at]
     if not earlier:
-        words = unscheduled_words(state, question.zone)
-        if words and (state.override_at is None or state.override_at <= question.at):
+        words = unscheduled_words(state, query.zone)
+        if words and (state.override_at is None or state.override_at <= query.at):
             yield Because(cause=Cause.UNSCHEDULED, message=f"it was not scheduled: {words}")
         return
     change = earlier[-1]
-    at = local_words(change.at, question.zone)
+    at = local_words(change.at, query.zone)
     match change.word:
         case "unscheduled":
             how = by_words(change) or ", as its file says"
@@ -110,41 +106,39 @@ def _of_changes(question: Question, state: RequestState) -> Iterator[Because]:
             yield Because(cause=Cause.COMPLETE, message=f"it was complete since {at}")
 
 
-def _unsettled(question: Question, state: RequestState) -> Because:
-    if state.fired_through < question.at:
+def _unsettled(query: FireQuery, state: RequestState) -> Because:
+    if state.fired_through < query.at:
         message = "it has no verdict yet; a running runner decides within a moment"
         return Because(cause=Cause.TO_COME, message=message)
-    oldest = question.history.reaches_back_to
-    if oldest is None or oldest > question.at:
-        since = (
-            f"reaches back only to {local_words(oldest, question.zone)}" if oldest else "is empty"
-        )
+    oldest = query.history.reaches_back_to
+    if oldest is None or oldest > query.at:
+        since = f"reaches back only to {local_words(oldest, query.zone)}" if oldest else "is empty"
         return Because(cause=Cause.UNKNOWN, message=f"the monitor log {since}")
     return Because(cause=Cause.UNKNOWN, message="the monitor log has no record of it")
 
 
-def rule_change_reasons(question: Question) -> Iterator[Because]:
+def rule_change_reasons(query: FireQuery) -> Iterator[Because]:
     """Warn that another rule may have been in force at an instant of the past."""
-    state = question.state
-    if question.at > question.now or state is None:
+    state = query.state
+    if query.at > query.now or state is None:
         return
-    if state.rule != rule_of(question.request):
+    if state.rule != rule_of(query.request):
         message = "its file's rule is not live yet; another one is in force"
         yield Because(cause=Cause.RULE_CHANGED, message=message)
     elif (
         state.generation > 1
-        and question.at <= state.since
-        and (first_registered(question) or question.at) <= question.at
+        and query.at <= state.since
+        and (first_registered(query) or query.at) <= query.at
     ):
-        yield _of_generation(question, state)
+        yield _of_generation(query, state)
 
 
-def _of_generation(question: Question, state: RequestState) -> Because:
+def _of_generation(query: FireQuery, state: RequestState) -> Because:
     opened = next(
-        (change for change in question.history.changes if change.generation == state.generation),
+        (change for change in query.history.changes if change.generation == state.generation),
         None,
     )
-    since = local_words(state.since, question.zone)
+    since = local_words(state.since, query.zone)
     if opened is not None and opened.word == "rescheduled":
         message = (
             f"it was rescheduled at {since}{by_words(opened)}: "

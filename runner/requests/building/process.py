@@ -22,7 +22,7 @@ from runner.requests.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.requests.building.parts import Part
+    from runner.requests.building.document_part import Part
 
 _FOLDERS_KEPT = 1 << 10
 

@@ -14,7 +14,7 @@ from runner.values import duration_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runner.requests.building.parts import Part
+    from runner.requests.building.document_part import Part
 
 _STOP_GRACE = timedelta(seconds=10)
 _RETRY_DELAY = timedelta(seconds=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
 from runner.lifecycle import Misfire
-from runner.requests.building.parts import Part
+from runner.requests.building.document_part import Part
 from runner.requests.building.process import process_of
 from runner.requests.dates import parse_date
 from runner.requests.findings import DataPath, Finding, without

@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
+from runner.requests.catalog.file_reader import read_file
 from runner.requests.catalog.listing import Absence, Listing, list_files
-from runner.requests.catalog.loading import read_file
 from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
 from runner.requests.catalog.validated_files import ValidatedFiles
 from runner.requests.files.bounded_read import Trouble

@@ -22,11 +22,11 @@ def findings_in(data: object, schema: str = "process-request") -> tuple[Finding,
     if not violations:
         return ()
     # Imported late: a valid document never needs it.
-    from runner.requests.schema.wording import worded
+    from runner.requests.schema.wording import finding_for
 
     found: dict[tuple[DataPath, str], Finding] = {}
     for violation in violations[:MOST_FINDINGS]:
-        finding = worded(violation, schema_of(schema), data)
+        finding = finding_for(violation, schema_of(schema), data)
         # The same message for several keys of a mapping is one finding; for several
         # entries of a list it is several.
         is_entry = bool(finding.path) and isinstance(finding.path[-1], int)

@@ -59,7 +59,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 _NAME = "a name:"
 
 
-def worded(violation: Violation, root: Mapping[str, Any], data: object) -> Finding:
+def finding_for(violation: Violation, root: Mapping[str, Any], data: object) -> Finding:
     """Return the finding for a violation of the schema `root` in `data`."""
     path, schema = violation.path, violation.schema
     expected, value = violation.expected, violation.value

@@ -17,36 +17,36 @@ from runner import __version__
 from runner.execution.executor import Executor
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
-from runner.service.assembly.opening import (
+from runner.service.assembly.exclusive_parts import (
     Options,
     Records,
     Wakeups,
     open_records,
     open_wakeups,
 )
-from runner.service.clock import Clock
-from runner.service.clocks.clock_changes import ClockChanges
-from runner.service.clocks.clock_watch import ClockWatch
+from runner.service.clock_watch import ClockWatch
+from runner.service.clocks.clock_follower import ClockFollower
 from runner.service.clocks.zone_change import ZONE, ZoneWatch, zone_data_of
-from runner.service.decisions import Decisions
+from runner.service.deciding.decision_maker import DecisionMaker
+from runner.service.deciding.mail import Mail
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.dispatching.last_results import LastResults
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.executions.execution_names import adopted_words
 from runner.service.executions.in_progress import InProgress
+from runner.service.executions.name_lists import adopted_words
 from runner.service.housekeeping import Housekeeping, OutputPruning, StatePruning
-from runner.service.journal import Journal
-from runner.service.mail import Mail
+from runner.service.jobs_lock import JobsLock
+from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
 from runner.service.reload.jobs_folder import JobsFolder
-from runner.service.reload.jobs_lock import JobsLock
-from runner.service.reload.reading import Reloader, catalog_reader
-from runner.service.settings import Settings
-from runner.service.signals import unless_stopped
+from runner.service.reload.reloader import Reloader, catalog_reader
+from runner.service.runner_settings import Settings
+from runner.service.stop_signals import unless_stopped
 from runner.service.stopping import Stopping
 from runner.service.trouble import ALIVE
 from runner.store.protocol import Store
+from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
 from runner.timing.zones import use_zone_data
 from runner.values import to_microseconds
@@ -64,7 +64,7 @@ class Core:
     stopping: Stopping
     watch: ClockWatch
     jobs_lock: JobsLock
-    decisions: Decisions
+    decisions: DecisionMaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Parts:
     reader: BackgroundReader
     mail: Mail
     folder: JobsFolder
-    clock_changes: ClockChanges
+    clock_changes: ClockFollower
     housekeeping: Housekeeping
 
 
@@ -135,8 +135,8 @@ def _clock_changes(
     reader: BackgroundReader,
     zones: ZoneWatch,
     housekeeping: Housekeeping,
-) -> ClockChanges:
-    return ClockChanges(
+) -> ClockFollower:
+    return ClockFollower(
         watch=core.watch,
         zones=zones,
         decisions=core.decisions,
@@ -195,7 +195,7 @@ def _core(
     )
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
-    decisions = Decisions(
+    decisions = DecisionMaker(
         settings,
         clock,
         registry=registry,
@@ -246,7 +246,7 @@ def _load(
 ) -> list[Execution]:
     """Load what a former runner left: requests and states, and return the executions."""
     meta = records.snapshot.meta
-    with records.store.legible():
+    with records.store.row_errors_in_words():
         # Use the zone of the former runner. If the zone has changed since, that is
         # noticed later like any other change.
         zone = meta.get(ZONE, zones.zone)

@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 from runner.monitor.events import RunnerFacts, runner_clock_stepped
 from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
 from runner.planning.states.firing import delay_of
-from runner.planning.states.planned_status import Change, Registration
+from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
-from runner.service.clocks.clock_watch import Step
-from runner.service.decision import Decision
+from runner.service.clock_watch import ClockStep
+from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
 
 _NO_DELAY = timedelta()
 
 
 def decide(
-    step: Step,
+    step: ClockStep,
     decision: Decision,
     registry: Registry,
     about: RunnerFacts,
@@ -47,7 +47,9 @@ def decide(
         if state.status is registry.states[request.name].status:
             decision.put(request.name, state)
         else:
-            decision.register(request.name, Registration(state=state, change=Change.SCHEDULED))
+            decision.register(
+                request.name, Registration(state=state, change=RequestChange.SCHEDULED)
+            )
     if step.behind:
         decision.claims.shift_delayed(step.behind)
 

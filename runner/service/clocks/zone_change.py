@@ -17,13 +17,13 @@ from functools import lru_cache
 
 from runner.errors import RuleError, RunnerError
 from runner.monitor.events import RunnerFacts, runner_reloaded
-from runner.planning.states.rezoning import outlook, rezoned, zone_of
+from runner.planning.states.rezoning import known_fires, rezoned, zone_of
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.model import ProcessRequest
-from runner.service.clock import Clock
-from runner.service.decision import Decision
+from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
+from runner.system.clock import Clock
 from runner.system.zone_data import system_zone
 from runner.timing.zones import changed_zone_data, use_zone_data, zone_data_in_use, zone_named
 
@@ -101,9 +101,9 @@ def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Ru
     concerned = [name for name, request in registry.requests.items() if _concerns(change, request)]
     for name in concerned:
         decision.fire(name)
-    # The outlook must be computed before the new zone data is in use.
+    # The known fires must be computed before the new zone data is in use.
     former = {
-        name: outlook(registry.requests[name], state)
+        name: known_fires(registry.requests[name], state)
         for name in concerned
         if (state := decision.state(name)) is not None
     }
@@ -114,7 +114,7 @@ def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Ru
     }
     for name, before in former.items():
         state = decision.state(name)
-        assert state is not None, "a request with an outlook has a state"
+        assert state is not None, "a request with known fires has a state"
         registration = rezoned(before, decision.requests[name], state, decision.now)
         if registration.state != state:
             # `put` comes before `register`, so that no fire counts as abandoned.

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from runner.requests.catalog.reader import CatalogReader
-from runner.service.clock import Clock
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.service.registry import Incumbents
-from runner.service.reload.reading import Reading, Reloader
+from runner.service.reload.reloader import Reading, Reloader
 from runner.system.background_calls import BackgroundThread, Pending
+from runner.system.clock import Clock
 
 PATIENCE_S = 0.1
 """How long the loop waits for a slice of reading; a slice usually takes milliseconds."""

@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass
 from itertools import islice, starmap
 
 from runner.commands import Answer
-from runner.monitor.events import Changes, RequestFacts, request_rejected
+from runner.monitor.events import ChangedNames, RequestFacts, request_rejected
 from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
 from runner.planning.last_good import InForce, way_back
 from runner.planning.likely_renames import likely_renames
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import RunImmediately
-from runner.service.decision import Decision
+from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
-from runner.service.reload.reading import Reading
+from runner.service.reload.reloader import Reading
 
 _SHOWN = 5
 _MOST_PROBLEMS = 20
@@ -87,7 +87,9 @@ class CatalogChange:
 def compare(reading: Reading, registry: Registry, *, allow_empty: bool = False) -> CatalogChange:
     """Compare a reading with what is in force."""
     catalog, known = reading.catalog, {each.file: each for each in registry.rejections}
-    change = changeover(served(registry), catalog, allow_empty=allow_empty, among=reading.touched)
+    change = changeover(
+        served_by(registry), catalog, allow_empty=allow_empty, among=reading.touched
+    )
     return CatalogChange(
         reading=reading,
         changeover=change,
@@ -118,12 +120,12 @@ def decide_some(
     decision.requests = change.changeover.in_force.requests
     decision.git = change.reading.git_commit
     for name, registration in change.changeover.registrations(
-        served(registry), names, decision.now
+        served_by(registry), names, decision.now
     ):
         decision.register(name, registration)
 
 
-def served(registry: Registry) -> Served:
+def served_by(registry: Registry) -> Served:
     """Return what a runner serves now."""
     return Served(requests=registry.requests, states=registry.states)
 
@@ -145,10 +147,10 @@ def start_message(change: CatalogChange, *, is_new: bool) -> str | None:
     return _first_runs(change) if is_new else None
 
 
-def recorded_changes(change: CatalogChange) -> Changes:
+def recorded_changes(change: CatalogChange) -> ChangedNames:
     """Return what a `runner.reloaded` record lists."""
     difference = change.changeover.difference
-    return Changes(
+    return ChangedNames(
         added=difference.added,
         changed=[name for name, _ in difference.changed],
         removed=difference.removed,

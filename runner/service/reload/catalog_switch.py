@@ -13,7 +13,7 @@ from itertools import islice
 
 from runner.commands import Command
 from runner.requests.model import ProcessRequest
-from runner.service.decision import Decision
+from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
 from runner.service.reload import catalog_change
 from runner.service.reload.catalog_change import CatalogChange

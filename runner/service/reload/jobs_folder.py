@@ -10,19 +10,19 @@ from dataclasses import replace
 
 from runner.errors import RefusedError
 from runner.monitor.events import RunnerFacts, runner_reloaded, runner_started
-from runner.service.clock import Clock
 from runner.service.clocks.zone_change import ZoneWatch, meta_of_zones
-from runner.service.decision import Decision
-from runner.service.decisions import Decisions
-from runner.service.mail import Mail
+from runner.service.deciding.decision import Decision
+from runner.service.deciding.decision_maker import DecisionMaker
+from runner.service.deciding.mail import Mail
 from runner.service.registry import Registry
 from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import BackgroundReader
 from runner.service.reload.catalog_change import CatalogChange
 from runner.service.reload.catalog_switch import CatalogSwitch
-from runner.service.reload.reading import Reading
-from runner.service.settings import Settings
+from runner.service.reload.reloader import Reading
+from runner.service.runner_settings import Settings
 from runner.service.systemd import Notifier
+from runner.system.clock import Clock
 
 READ_BUDGET_S = 0.005
 """How long one turn reads files."""
@@ -42,7 +42,7 @@ class JobsFolder:
         *,
         reader: BackgroundReader,
         registry: Registry,
-        decisions: Decisions,
+        decisions: DecisionMaker,
         mail: Mail,
         zones: ZoneWatch,
         notifier: Notifier,

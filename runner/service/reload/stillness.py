@@ -37,7 +37,7 @@ RETRY_S = 0.05
 """How long to wait before looking again whether git still works on the folder."""
 
 
-class State(StrEnum):
+class FolderState(StrEnum):
     """What is known of the folder."""
 
     QUIET = "quiet"
@@ -51,7 +51,7 @@ class State(StrEnum):
     """Ready to be read, but git is changing the folder."""
 
 
-class Event(StrEnum):
+class FolderEvent(StrEnum):
     """What happens to the folder, or is found out about it."""
 
     CHANGE = "a change"
@@ -63,34 +63,34 @@ class Event(StrEnum):
 
 
 _TRANSITIONS = {
-    (State.QUIET, Event.CHANGE): State.RESTLESS,
-    (State.QUIET, Event.COMMAND): State.STILL,
-    (State.RESTLESS, Event.CHANGE): State.RESTLESS,
-    (State.RESTLESS, Event.COMMAND): State.STILL,
-    (State.RESTLESS, Event.SAME): State.GLANCED,
-    (State.RESTLESS, Event.DIFFERENT): State.GLANCED,
-    (State.RESTLESS, Event.LOCK): State.HELD,
-    (State.RESTLESS, Event.READING): State.QUIET,
-    (State.GLANCED, Event.CHANGE): State.GLANCED,
-    (State.GLANCED, Event.COMMAND): State.STILL,
-    (State.GLANCED, Event.SAME): State.STILL,
-    (State.GLANCED, Event.DIFFERENT): State.GLANCED,
-    (State.GLANCED, Event.LOCK): State.HELD,
-    (State.GLANCED, Event.READING): State.QUIET,
+    (FolderState.QUIET, FolderEvent.CHANGE): FolderState.RESTLESS,
+    (FolderState.QUIET, FolderEvent.COMMAND): FolderState.STILL,
+    (FolderState.RESTLESS, FolderEvent.CHANGE): FolderState.RESTLESS,
+    (FolderState.RESTLESS, FolderEvent.COMMAND): FolderState.STILL,
+    (FolderState.RESTLESS, FolderEvent.SAME): FolderState.GLANCED,
+    (FolderState.RESTLESS, FolderEvent.DIFFERENT): FolderState.GLANCED,
+    (FolderState.RESTLESS, FolderEvent.LOCK): FolderState.HELD,
+    (FolderState.RESTLESS, FolderEvent.READING): FolderState.QUIET,
+    (FolderState.GLANCED, FolderEvent.CHANGE): FolderState.GLANCED,
+    (FolderState.GLANCED, FolderEvent.COMMAND): FolderState.STILL,
+    (FolderState.GLANCED, FolderEvent.SAME): FolderState.STILL,
+    (FolderState.GLANCED, FolderEvent.DIFFERENT): FolderState.GLANCED,
+    (FolderState.GLANCED, FolderEvent.LOCK): FolderState.HELD,
+    (FolderState.GLANCED, FolderEvent.READING): FolderState.QUIET,
     # Neither a change nor git's lock takes back a command or two equal glances.
-    (State.STILL, Event.CHANGE): State.STILL,
-    (State.STILL, Event.COMMAND): State.STILL,
-    (State.STILL, Event.SAME): State.STILL,
-    (State.STILL, Event.DIFFERENT): State.STILL,
-    (State.STILL, Event.LOCK): State.STILL,
-    (State.STILL, Event.READING): State.QUIET,
+    (FolderState.STILL, FolderEvent.CHANGE): FolderState.STILL,
+    (FolderState.STILL, FolderEvent.COMMAND): FolderState.STILL,
+    (FolderState.STILL, FolderEvent.SAME): FolderState.STILL,
+    (FolderState.STILL, FolderEvent.DIFFERENT): FolderState.STILL,
+    (FolderState.STILL, FolderEvent.LOCK): FolderState.STILL,
+    (FolderState.STILL, FolderEvent.READING): FolderState.QUIET,
     # Git writes while it holds the folder, so the quiet before the lock proves nothing.
-    (State.HELD, Event.CHANGE): State.RESTLESS,
-    (State.HELD, Event.COMMAND): State.STILL,
-    (State.HELD, Event.SAME): State.HELD,
-    (State.HELD, Event.DIFFERENT): State.HELD,
-    (State.HELD, Event.LOCK): State.HELD,
-    (State.HELD, Event.READING): State.QUIET,
+    (FolderState.HELD, FolderEvent.CHANGE): FolderState.RESTLESS,
+    (FolderState.HELD, FolderEvent.COMMAND): FolderState.STILL,
+    (FolderState.HELD, FolderEvent.SAME): FolderState.HELD,
+    (FolderState.HELD, FolderEvent.DIFFERENT): FolderState.HELD,
+    (FolderState.HELD, FolderEvent.LOCK): FolderState.HELD,
+    (FolderState.HELD, FolderEvent.READING): FolderState.QUIET,
 }
 
 
@@ -102,7 +102,7 @@ class Stillness:
     """
 
     def __init__(self) -> None:
-        self.state = State.QUIET
+        self.state = FolderState.QUIET
         self._since_s = self._changed_at_s = 0.0  # the first and the last change
         self._held_until_s = 0.0
         self._glance_at_s: float | None = None
@@ -112,7 +112,7 @@ class Stillness:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing has changed since the last reading began."""
-        return self.state is State.QUIET
+        return self.state is FolderState.QUIET
 
     @property
     def glance_at_s(self) -> float | None:
@@ -125,20 +125,20 @@ class Stillness:
             self._since_s, self._glance_at_s = now_s, now_s + GLANCE_S
         self._is_unnotified |= not is_notified
         self._changed_at_s, self._is_doubted = now_s, False
-        self._pass(Event.CHANGE)
+        self._pass(FolderEvent.CHANGE)
 
     def note_command(self, now_s: float) -> None:
         """Note a command to read the folder without waiting for quiet."""
         self.note_change(now_s)
         self._glance_at_s = None
-        self._pass(Event.COMMAND)
+        self._pass(FolderEvent.COMMAND)
 
     def note_lock(self, now_s: float) -> bool:
         """Hold the reading, and a glance, back for git; return False after `PATIENCE_S`."""
         if now_s - self._since_s >= PATIENCE_S:
             return False
         self._held_until_s = now_s + RETRY_S
-        self._pass(Event.LOCK)
+        self._pass(FolderEvent.LOCK)
         return True
 
     def begin_glance(self) -> None:
@@ -151,14 +151,14 @@ class Stillness:
 
     def end_glance(self, now_s: float, *, is_different: bool, is_watched: bool) -> None:
         """Note the result of a glance: two looks that agree make the folder still."""
-        self._pass(Event.DIFFERENT if is_different else Event.SAME)
-        if self.state is not State.STILL:
+        self._pass(FolderEvent.DIFFERENT if is_different else FolderEvent.SAME)
+        if self.state is not FolderState.STILL:
             every_s = GLANCE_EVERY_S if self._is_silence_proof(is_watched) else QUIET_S
             self._glance_at_s = now_s + every_s
 
     def begin_reading(self) -> None:
         """Note the start of a reading: the next change begins a new series."""
-        self._pass(Event.READING)
+        self._pass(FolderEvent.READING)
         self._glance_at_s, self._is_unnotified = None, False
 
     def ready_at_s(self, *, is_watched: bool) -> float | None:
@@ -182,17 +182,17 @@ class Stillness:
         ready_at_s = self.ready_at_s(is_watched=is_watched)
         assert ready_at_s is not None, "only a folder that is ready is confirmed"
         is_late = now_s - max(ready_at_s, looked_at_s) > LATE_S
-        if is_late and self._is_silence_proof(is_watched) and self.state is not State.STILL:
+        if is_late and self._is_silence_proof(is_watched) and self.state is not FolderState.STILL:
             self._doubt(now_s)
         return self.is_ready(now_s, is_watched=is_watched)
 
     def _doubt(self, now_s: float) -> None:
         if not self._is_doubted:
             self._changed_at_s, self._is_doubted = now_s, True
-            self._pass(Event.CHANGE)
+            self._pass(FolderEvent.CHANGE)
 
     def _quiet_at_s(self, is_watched: bool) -> float:
-        if self.state in (State.STILL, State.HELD):
+        if self.state in (FolderState.STILL, FolderState.HELD):
             return self._since_s
         latest_s = self._since_s + PATIENCE_S
         if not self._is_silence_proof(is_watched):
@@ -205,7 +205,7 @@ class Stillness:
     def _is_silence_proof(self, is_watched: bool) -> bool:
         return is_watched and not self._is_unnotified
 
-    def _pass(self, event: Event) -> None:
+    def _pass(self, event: FolderEvent) -> None:
         if (self.state, event) not in _TRANSITIONS:
             raise IllegalTransitionError(
                 f"{event} is not possible in a folder that is {self.state}"

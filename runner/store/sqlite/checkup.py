@@ -13,9 +13,9 @@ from runner.store.sqlite.connection import (
     check,
     connect,
     database_path,
+    errors_in_words,
     require_not_emptied,
     version_of,
-    worded,
 )
 from runner.store.sqlite.files import wal_of
 from runner.store.sqlite.lock import owner_pid
@@ -45,7 +45,7 @@ def condition_of(folder: Path) -> Condition | None:
     if is_missing(path):
         return None
     try:
-        with worded(path), closing(connect(path, "mode=ro")) as connection:
+        with errors_in_words(path), closing(connect(path, "mode=ro")) as connection:
             version = version_of(connection, path)
             if version == 0 and owner_pid(folder) is None:
                 require_not_emptied(path)

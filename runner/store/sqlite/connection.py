@@ -113,7 +113,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def worded(path: Path) -> Iterator[None]:
+def errors_in_words(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the environment into errors for people.
 
     Raises StoreUnwritableError if the problem may pass, StoreError if the file stays
@@ -154,7 +154,7 @@ def require_writable(path: Path) -> None:
 
 
 @contextmanager
-def legible(path: Path) -> Iterator[None]:
+def row_errors_in_words(path: Path) -> Iterator[None]:
     """Word an unreadable row in a store whose pages are sound. Raises StoreError."""
     try:
         yield

@@ -19,11 +19,11 @@ from runner.store.sqlite import inbox, schema
 from runner.store.sqlite.connection import (
     check,
     connect,
+    errors_in_words,
     lengthen_wal,
     migrate,
     transaction,
     use_wal,
-    worded,
 )
 from runner.store.sqlite.files import StoreFiles, unreachable_words, wal_of
 from runner.store.sqlite.holders import readers_of
@@ -190,7 +190,7 @@ class Database:
         Raises StoreUnwritableError.
         """
         wal = wal_of(self._path)
-        with worded(self._path):
+        with errors_in_words(self._path):
             is_busy, frames, moved = self.connection.execute(
                 "PRAGMA wal_checkpoint(FULL)"
             ).fetchone()
@@ -213,7 +213,7 @@ class Database:
         """
         if self._path in self._files.moved():
             raise StoreUnwritableError(f"{self._path} was removed or replaced; put it back")
-        with worded(self._path), ExitStack() as resources:
+        with errors_in_words(self._path), ExitStack() as resources:
             connection = resources.enter_context(closing(connect(self._path, "mode=rw")))
             _configure(connection, self._path)
             self._is_log_long = False

@@ -18,10 +18,10 @@ from runner.store.sqlite import schema
 from runner.store.sqlite.connection import (
     connect,
     database_path,
+    errors_in_words,
     require_current,
     transaction,
     version_of,
-    worded,
 )
 from runner.store.sqlite.lock import owner_pid
 from runner.store.sqlite.schema import COMMANDS, to_text
@@ -80,7 +80,10 @@ def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
     )
     if is_missing(path):
         raise missing
-    with worded(path), closing(connect(path, "mode=rw", busy_s=_BUSY_S)) as connection:
+    with (
+        errors_in_words(path),
+        closing(connect(path, "mode=rw", busy_s=_BUSY_S)) as connection,
+    ):
         # Version 0: the owner has created the file but not the tables yet.
         if version_of(connection, path) == 0:
             raise missing

@@ -14,11 +14,11 @@ from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
     connect,
     database_path,
+    errors_in_words,
     require_current,
     require_not_emptied,
     unusable,
     version_of,
-    worded,
 )
 from runner.store.sqlite.files import wal_of
 from runner.store.sqlite.lock import owner_pid
@@ -35,7 +35,7 @@ class SqliteReader:
 
     def __init__(self, folder: Path) -> None:
         self._path = database_path(folder)
-        with worded(self._path):
+        with errors_in_words(self._path):
             self._connection = _begin_reading(self._path)
 
     def executions(self) -> tuple[ExecutionRow, ...]:
@@ -45,7 +45,7 @@ class SqliteReader:
     def waiting_records(self) -> Iterator[bytes]:
         """Yield the lines that the monitor log may still lack, oldest first."""
         if self._connection is not None:
-            with worded(self._path):
+            with errors_in_words(self._path):
                 yield from (line for _, line in queries.records_after(self._connection, 0))
 
     def is_in_progress(self, execution: str) -> bool:
@@ -69,7 +69,7 @@ class SqliteReader:
     def _ask(self, question: Callable[[sqlite3.Connection], Answer], nothing: Answer) -> Answer:
         if self._connection is None:
             return nothing
-        with worded(self._path):
+        with errors_in_words(self._path):
             return question(self._connection)
 
 

@@ -20,11 +20,11 @@ from runner.store.sqlite.connection import (
     connect,
     create_file,
     database_path,
-    legible,
+    errors_in_words,
     require_not_emptied,
     require_writable,
+    row_errors_in_words,
     transaction,
-    worded,
 )
 from runner.store.sqlite.database import Database, prepare
 from runner.store.sqlite.lock import note_record, noted_record, take_lock
@@ -66,7 +66,7 @@ class SqliteStore:
         says so.
         """
         path = database_path(folder)
-        with ExitStack() as resources, worded(path):
+        with ExitStack() as resources, errors_in_words(path):
             lock = resources.enter_context(_locked(folder, path))
             connection = resources.enter_context(closing(connect(path, "mode=rw")))
             prepare(connection, path)
@@ -81,14 +81,14 @@ class SqliteStore:
 
     def load(self) -> Snapshot:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
-        with worded(self._path):
+        with errors_in_words(self._path):
             snapshot = snapshot_of(self._database.connection)
         self._definitions = {row.name: row.definition for row in snapshot.requests}
         return snapshot
 
-    def legible(self) -> AbstractContextManager[None]:
+    def row_errors_in_words(self) -> AbstractContextManager[None]:
         """Raise StoreError for a row of the snapshot that the block cannot read."""
-        return legible(self._path)
+        return row_errors_in_words(self._path)
 
     def commit(
         self, batch: Batch, *, appended: tuple[int, Mark] | None = None
@@ -101,7 +101,7 @@ class SqliteStore:
         records = tuple(enumerate(batch.records, self._last + 1))
         definitions = self._new_definitions(batch)
         connection = self._database.connection
-        with worded(self._path), transaction(connection):
+        with errors_in_words(self._path), transaction(connection):
             if appended is not None:
                 forget_records(connection, *appended)
             write_batch(connection, batch)
@@ -116,7 +116,7 @@ class SqliteStore:
             self._definitions.pop(name, None)
         if self._database.pages_in_log >= _MOST_PAGES_IN_LOG:
             # If the checkpoint fails, the next commit tries again; this one is durable.
-            with suppress(StoreUnwritableError), worded(self._path):
+            with suppress(StoreUnwritableError), errors_in_words(self._path):
                 self._database.checkpoint()
         return records
 
@@ -124,7 +124,10 @@ class SqliteStore:
         """Return about `about_bytes` of the records of the outbox after `number`."""
         found: list[tuple[int, bytes]] = []
         connection = self._database.connection
-        with worded(self._path), closing(records_after(connection, number)) as records:
+        with (
+            errors_in_words(self._path),
+            closing(records_after(connection, number)) as records,
+        ):
             while about_bytes > 0 and (record := next(records, None)) is not None:
                 found.append(record)
                 about_bytes -= len(record[1])
@@ -132,7 +135,7 @@ class SqliteStore:
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""
-        with worded(self._path):
+        with errors_in_words(self._path):
             (is_any,) = self._database.connection.execute(schema.IS_ANY_PENDING).fetchone()
             if not is_any:
                 return ()
@@ -167,7 +170,7 @@ class SqliteStore:
         if self._untidy < _UNTIDY_COMMITS and self._database.is_log_long:
             return
         self._untidy = 0
-        with suppress(StoreUnwritableError, OSError), worded(self._path):
+        with suppress(StoreUnwritableError, OSError), errors_in_words(self._path):
             self.check()
             self._database.lengthen_log()
             with transaction(self._database.connection):

@@ -9,12 +9,20 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.importing.imported import Draft, Imported, Remark, Settings, Severity, finished, name_of
+from runner.importing.imported import (
+    Imported,
+    ImportedDraft,
+    ImportSettings,
+    Remark,
+    Severity,
+    finished,
+    name_of,
+)
 from runner.importing.writing import document_text, request_text
 from runner.requests.yaml.document import documents_in
 from runner.values import EPOCH
 
-SETTINGS = Settings(default_zone="UTC", now=EPOCH)
+SETTINGS = ImportSettings(default_zone="UTC", now=EPOCH)
 AWKWARD = [
     "", " ", "no", "Yes", "on", "y", "N", "~", "null", "true", "1", "0700", "1.10", "1e3",
     "10:30", "0x1f", "0o17", ".inf", "2026-01-01", "=", "<<", "*/5 * * * *", "&a", "!b",
@@ -71,7 +79,8 @@ def test_text_in_comments_cannot_break_out_of_them() -> None:
 def test_names_are_unique_and_allowed_by_the_schema() -> None:
     wanted = ["Backup", "backup!", "backup-2", "Ünïcode", "***", "x" * 200, "backup"]
     drafts = [
-        Draft(line=number, excerpt="", wanted_name=name) for number, name in enumerate(wanted, 1)
+        ImportedDraft(line=number, excerpt="", wanted_name=name)
+        for number, name in enumerate(wanted, 1)
     ]
     names = [request.name for request in finished(drafts, [], SETTINGS).requests]
     assert names == ["backup", "backup-2", "backup-2-2", "n-code", "line-5", "x" * 90, "backup-3"]
@@ -79,8 +88,12 @@ def test_names_are_unique_and_allowed_by_the_schema() -> None:
 
 
 def test_only_a_request_whose_meaning_changed_is_unscheduled() -> None:
-    for tell, scheduled in ((Draft.changed, False), (Draft.differs, True), (Draft.note, True)):
-        draft = Draft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
+    for tell, scheduled in (
+        (ImportedDraft.changed, False),
+        (ImportedDraft.differs, True),
+        (ImportedDraft.note, True),
+    ):
+        draft = ImportedDraft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
         tell(draft, "something")
         data = draft.imported("x", "UTC").data
         assert data is not None

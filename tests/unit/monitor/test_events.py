@@ -15,9 +15,9 @@ from runner.errors import Problem
 from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
 from runner.monitor import events
 from runner.monitor.events import (
-    Changes,
+    ChangedNames,
     ExecutionFacts,
-    Missed,
+    MissedSpan,
     OutcomeFacts,
     RequestFacts,
     RunnerFacts,
@@ -51,7 +51,7 @@ REQUEST = RequestFacts(
 )
 RUNNER = RunnerFacts(pid=1, version="1", jobs="/jobs.d", state="/s", git_commit=None, requests=2)
 PROBLEM = Problem(file="a.yaml", line=4, column=3, path="timing", message="no")
-CHANGES = Changes(added=["a", "b"], changed=[], removed=("c",), rejected=[])
+CHANGES = ChangedNames(added=["a", "b"], changed=[], removed=("c",), rejected=[])
 RECORDS: dict[Callable[..., Record], Record] = {
     events.execution_started: events.execution_started(EXECUTION),
     events.execution_finished: events.execution_finished(EXECUTION, SUCCESS),
@@ -97,7 +97,7 @@ def test_a_record_has_the_fields_of_the_schema_in_its_order_and_is_valid(record:
 
 
 def test_a_misfired_record_ends_with_the_span_of_missed_fires() -> None:
-    missed = Missed(count=3, first=NOON, last=NOON + timedelta(hours=2))
+    missed = MissedSpan(count=3, first=NOON, last=NOON + timedelta(hours=2))
     record = events.execution_finished(EXECUTION, MISFIRED, missed=missed)
     assert [*record.fields] == fields_of(record.event, is_miss=True)
     assert errors_of(record) == []

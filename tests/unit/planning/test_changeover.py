@@ -15,11 +15,11 @@ from support.planning_world import NOON, request_of, seen
 from runner.planning.changeover import Served, changeover, resulting_states
 from runner.planning.difference import touched
 from runner.planning.states.firing import Miss, settle
-from runner.planning.states.planned_status import Change
+from runner.planning.states.planned_status import RequestChange
 from runner.planning.states.state import RequestState
 from runner.planning.views.plan import plan
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.reader import exhausted
+from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 
@@ -47,7 +47,7 @@ documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 folders = st.dictionaries(st.sampled_from(NAMES), documents).map(
     lambda found: {name: request_of(name=name, **fields) for name, fields in found.items()}
 )
-Reported = dict[str, tuple[Change | None, list[Miss]]]
+Reported = dict[str, tuple[RequestChange | None, list[Miss]]]
 
 
 def served_since_noon(requests: dict[str, ProcessRequest], removed: Iterable[str]) -> Served:
@@ -121,7 +121,7 @@ def test_the_due_fires_of_a_renamed_request_with_a_new_rule_are_missed_once() ->
     old = served_since_noon({"a": MINUTELY}, ())
     states, reported = in_portions(old, Catalog(folder=Path(), requests={"b": RENAMED}, files=1), 1)
     miss = Miss(count=2, first=NOON + MINUTE, last=LATER)
-    assert reported == {"b": (Change.SCHEDULED, [miss])}
+    assert reported == {"b": (RequestChange.SCHEDULED, [miss])}
     assert (states["a"].removed, states["b"].generation) == (True, 2)
 
 

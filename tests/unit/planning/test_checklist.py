@@ -17,7 +17,7 @@ from runner.lifecycle import ExecutionStatus, Misfire, OnOverlap, RequestStatus
 from runner.planning.overlap import Guard, Verdict, verdict
 from runner.planning.states import firing, planned_status, presses
 from runner.planning.states.firing import Miss, pending_fire, settle
-from runner.planning.states.planned_status import Change, Registration, cut_off
+from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.results import with_result
@@ -186,16 +186,19 @@ def test_row_34_the_threshold_is_sixty_seconds(data: dict[str, Any]) -> None:
 
 def test_row_38_schedule_makes_it_scheduled() -> None:
     first = register(HOURLY, None, NOON)
-    assert (first.state.status, first.change) == (RequestStatus.SCHEDULED, Change.SCHEDULED)
+    assert (first.state.status, first.change) == (RequestStatus.SCHEDULED, RequestChange.SCHEDULED)
     off = unschedule(first.state, NOON, by="ann").state
     on = presses.schedule(HOURLY, off, NOON + MINUTE, by="ann")
-    assert (on.state.status, on.change) == (RequestStatus.SCHEDULED, Change.SCHEDULED)
+    assert (on.state.status, on.change) == (RequestStatus.SCHEDULED, RequestChange.SCHEDULED)
 
 
 def test_row_39_unschedule_clears_future_fires_and_leaves_running_executions_alone() -> None:
     """Only the state changes here. The service lets a running execution continue."""
     pressed = unschedule(seen(HOURLY), NOON + MINUTE, by="ann")
-    assert (pressed.state.status, pressed.change) == (RequestStatus.UNSCHEDULED, Change.UNSCHEDULED)
+    assert (pressed.state.status, pressed.change) == (
+        RequestStatus.UNSCHEDULED,
+        RequestChange.UNSCHEDULED,
+    )
     assert firing.due_at(HOURLY, pressed.state) is None
     assert settle(HOURLY, pressed.state, NOON + DAY).claims == ()
 
@@ -238,7 +241,7 @@ def test_row_42_deleting_a_scheduled_request_unschedules_it() -> None:
     file does not run again.
     """
     gone = remove(seen(HOURLY), NOON)
-    assert (gone.state.status, gone.change) == (RequestStatus.UNSCHEDULED, Change.REMOVED)
+    assert (gone.state.status, gone.change) == (RequestStatus.UNSCHEDULED, RequestChange.REMOVED)
     assert settle(HOURLY, gone.state, NOON + DAY).claims == ()
     back = register(HOURLY, gone.state, NOON + 90 * MINUTE).state
     assert (back.status, pending_fire(HOURLY, back)) == (RequestStatus.SCHEDULED, NOON + 2 * HOUR)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import planning_world
 
 from runner.planning.difference import Difference, changed_fields, difference, touched
-from runner.requests.catalog.reader import exhausted
+from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.model import Context, ProcessRequest, RunImmediately, Schedule, Source
 from runner.timing.parsing import parse_rule
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.lifecycle import Misfire
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.rules import Cron, Daily
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from runner.errors import Problem
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.loading import loaded
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.files.bounded_read import LARGEST, Trouble, read_bounded
 from runner.requests.yaml.document import documents_in

@@ -13,7 +13,7 @@ import pytest
 from runner.errors import RunnerError
 from runner.lifecycle import Misfire
 from runner.requests.building.stored import definition_text, request_from_definition
-from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.model import (
     Command,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.service.clock import SystemClock
 from runner.service.systemd import SILENT, Notifier
+from runner.system.clock import SystemClock
 from runner.values import new_id
 
 

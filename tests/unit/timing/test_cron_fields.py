@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.importing.cron_dialects import OURS, meaning_of
-from runner.planning.views.cautions import Kind, cautions
+from runner.planning.views.cautions import CautionKind, cautions
 from runner.requests.model import Schedule
 from runner.timing.cron import cron_fires
 from runner.timing.cron_expression import explanation, read_expression
@@ -158,7 +158,7 @@ def test_a_step_that_leaves_one_number_is_cautioned_and_no_other_is(expression: 
     found = [
         each
         for each in cautions(Schedule(rule=rule), datetime(2026, 1, 1, tzinfo=UTC))
-        if each.kind is Kind.STEP_BEYOND
+        if each.kind is CautionKind.STEP_BEYOND
     ]
     alone = [
         term

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from runner.errors import RuleError
 from runner.timing.days import days
 from runner.timing.parsing import parse_rule
+from runner.timing.rule_wording import describe
 from runner.timing.rules import (
     Cron,
     Daily,
@@ -39,7 +40,6 @@ from runner.timing.rules import (
     Weekly,
 )
 from runner.timing.upcoming import Span, fires, next_fire, span, spread_offset
-from runner.timing.wording import describe
 from runner.values import EPOCH
 
 MADRID = "Europe/Madrid"

@@ -11,7 +11,7 @@ from runner.cli.output.plans.words import run_words, zone_of
 from runner.cli.output.tables import json_line
 from runner.planning.forecast.simulation import Rush
 from runner.planning.states.firing import Miss
-from runner.planning.views.plan import Outlook, Step
+from runner.planning.views.plan import NextFires, PlanStep
 from runner.requests.catalog.catalog import Rejection
 from runner.values import instant_text
 
@@ -36,7 +36,7 @@ def lines(shown: Shown) -> Iterator[str]:
     )
 
 
-def _step(step: Step, shown: Shown) -> dict[str, Any]:
+def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "request": step.name,
@@ -55,8 +55,8 @@ def _step(step: Step, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _fires(outlook: Outlook | None) -> list[str]:
-    return list(map(instant_text, outlook.fires)) if outlook else []
+def _fires(next_fires: NextFires | None) -> list[str]:
+    return list(map(instant_text, next_fires.fires)) if next_fires else []
 
 
 def _miss(miss: Miss) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from runner.cli.output.plans.words import (
 )
 from runner.cli.output.tables import local_text
 from runner.errors import Problem
-from runner.planning.views.plan import Kind, Outlook, Step
+from runner.planning.views.plan import NextFires, PlanStep, StepKind
 from runner.values import neutral
 
 _MARK = "<!-- runner plan -->"
@@ -31,11 +31,11 @@ _MARK = "<!-- runner plan -->"
 _MOST_ROWS = 100
 _MOST_DETAILS = 200
 _SYMBOLS = {
-    Kind.ADDED: "➕ added",
-    Kind.REMOVED: "➖ removed",
-    Kind.RENAMED: "✏️ renamed",
-    Kind.CHANGED: "🔁 changed",
-    Kind.UNTOUCHED: "untouched",
+    StepKind.ADDED: "➕ added",
+    StepKind.REMOVED: "➖ removed",
+    StepKind.RENAMED: "✏️ renamed",
+    StepKind.CHANGED: "🔁 changed",
+    StepKind.UNTOUCHED: "untouched",
 }
 
 
@@ -93,7 +93,7 @@ def _details(shown: Shown) -> Iterator[str]:
     yield from ("", "</details>")
 
 
-def _detail(step: Step, shown: Shown) -> Iterator[str]:
+def _detail(step: PlanStep, shown: Shown) -> Iterator[str]:
     yield f"- {_code(step.name)}"
     yield from (f"  - {_code(alteration_words(each))}" for each in step.alterations)
     if has_other_fires(step):
@@ -120,11 +120,11 @@ def _problem(problem: Problem) -> str:
     )
 
 
-def _next(outlook: Outlook | None, zone: str) -> str:
+def _next(next_fires: NextFires | None, zone: str) -> str:
     return (
-        local_text(outlook.fires[0], zone)
-        if outlook and outlook.fires
-        else f"{outlook.status if outlook else ''}"
+        local_text(next_fires.fires[0], zone)
+        if next_fires and next_fires.fires
+        else f"{next_fires.status if next_fires else ''}"
     )
 
 

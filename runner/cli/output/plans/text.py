@@ -23,14 +23,14 @@ from runner.cli.output.plans.words import (
 from runner.cli.output.problems import problem_lines
 from runner.cli.output.tables import local_text, style
 from runner.errors import Problem
-from runner.planning.views.plan import Kind, Step
+from runner.planning.views.plan import PlanStep, StepKind
 
 _MARKS = {
-    Kind.ADDED: ("+", "green"),
-    Kind.REMOVED: ("-", "red"),
-    Kind.RENAMED: ("»", "cyan"),
-    Kind.CHANGED: ("~", "yellow"),
-    Kind.UNTOUCHED: (" ", None),
+    StepKind.ADDED: ("+", "green"),
+    StepKind.REMOVED: ("-", "red"),
+    StepKind.RENAMED: ("»", "cyan"),
+    StepKind.CHANGED: ("~", "yellow"),
+    StepKind.UNTOUCHED: (" ", None),
 }
 
 
@@ -61,7 +61,7 @@ def lines(shown: Shown) -> Iterator[str]:
     yield style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
 
 
-def _step(step: Step, shown: Shown) -> Iterator[str]:
+def _step(step: PlanStep, shown: Shown) -> Iterator[str]:
     mark, colour = _MARKS[step.kind]
     former = f" (was {step.renamed_from})" if step.renamed_from else ""
     becoming = becoming_words(step)
@@ -76,7 +76,7 @@ def _step(step: Step, shown: Shown) -> Iterator[str]:
             yield f"    next after   {fires_words(step.after, zone)}"
 
 
-def _run(step: Step, fire: datetime, shown: Shown) -> str:
+def _run(step: PlanStep, fire: datetime, shown: Shown) -> str:
     return f"{step.name}  for {local_text(fire, zone_of(step, shown))}  {run_words(step, fire)}"
 
 

@@ -10,22 +10,22 @@ from runner.cli.output.plans import Shown
 from runner.cli.output.tables import local_text
 from runner.planning.forecast.collisions import Collision
 from runner.planning.forecast.simulation import Rush
-from runner.planning.states.planned_status import Change
+from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
-from runner.planning.views.plan import Kind, Outlook, Step
+from runner.planning.views.plan import NextFires, PlanStep, StepKind
 from runner.requests.model import RunImmediately, RunLater, Schedule
 from runner.values import neutral
 
 _STATUS_WORDS = {
-    Change.SCHEDULED: "scheduled",
-    Change.UNSCHEDULED: "unscheduled",
-    Change.RESCHEDULED: "rescheduled",
-    Change.COMPLETED: "complete",
-    Change.REMOVED: "removed",
+    RequestChange.SCHEDULED: "scheduled",
+    RequestChange.UNSCHEDULED: "unscheduled",
+    RequestChange.RESCHEDULED: "rescheduled",
+    RequestChange.COMPLETED: "complete",
+    RequestChange.REMOVED: "removed",
 }
 
 
-def zone_of(step: Step, shown: Shown) -> str:
+def zone_of(step: PlanStep, shown: Shown) -> str:
     """Return the zone whose wall time a request uses."""
     match step.request.timing:
         case Schedule(rule=rule):
@@ -36,16 +36,16 @@ def zone_of(step: Step, shown: Shown) -> str:
             return shown.zone
 
 
-def fires_words(outlook: Outlook | None, zone: str) -> str:
+def fires_words(next_fires: NextFires | None, zone: str) -> str:
     """Return the next fires, or why there are none."""
-    if outlook is None:
+    if next_fires is None:
         return "-"
-    if not outlook.fires:
-        return f"none ({outlook.status})"
-    return ", ".join(local_text(fire, zone) for fire in outlook.fires)
+    if not next_fires.fires:
+        return f"none ({next_fires.status})"
+    return ", ".join(local_text(fire, zone) for fire in next_fires.fires)
 
 
-def has_other_fires(step: Step) -> bool:
+def has_other_fires(step: PlanStep) -> bool:
     """Return whether the next fires before and after the change differ."""
     before, after = step.before and step.before.fires, step.after and step.after.fires
     return bool(before or after) and before != after
@@ -63,23 +63,23 @@ def alteration_words(alteration: Alteration) -> str:
     )
 
 
-def becoming_words(step: Step) -> str:
+def becoming_words(step: PlanStep) -> str:
     """Return the request's status changes in the monitor log's words; empty if there are none."""
     return ", then ".join(_STATUS_WORDS[change] for change in step.events)
 
 
-def run_words(step: Step, fire: datetime) -> str:
+def run_words(step: PlanStep, fire: datetime) -> str:
     """Return why a fire runs at once."""
     if fire in step.due_anyway:
         return "due anyway"
-    if Change.RESCHEDULED in step.events:
+    if RequestChange.RESCHEDULED in step.events:
         return "its `reschedule` is new"
     if isinstance(step.request.timing, RunImmediately):
         return "run-immediately, and has not run yet"
     return "missed, and caught up by its `misfire`"
 
 
-def running(shown: Shown) -> list[tuple[Step, datetime]]:
+def running(shown: Shown) -> list[tuple[PlanStep, datetime]]:
     """Return the fires that run at once, with their requests."""
     return [(step, fire) for step in shown.plan.steps for fire in step.runs]
 
@@ -129,7 +129,9 @@ def summary(shown: Shown) -> str:
     """Return the counts of what differs."""
     counts = Counter(step.kind for step in shown.plan.steps)
     parts = [
-        f"{counts[kind]} {kind}" for kind in Kind if kind is not Kind.UNTOUCHED and counts[kind]
+        f"{counts[kind]} {kind}"
+        for kind in StepKind
+        if kind is not StepKind.UNTOUCHED and counts[kind]
     ]
     rejected = len(shown.plan.rejections)
     return (

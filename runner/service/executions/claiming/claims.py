@@ -13,8 +13,8 @@ from runner.errors import RefusedError
 from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Record as MonitorRecord
+from runner.planning.followed_references import followed
 from runner.planning.overlap import Verdict, verdict
-from runner.planning.references import followed
 from runner.planning.states.firing import delay_of
 from runner.requests.model import Process, ProcessRequest
 from runner.service.executions.claiming.deadlock import would_wait_for_itself
@@ -23,7 +23,7 @@ from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import SKIPPED, Ended, Outcome, spawn_failure, stopped
-from runner.service.settings import Settings
+from runner.service.runner_settings import Settings
 from runner.store.rows import Batch, Phase
 from runner.values import new_id
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
 from runner.monitor.events import ON_FAILURE
-from runner.planning.references import as_member
+from runner.planning.followed_references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.executions.claiming.claims import Claims, resolved

@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from runner.execution.executor import Executor
-from runner.execution.trees.watched import Former, ProcessId
-from runner.service.clock import Clock
+from runner.execution.trees.watched import FormerExecution, ProcessId
 from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
 from runner.service.executions.dispatching.progress import Progress
 from runner.service.executions.execution import Execution, time_left_s
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import LOST, LOST_AT_START
 from runner.store.rows import Phase
+from runner.system.clock import Clock
 
 
 class Adoption:
@@ -77,7 +77,7 @@ class Adoption:
         """Find the process of an execution and watch it; return None if it has ended."""
         process = execution.process
         return self._executor.adopt(
-            Former(
+            FormerExecution(
                 execution=execution.id,
                 pid=execution.pid,
                 pid_started=execution.pid_started,

@@ -10,7 +10,6 @@ from functools import partial
 from runner.execution.executor import Executor, NotStarted, Order, ProcessStarted
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
-from runner.service.clock import Clock
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.dispatching.adoption import Adoption
 from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
@@ -26,8 +25,9 @@ from runner.service.executions.outcomes import (
     spawn_failure,
     stopped,
 )
-from runner.service.journal import Journal
+from runner.service.recording.journal import Journal
 from runner.store.rows import Phase
+from runner.system.clock import Clock
 
 
 class Dispatcher:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runner.execution.deadlines import Deadlines
-from runner.service.clock import Clock
 from runner.service.executions.execution import Execution, time_left_s
+from runner.system.clock import Clock
 
 
 class GroupTimeouts:

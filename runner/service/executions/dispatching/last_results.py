@@ -9,7 +9,7 @@ from runner.planning.states.renaming import current_name
 from runner.planning.states.results import unregistered_result, with_result
 from runner.requests.model import ProcessRequest
 from runner.service.executions.execution import Execution
-from runner.service.journal import Journal
+from runner.service.recording.journal import Journal
 from runner.service.registry import Registry, request_row
 
 

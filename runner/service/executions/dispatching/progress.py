@@ -9,13 +9,13 @@ from datetime import timedelta
 from runner.execution.output import read_tail
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import IfInterrupted, Reason
-from runner.service.clock import Clock
 from runner.service.executions.dispatching.last_results import LastResults
 from runner.service.executions.execution import Execution, row_of
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import OUTLIVED, Ended, Outcome, outcome_of
-from runner.service.journal import Journal
+from runner.service.recording.journal import Journal
+from runner.system.clock import Clock
 
 
 class Progress:

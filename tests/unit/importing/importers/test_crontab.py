@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from support.importing_world import data_of, messages
 
-from runner.importing.imported import Import, Imported, Settings, Severity
+from runner.importing.imported import Import, Imported, ImportSettings, Severity
 from runner.importing.importers.crontab import from_crontab
 
 SAMPLE = (Path(__file__).parents[2] / "samples" / "maria.crontab").read_text()
-SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
+SETTINGS = ImportSettings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
 HOMES = {None: "/home/maria", "www-data": "/var/www"}
 
 
-def read(text: str, *, has_users: bool = False, settings: Settings = SETTINGS) -> Import:
+def read(text: str, *, has_users: bool = False, settings: ImportSettings = SETTINGS) -> Import:
     return from_crontab(text, settings, has_users=has_users, homes=HOMES.get)
 
 
@@ -177,7 +177,7 @@ def test_comments_right_above_an_entry_describe_it_except_old_entries_and_orname
 
 
 def test_an_empty_mailto_and_a_given_zone_leave_no_difference() -> None:
-    settings = Settings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
+    settings = ImportSettings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
     imported = read('MAILTO=""\n*/5 * * * * x\n', settings=settings)
     (request,) = imported.requests
     assert data_of(request)["timing"]["schedule"] == {

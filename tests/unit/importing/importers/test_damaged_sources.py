@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Problem, RunnerError
-from runner.importing.imported import Import, Settings, Severity
+from runner.importing.imported import Import, ImportSettings, Severity
 from runner.importing.importers.crontab import from_crontab
 from runner.importing.importers.kubernetes import from_kubernetes
 from runner.importing.importers.openbravo import from_openbravo
@@ -22,7 +22,7 @@ from runner.importing.writing import request_text
 from runner.requests.yaml.document import documents_in
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-SETTINGS = Settings(default_zone="Europe/Madrid", now=datetime(2026, 11, 22, tzinfo=UTC))
+SETTINGS = ImportSettings(default_zone="Europe/Madrid", now=datetime(2026, 11, 22, tzinfo=UTC))
 WORDS = [
     "", "[]", "{}", "5", "-1", "0", "1e9", "true", "~", '""', "*/5", "@every 1h", "9" * 30,
     "x" * 300, "\x01", "\u2028", "é", "'a", "2019-02-30", "Y", "7", "L", "?", "0 0 31 2 *", "- ",

@@ -9,11 +9,11 @@ import pytest
 from support.importing_world import data_of, messages
 
 from runner.errors import RunnerError
-from runner.importing.imported import Import, Imported, Settings, Severity
+from runner.importing.imported import Import, Imported, ImportSettings, Severity
 from runner.importing.importers.kubernetes import from_kubernetes
 
 SAMPLE = (Path(__file__).parents[2] / "samples" / "cronjobs.yaml").read_text()
-SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
+SETTINGS = ImportSettings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
 
 
 def read(text: str) -> Import:

@@ -13,7 +13,7 @@ import pytest
 from support.importing_world import data_of, messages
 
 from runner.errors import RunnerError
-from runner.importing.imported import Import, Imported, Settings, Severity
+from runner.importing.imported import Import, Imported, ImportSettings, Severity
 from runner.importing.importers.openbravo import from_openbravo
 from runner.timing.parsing import parse_rule
 from runner.timing.upcoming import fires
@@ -22,18 +22,18 @@ from runner.values import EPOCH
 SAMPLES = Path(__file__).parents[2] / "samples"
 CSV = (SAMPLES / "process_request.csv").read_text()
 XML = (SAMPLES / "process_request.xml").read_text()
-SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
+SETTINGS = ImportSettings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
 SEPTEMBER = datetime(2019, 9, 27, tzinfo=UTC)
-MADRID = Settings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
+MADRID = ImportSettings(default_zone="UTC", zone="Europe/Madrid", now=SETTINGS.now)
 
 
 def read(
-    text: str, *, settings: Settings = SETTINGS, command: str | None = "erp-run {process}"
+    text: str, *, settings: ImportSettings = SETTINGS, command: str | None = "erp-run {process}"
 ) -> Import:
     return from_openbravo(text, settings, name="requests", command=command)
 
 
-def row(settings: Settings = SETTINGS, /, **columns: str) -> Imported:
+def row(settings: ImportSettings = SETTINGS, /, **columns: str) -> Imported:
     """Read a scheduled request that starts on 27 September 2019 at 13:10, unless the
     given columns say otherwise.
     """
@@ -277,7 +277,7 @@ def test_only_a_request_scheduled_in_openbravo_is_scheduled(
 
 
 def test_rare_differences_are_reported() -> None:
-    def reported(settings: Settings = SETTINGS, **columns: str) -> bool:
+    def reported(settings: ImportSettings = SETTINGS, **columns: str) -> bool:
         return bool(messages(row(settings, **columns), Severity.DIFFERS))
 
     assert reported(Timing_Option="L")  # its time has passed

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.importing_world import data_of, messages
 
-from runner.importing.imported import Import, Imported, Settings, Severity
+from runner.importing.imported import Import, Imported, ImportSettings, Severity
 from runner.importing.importers.yacron import from_yacron
 
 SAMPLE = (Path(__file__).parents[2] / "samples" / "yacrontab.yaml").read_text()
-SETTINGS = Settings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
+SETTINGS = ImportSettings(default_zone="UTC", now=datetime(2026, 11, 22, tzinfo=UTC))
 BARE = {"shell": "x", "stop_grace": "30s", "success": {"fail_on_stderr": True}}
 
 

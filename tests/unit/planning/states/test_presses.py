@@ -30,7 +30,7 @@ from runner.planning.states.firing import (
     pending_fire,
     settle,
 )
-from runner.planning.states.planned_status import Change, Registration, cut_off
+from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.timing.upcoming import fires
@@ -46,14 +46,14 @@ def test_a_persons_command_is_kept_across_restarts_with_who_and_when() -> None:
 
 def test_unscheduling_twice_records_once() -> None:
     once = unschedule(seen(HOURLY), NOON, by="ann")
-    assert once.change is Change.UNSCHEDULED
+    assert once.change is RequestChange.UNSCHEDULED
     assert unschedule(once.state, NOON + MINUTE, by="bob").change is None
 
 
 def test_scheduling_again_ends_the_drift_and_fires_from_now_on() -> None:
     state = unschedule(seen(HOURLY), NOON, by="ann").state
     registration = schedule(HOURLY, state, NOON + 150 * MINUTE, by="bob")
-    assert registration.change is Change.SCHEDULED
+    assert registration.change is RequestChange.SCHEDULED
     assert registration.state.override is None
     assert registration.state.generation == 1
     assert pending_fire(HOURLY, registration.state) == NOON + 3 * HOUR
@@ -95,7 +95,10 @@ def test_drift_outlives_unrelated_edits() -> None:
 def test_a_new_reschedule_token_ends_drift_as_the_button_does() -> None:
     drifted = unschedule(seen(HOURLY), NOON, by="ann").state
     registration = register(replace(HOURLY, reschedule="2"), drifted, NOON + HOUR)
-    assert (registration.state.status, registration.change) == (SCHEDULED, Change.RESCHEDULED)
+    assert (registration.state.status, registration.change) == (
+        SCHEDULED,
+        RequestChange.RESCHEDULED,
+    )
     assert registration.state.override is None
 
 
@@ -119,7 +122,7 @@ def test_rescheduling_a_one_time_request_runs_it_again_each_time() -> None:
     state = ran(AT_ONCE)
     for hour in (1, 2, 3):
         registration = reschedule(AT_ONCE, state, NOON + hour * HOUR, by="ann")
-        assert registration.change is Change.RESCHEDULED
+        assert registration.change is RequestChange.RESCHEDULED
         settlement = settle(AT_ONCE, registration.state, NOON + hour * HOUR)
         assert settlement.claims == (NOON + hour * HOUR,)
         assert settle(AT_ONCE, settlement.state, NOON + 9 * DAY).claims == ()

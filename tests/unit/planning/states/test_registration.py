@@ -39,7 +39,7 @@ from runner.planning.states.firing import (
     pending_fire,
     settle,
 )
-from runner.planning.states.planned_status import Change, Registration, cut_off
+from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import rule_of
@@ -56,22 +56,22 @@ from runner.requests.model import (
 @pytest.mark.parametrize(
     ("request_", "status", "change"),
     [
-        (HOURLY, SCHEDULED, Change.SCHEDULED),
-        (AT_ONCE, SCHEDULED, Change.SCHEDULED),
-        (TOMORROW, SCHEDULED, Change.SCHEDULED),
-        (YESTERDAY, COMPLETE, Change.COMPLETED),
+        (HOURLY, SCHEDULED, RequestChange.SCHEDULED),
+        (AT_ONCE, SCHEDULED, RequestChange.SCHEDULED),
+        (TOMORROW, SCHEDULED, RequestChange.SCHEDULED),
+        (YESTERDAY, COMPLETE, RequestChange.COMPLETED),
         (PLAIN, DEFINITION, None),
-        (replace(HOURLY, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
-        (replace(AT_ONCE, scheduled=False), UNSCHEDULED, Change.UNSCHEDULED),
+        (replace(HOURLY, scheduled=False), UNSCHEDULED, RequestChange.UNSCHEDULED),
+        (replace(AT_ONCE, scheduled=False), UNSCHEDULED, RequestChange.UNSCHEDULED),
         (
             request_of(schedule_of(frequency="hourly", finish="2026-01-01")),
             COMPLETE,
-            Change.COMPLETED,
+            RequestChange.COMPLETED,
         ),
     ],
 )
 def test_a_new_request_has_the_status_that_its_file_says(
-    request_: ProcessRequest, status: RequestStatus, change: Change | None
+    request_: ProcessRequest, status: RequestStatus, change: RequestChange | None
 ) -> None:
     registration = register(request_, None, NOON)
     assert (registration.state.status, registration.change) == (status, change)
@@ -178,7 +178,7 @@ def test_a_run_immediately_unscheduled_and_scheduled_after_it_ran_stays_complete
     state = unschedule(ran(AT_ONCE), NOON + HOUR, by="ann").state
     assert state.status is UNSCHEDULED
     registration = schedule(AT_ONCE, state, NOON + 2 * HOUR, by="ann")
-    assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
+    assert (registration.state.status, registration.change) == (COMPLETE, RequestChange.COMPLETED)
 
 
 # --- editing
@@ -219,7 +219,7 @@ def test_an_edit_that_keeps_the_rule_keeps_the_planned_fires(edited: ProcessRequ
 def test_a_changed_rule_opens_a_generation_and_only_later_fire_times_count() -> None:
     every_ten = request_of(schedule_of(Misfire.FIRE_ALL, frequency="minutely", interval=10))
     registration = register(every_ten, seen(HOURLY), NOON + 55 * MINUTE)
-    assert registration.change is Change.SCHEDULED
+    assert registration.change is RequestChange.SCHEDULED
     assert registration.state.generation == 2
     assert settle(every_ten, registration.state, NOON + HOUR).claims == (NOON + HOUR,)
 
@@ -273,7 +273,7 @@ def test_a_later_finish_reopens_a_complete_request_from_now_on() -> None:
     assert state.status is COMPLETE
     longer = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly", finish="2026-04-01"))
     registration = register(longer, state, NOON + 5 * HOUR + MINUTE)
-    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert (registration.state.status, registration.change) == (SCHEDULED, RequestChange.SCHEDULED)
     assert registration.state.generation == state.generation
     # Between the old finish and the edit nothing was due.
     settlement = settle(longer, registration.state, NOON + 6 * HOUR)
@@ -298,12 +298,15 @@ def test_a_later_finish_that_has_passed_changes_nothing() -> None:
 def test_an_earlier_finish_that_leaves_no_fire_completes() -> None:
     over = request_of(schedule_of(frequency="hourly", finish="2026-02-01"))
     registration = register(over, seen(HOURLY), NOON + MINUTE)
-    assert (registration.state.status, registration.change) == (COMPLETE, Change.COMPLETED)
+    assert (registration.state.status, registration.change) == (COMPLETE, RequestChange.COMPLETED)
 
 
 def test_a_request_that_loses_its_timing_is_a_definition_and_is_recorded() -> None:
     registration = register(PLAIN, seen(HOURLY), NOON + MINUTE)
-    assert (registration.state.status, registration.change) == (DEFINITION, Change.UNSCHEDULED)
+    assert (registration.state.status, registration.change) == (
+        DEFINITION,
+        RequestChange.UNSCHEDULED,
+    )
     assert register(PLAIN, registration.state, NOON + HOUR) == Registration(
         state=registration.state
     )
@@ -311,7 +314,7 @@ def test_a_request_that_loses_its_timing_is_a_definition_and_is_recorded() -> No
 
 def test_a_definition_that_is_given_a_timing_is_scheduled() -> None:
     registration = register(HOURLY, seen(PLAIN), NOON + MINUTE)
-    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert (registration.state.status, registration.change) == (SCHEDULED, RequestChange.SCHEDULED)
     assert pending_fire(HOURLY, registration.state) == NOON + HOUR
 
 
@@ -332,7 +335,7 @@ def test_removing_a_file_unschedules_its_request_and_keeps_its_state(
 ) -> None:
     state = seen(request_)
     registration = remove(state, NOON)
-    assert registration.change is Change.REMOVED
+    assert registration.change is RequestChange.REMOVED
     assert registration.state == replace(state, status=UNSCHEDULED, removed=True, removed_at=NOON)
     assert settle(request_, registration.state, NOON + 9 * DAY).claims == ()
 
@@ -340,7 +343,7 @@ def test_removing_a_file_unschedules_its_request_and_keeps_its_state(
 def test_a_file_that_returns_is_scheduled_without_the_fires_of_its_absence() -> None:
     request = request_of(schedule_of(Misfire.FIRE_ALL, frequency="hourly"))
     registration = register(request, remove(seen(request), NOON).state, NOON + 150 * MINUTE)
-    assert (registration.state.status, registration.change) == (SCHEDULED, Change.SCHEDULED)
+    assert (registration.state.status, registration.change) == (SCHEDULED, RequestChange.SCHEDULED)
     assert not registration.state.removed
     settlement = settle(request, registration.state, NOON + 3 * HOUR)
     assert (settlement.claims, settlement.miss) == ((NOON + 3 * HOUR,), None)

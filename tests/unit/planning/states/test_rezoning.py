@@ -12,8 +12,8 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.states.firing import pending_fire, settle
-from runner.planning.states.planned_status import Change
-from runner.planning.states.rezoning import outlook, rezoned
+from runner.planning.states.planned_status import RequestChange
+from runner.planning.states.rezoning import known_fires, rezoned
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunLater, Schedule
 from runner.timing.parsing import parse_rule
@@ -51,7 +51,7 @@ def moved(
 ) -> tuple[ProcessRequest, RequestState]:
     """Settle what is due at `now` by the former clocks, and change to the new ones."""
     former = build()
-    before = outlook(former, state := settle(former, state, now).state)
+    before = known_fires(former, state := settle(former, state, now).state)
     put_clocks(hours)
     request = build()
     registration = rezoned(before, request, state, now)
@@ -101,13 +101,13 @@ def test_a_run_later_that_new_zone_data_puts_into_the_past_is_recorded_as_missed
     put_clocks(3)
     request = later("2026-03-01 15:30")
     state = seen(request)
-    before = outlook(request, state)
+    before = known_fires(request, state)
     put_clocks(4)
     registration = rezoned(before, later("2026-03-01 15:30"), state, NOON)
     assert registration.miss is not None
     assert (registration.state.status, registration.change) == (
         RequestStatus.COMPLETE,
-        Change.COMPLETED,
+        RequestChange.COMPLETED,
     )
 
 

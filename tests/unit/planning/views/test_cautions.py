@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.planning.views.cautions import Caution, Kind, cautions
+from runner.planning.views.cautions import Caution, CautionKind, cautions
 from runner.requests.model import RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 
@@ -26,7 +26,7 @@ def kinds(found: list[Caution]) -> list[str]:
     return [caution.kind for caution in found]
 
 
-def words(found: list[Caution], kind: Kind) -> str:
+def words(found: list[Caution], kind: CautionKind) -> str:
     (message,) = [caution.message for caution in found if caution.kind is kind]
     return message
 
@@ -77,7 +77,7 @@ def test_a_timing_without_a_rule_needs_no_caution() -> None:
 )
 def test_a_rule_that_is_over_says_so_and_nothing_else(data: dict[str, Any], message: str) -> None:
     (caution,) = cautions_of(frequency="hourly", **{"interval": 1, **data})
-    assert caution.kind is Kind.OVER
+    assert caution.kind is CautionKind.OVER
     assert message in caution.message
 
 
@@ -86,11 +86,11 @@ def test_a_run_later_in_the_past_is_over() -> None:
 
 
 def test_days_that_months_lack_are_named() -> None:
-    day_31 = words(cautions_of(frequency="monthly", day=31, at="12:00"), Kind.SHORT_MONTH)
+    day_31 = words(cautions_of(frequency="monthly", day=31, at="12:00"), CautionKind.SHORT_MONTH)
     assert "no day 31 in February, April, June, September and November: skipped;" in day_31
-    day_30 = words(cautions_of(frequency="monthly", day=30, at="12:00"), Kind.SHORT_MONTH)
+    day_30 = words(cautions_of(frequency="monthly", day=30, at="12:00"), CautionKind.SHORT_MONTH)
     assert "no day 30 in February: skipped;" in day_30
-    day_29 = words(cautions_of(frequency="monthly", day=29, at="12:00"), Kind.SHORT_MONTH)
+    day_29 = words(cautions_of(frequency="monthly", day=29, at="12:00"), CautionKind.SHORT_MONTH)
     assert "no day 29 in February: skipped, but for leap years;" in day_29
 
 
@@ -99,7 +99,7 @@ def test_only_months_of_the_rule_count() -> None:
         cautions_of(frequency="monthly", day=31, at="12:00", interval=6, start="2026-01-01") == []
     )  # July, January
     quarterly = words(
-        cautions_of(frequency="monthly", day=31, at="12:00", interval=3), Kind.SHORT_MONTH
+        cautions_of(frequency="monthly", day=31, at="12:00", interval=3), CautionKind.SHORT_MONTH
     )
     assert "no day 31 in April: " in quarterly
     assert cautions_of(frequency="monthly", day=31, at="12:00", interval=12) == []
@@ -112,24 +112,24 @@ def test_most_months_have_no_fifth_weekday() -> None:
 
 
 def test_days_of_a_cron_that_months_lack_are_named() -> None:
-    assert "no day 31 in February, April" in words(cron("0 2 31 * *"), Kind.SHORT_MONTH)
-    assert "no day 30 in February: " in words(cron("0 2 1,30 1-3 *"), Kind.SHORT_MONTH)
+    assert "no day 31 in February, April" in words(cron("0 2 31 * *"), CautionKind.SHORT_MONTH)
+    assert "no day 30 in February: " in words(cron("0 2 1,30 1-3 *"), CautionKind.SHORT_MONTH)
 
 
 def test_both_day_fields_of_a_cron_are_alternatives() -> None:
-    both = words(cron("0 2 1 * 1"), Kind.BOTH_DAYS)
+    both = words(cron("0 2 1 * 1"), CautionKind.BOTH_DAYS)
     assert (
         both == "both day fields are restricted: it fires on day 1 of the month "
         "and also on each weekday 1"
     )
     assert "only on days that are */2 of the month and weekday MON too" in words(
-        cron("0 2 */2 * MON"), Kind.BOTH_DAYS
+        cron("0 2 */2 * MON"), CautionKind.BOTH_DAYS
     )
 
 
 def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
     assert "each minute of hour 02; for 02:00 alone write 0" in words(
-        cron("* 2 * * *"), Kind.EVERY_MINUTE
+        cron("* 2 * * *"), CautionKind.EVERY_MINUTE
     )
     assert kinds(cron("* * * * *")) == []
 
@@ -144,7 +144,7 @@ def test_a_star_for_the_minute_of_one_hour_is_probably_a_mistake() -> None:
     ],
 )
 def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, reported: str) -> None:
-    assert words(cron(expression), Kind.UNEVEN_STEP) == reported
+    assert words(cron(expression), CautionKind.UNEVEN_STEP) == reported
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,18 @@ def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, rep
 def test_an_interval_without_start_says_that_it_counts_from_1970(
     data: dict[str, Any], beginning: str
 ) -> None:
-    message = words(cautions_of(**data), Kind.COUNTS_FROM_1970)
+    message = words(cautions_of(**data), CautionKind.COUNTS_FROM_1970)
     assert message.startswith(beginning)
     assert message.endswith("without a start it counts from 1970-01-01T00:00Z")
 
 
 def test_a_named_time_in_a_gap_and_an_overlap_of_the_next_12_months() -> None:
     found = cautions_of(MADRID, frequency="daily", at="02:30")
-    assert words(found, Kind.GAP) == (
+    assert words(found, CautionKind.GAP) == (
         "clocks go forward from 2026-03-29 02:00 to 03:00 in Europe/Madrid: "
         "02:30 does not exist; it fires at 03:00 instead"
     )
-    assert words(found, Kind.OVERLAP) == (
+    assert words(found, CautionKind.OVERLAP) == (
         "clocks go back from 2026-10-25 03:00 to 02:00 in Europe/Madrid: "
         "02:30 comes twice; it fires at the first"
     )
@@ -210,15 +210,18 @@ def test_clock_changes_on_other_days_do_not_matter() -> None:
 
 
 def test_changes_at_midnight_and_of_half_an_hour() -> None:
-    cairo = words(cautions_of("Africa/Cairo", frequency="daily", at="00:00"), Kind.GAP)
+    cairo = words(cautions_of("Africa/Cairo", frequency="daily", at="00:00"), CautionKind.GAP)
     assert cairo.endswith("00:00 does not exist; it fires at 01:00 instead")
-    lord_howe = words(cautions_of("Australia/Lord_Howe", frequency="daily", at="02:15"), Kind.GAP)
+    lord_howe = words(
+        cautions_of("Australia/Lord_Howe", frequency="daily", at="02:15"), CautionKind.GAP
+    )
     assert lord_howe.endswith("02:15 does not exist; it fires at 02:30 instead")
 
 
 def test_several_times_of_one_gap_are_one_caution() -> None:
     message = words(
-        cautions_of(MADRID, frequency="daily", at=["02:00", "02:10", "02:20", "02:30:05"]), Kind.GAP
+        cautions_of(MADRID, frequency="daily", at=["02:00", "02:10", "02:20", "02:30:05"]),
+        CautionKind.GAP,
     )
     assert message.endswith(
         "02:00, 02:10, 02:20 and 1 more do not exist; it fires at 03:00 instead"
@@ -227,18 +230,20 @@ def test_several_times_of_one_gap_are_one_caution() -> None:
 
 def test_a_cron_that_follows_the_wall_clock_does_not_fire_in_a_gap() -> None:
     found = cron("*/30 2 * * *", timezone=MADRID)
-    assert words(found, Kind.GAP).endswith("02:00 and 02:30 do not exist, and nothing fires")
-    assert words(found, Kind.OVERLAP).endswith("02:00 and 02:30 come twice, and it fires at both")
+    assert words(found, CautionKind.GAP).endswith("02:00 and 02:30 do not exist, and nothing fires")
+    assert words(found, CautionKind.OVERLAP).endswith(
+        "02:00 and 02:30 come twice, and it fires at both"
+    )
     assert kinds(cron("*/30 * * * *", timezone=MADRID)) == []
 
 
 def test_a_spread_longer_than_the_interval() -> None:
     hour = timedelta(hours=1)
     assert kinds(cautions_of(frequency="hourly", spread=hour)) == []
-    longer = words(cautions_of(frequency="hourly", spread=2 * hour), Kind.SPREAD)
+    longer = words(cautions_of(frequency="hourly", spread=2 * hour), CautionKind.SPREAD)
     assert longer.startswith("its spread of 2h is longer than the 1h between two fires")
     assert kinds(cautions_of(frequency="daily", at=["10:00", "10:30"], spread=hour)) == ["spread"]
 
 
 def test_a_very_frequent_request_says_how_often() -> None:
-    assert "86,400 times a day" in words(cautions_of(frequency="secondly"), Kind.OFTEN)
+    assert "86,400 times a day" in words(cautions_of(frequency="secondly"), CautionKind.OFTEN)

@@ -17,8 +17,8 @@ from runner.planning.states.presses import reschedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.planning.views.explanation import of_expression, why
-from runner.planning.views.history import Absence, Change, History, Missed, Run, StepBack
-from runner.planning.views.question import Question
+from runner.planning.views.fire_query import FireQuery
+from runner.planning.views.history import Downtime, History, PastChange, PastMiss, Run, StepBack
 from runner.planning.views.why_no_fire import Explanation, fire_at, last_fire, rule_hinders
 from runner.requests.model import (
     ProcessRequest,
@@ -65,7 +65,7 @@ def asked(
 ) -> Explanation:
     known = seen(request) if state is None else state
     return why(
-        Question(
+        FireQuery(
             request=request, state=known, at=at, now=now, history=history or History(), zone=ZONE
         )
     )
@@ -384,12 +384,12 @@ def test_an_execution_by_a_person_does_not_explain_the_fire() -> None:
     assert "a person asked for it, and it ran" in words(explanation)
 
 
-MISSED = Missed(count=5, first=EVE - 2 * DAY, last=EVE + 2 * DAY, settled=EVE + 3 * DAY)
-DOWN = Absence(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
+MISSED = PastMiss(count=5, first=EVE - 2 * DAY, last=EVE + 2 * DAY, settled=EVE + 3 * DAY)
+DOWN = Downtime(since=EVE - 3 * DAY, until=EVE + 3 * DAY, is_orderly=True)
 
 
 def test_a_miss_names_its_span_and_its_cause() -> None:
-    explanation = asked(daily(), history=History(missed=(MISSED,), absence=DOWN))
+    explanation = asked(daily(), history=History(missed=(MISSED,), downtime=DOWN))
     assert causes(explanation) == ["missed", "runner_down"]
     assert "one of 5 fires from 2026-12-22 18:00:00+01:00 to 2026-12-26 18:00:00+01:00" in words(
         explanation
@@ -401,7 +401,7 @@ def test_a_miss_names_its_span_and_its_cause() -> None:
 
 
 def test_a_miss_that_ran_late_names_both() -> None:
-    explanation = asked(daily(), history=History(runs=(run(),), missed=(MISSED,), absence=DOWN))
+    explanation = asked(daily(), history=History(runs=(run(),), missed=(MISSED,), downtime=DOWN))
     assert causes(explanation) == ["ran", "missed", "runner_down"]
 
 
@@ -419,7 +419,7 @@ def test_a_miss_with_a_running_runner_names_possible_causes() -> None:
 def test_a_run_later_that_was_registered_too_late() -> None:
     request = request_of(RunLater(start=EVE, zone=ZONE))
     late = seen(request, EVE + DAY)
-    missed = Missed(count=1, first=EVE, last=EVE, settled=EVE + DAY)
+    missed = PastMiss(count=1, first=EVE, last=EVE, settled=EVE + DAY)
     explanation = asked(request, state=late, history=History(missed=(missed,)))
     assert causes(explanation) == ["missed", "not_registered"]
     assert words(explanation).endswith("it was first seen later: 2026-12-25 18:00:00+01:00")
@@ -430,8 +430,8 @@ def test_a_run_later_that_was_registered_too_late() -> None:
 
 
 def test_no_runner_has_seen_the_request() -> None:
-    question = Question(request=daily(), state=None, at=EVE, now=NOW, history=History(), zone=ZONE)
-    assert causes(why(question)) == ["not_registered"]
+    query = FireQuery(request=daily(), state=None, at=EVE, now=NOW, history=History(), zone=ZONE)
+    assert causes(why(query)) == ["not_registered"]
 
 
 def test_it_was_first_seen_later() -> None:
@@ -441,9 +441,9 @@ def test_it_was_first_seen_later() -> None:
 
 def test_it_was_unscheduled_by_a_person_or_by_its_file() -> None:
     changes = (
-        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
-        Change(at=EVE - DAY, word="unscheduled", generation=1, by="maria"),
-        Change(at=EVE + DAY, word="scheduled", generation=1, by="maria"),
+        PastChange(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        PastChange(at=EVE - DAY, word="unscheduled", generation=1, by="maria"),
+        PastChange(at=EVE + DAY, word="scheduled", generation=1, by="maria"),
     )
     explanation = asked(daily(), history=History(changes=changes))
     assert causes(explanation) == ["unscheduled"]
@@ -465,12 +465,12 @@ def test_its_file_had_been_removed() -> None:
     state = replace(
         register(request, remove(seen(request), NOW).state, EVE + DAY).state, fired_through=NOW
     )
-    changes = (Change(at=EVE - DAY, word="removed", generation=1, by=None),)
+    changes = (PastChange(at=EVE - DAY, word="removed", generation=1, by=None),)
     assert causes(asked(request, state=state, history=History(changes=changes))) == ["removed"]
 
 
 def test_it_was_complete_then() -> None:
-    changes = (Change(at=EVE - DAY, word="completed", generation=1, by=None),)
+    changes = (PastChange(at=EVE - DAY, word="completed", generation=1, by=None),)
     assert causes(asked(daily(), history=History(changes=changes))) == ["complete"]
 
 
@@ -478,8 +478,8 @@ def test_its_rule_has_changed_since() -> None:
     before, request = daily(at="19:00"), daily()
     state = replace(register(request, seen(before), EVE + DAY).state, fired_through=NOW)
     changes = (
-        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
-        Change(at=EVE + DAY, word="scheduled", generation=2, by=None),
+        PastChange(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        PastChange(at=EVE + DAY, word="scheduled", generation=2, by=None),
     )
     explanation = asked(request, state=state, history=History(changes=changes))
     assert causes(explanation) == ["rule_changed"]
@@ -496,8 +496,8 @@ def test_it_was_rescheduled_since() -> None:
         reschedule(request, seen(request), EVE + DAY, by="maria").state, fired_through=NOW
     )
     changes = (
-        Change(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
-        Change(at=EVE + DAY, word="rescheduled", generation=2, by="maria"),
+        PastChange(at=FIRST_SEEN, word="scheduled", generation=1, by=None),
+        PastChange(at=EVE + DAY, word="rescheduled", generation=2, by="maria"),
     )
     assert "rescheduled at 2026-12-25 18:00:00+01:00 by maria" in words(
         asked(request, state=state, history=History(changes=changes))
@@ -512,7 +512,7 @@ def test_no_runner_was_running_and_none_has_started() -> None:
     explanation = asked(
         daily(),
         state=seen(daily(), through=EVE - DAY),
-        history=History(absence=Absence(since=EVE - HOUR, until=None, is_orderly=False)),
+        history=History(downtime=Downtime(since=EVE - HOUR, until=None, is_orderly=False)),
     )
     assert causes(explanation) == ["runner_down"]
     assert words(explanation) == (

@@ -11,12 +11,12 @@ from runner.lifecycle import ExecutionStatus
 from runner.planning.views.history import (
     STARTED,
     STOPPED,
-    Absence,
-    Change,
+    Downtime,
+    PastChange,
     Run,
     StepBack,
-    absence_at,
     changes_in,
+    downtime_at,
     in_order,
     missed_in,
     runs_in,
@@ -89,8 +89,8 @@ def test_a_rejected_file_changes_nothing_of_a_request() -> None:
         },
     ]
     assert changes_in(records) == (
-        Change(at=NOON, word="scheduled", generation=1, by=None),
-        Change(at=at(1), word="unscheduled", generation=1, by="maria"),
+        PastChange(at=NOON, word="scheduled", generation=1, by=None),
+        PastChange(at=at(1), word="unscheduled", generation=1, by="maria"),
     )
 
 
@@ -99,27 +99,27 @@ CRASHED = [life(-10, STARTED), life(2, STARTED)]
 
 
 @pytest.mark.parametrize(
-    ("lives", "last_seen", "is_alive", "absence"),
+    ("lives", "last_seen", "is_alive", "downtime"),
     [
-        (UP_AND_DOWN, -2, True, Absence(since=at(-2), until=at(2), is_orderly=True)),
-        (UP_AND_DOWN[:2], -2, False, Absence(since=at(-2), until=None, is_orderly=True)),
-        (CRASHED, -3, True, Absence(since=at(-3), until=at(2), is_orderly=False)),
+        (UP_AND_DOWN, -2, True, Downtime(since=at(-2), until=at(2), is_orderly=True)),
+        (UP_AND_DOWN[:2], -2, False, Downtime(since=at(-2), until=None, is_orderly=True)),
+        (CRASHED, -3, True, Downtime(since=at(-3), until=at(2), is_orderly=False)),
         (CRASHED, 1, True, None),
         (CRASHED[:1], -3, True, None),
-        (CRASHED[:1], -3, False, Absence(since=at(-3), until=None, is_orderly=False)),
+        (CRASHED[:1], -3, False, Downtime(since=at(-3), until=None, is_orderly=False)),
         (CRASHED[:1], 1, False, None),
         ([life(-10, STARTED), life(3, STOPPED)], -3, False, None),
         ([life(3, STOPPED)], -3, False, None),
-        ([life(2, STARTED)], None, True, Absence(since=None, until=at(2), is_orderly=False)),
+        ([life(2, STARTED)], None, True, Downtime(since=None, until=at(2), is_orderly=False)),
         ([], None, True, None),
         ([], None, False, None),
     ],
 )
 def test_a_time_without_a_runner(
-    lives: list[dict[str, Any]], last_seen: float | None, is_alive: bool, absence: Absence | None
+    lives: list[dict[str, Any]], last_seen: float | None, is_alive: bool, downtime: Downtime | None
 ) -> None:
     seen = None if last_seen is None else at(last_seen)
-    assert absence_at(lives, NOON, last_seen=seen, is_alive=is_alive) == absence
+    assert downtime_at(lives, NOON, last_seen=seen, is_alive=is_alive) == downtime
 
 
 def step(hours: float, begin: float, end: float) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_a_record_with_a_wrong_time_happened_before_the_next_record() -> None:
 
 def test_a_start_with_a_wrong_time_makes_no_absence() -> None:
     lives = [life(9000, STARTED)]
-    reported = absence_at(
+    reported = downtime_at(
         [*lives, life(0, "runner.clock_stepped")], at(1), last_seen=at(0), is_alive=True
     )
     assert reported is None

@@ -16,9 +16,9 @@ from runner.commands import Kind as Button
 from runner.monitor.records import Event
 from runner.planning.coming_fires import first_fires
 from runner.planning.states.firing import Miss
-from runner.planning.states.planned_status import Change
+from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
-from runner.planning.views.plan import Kind, Plan, Step, plan, served
+from runner.planning.views.plan import Plan, PlanStep, StepKind, newly_served, plan
 
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),
@@ -133,8 +133,8 @@ def check_plan(place: World) -> None:
         step.name: step.renamed_from for step in planned.steps if step.renamed_from
     } == change.changeover.renamed
     for kind, found in (
-        (Kind.ADDED, change.changeover.difference.added),
-        (Kind.REMOVED, change.changeover.difference.removed),
+        (StepKind.ADDED, change.changeover.difference.added),
+        (StepKind.REMOVED, change.changeover.difference.removed),
     ):
         moved = {*change.changeover.renamed, *change.changeover.renamed.values()}
         assert {step.name for step in planned.steps if step.kind is kind} == set(found) - moved
@@ -151,11 +151,11 @@ def check_plan(place: World) -> None:
     assert not place.plan().steps, "nothing is left to be done"
 
 
-def claims_of(step: Step) -> list[tuple[str, datetime]]:
+def claims_of(step: PlanStep) -> list[tuple[str, datetime]]:
     return [(step.name, fire) for fire in step.runs]
 
 
-def check_step(place: World, step: Step) -> None:
+def check_step(place: World, step: PlanStep) -> None:
     state, request = place.registry.states[step.name], place.registry.requests.get(step.name)
     assert state == step.state
     if step.after is not None:
@@ -278,7 +278,7 @@ def place() -> Iterator[World]:
         yield made
 
 
-def steps(planned: Plan) -> dict[str, Step]:
+def steps(planned: Plan) -> dict[str, PlanStep]:
     return {step.name: step for step in planned.steps}
 
 
@@ -353,7 +353,7 @@ def test_a_renaming_shows_its_consequences_and_the_other_changes(place: World) -
     place.remove("a")
     place.write("b", {"process": {"shell": "false"}, "formerly": "a"})
     (step,) = place.plan().steps
-    assert (step.kind, step.renamed_from) == (Kind.RENAMED, "a")
+    assert (step.kind, step.renamed_from) == (StepKind.RENAMED, "a")
     assert step.alterations == (
         Alteration(path="process.shell", before="true", after="false"),
         Alteration(path="process.name", before="a", after="b"),
@@ -376,7 +376,7 @@ def test_plan_shows_what_runs_at_once_and_why(place: World) -> None:
     place.write("past", {**TRUE, "timing": {"run_later": {"start": "2026-02-01 00:00"}}})
     found = steps(place.plan())
     assert found["again"].runs == found["first"].runs == (place.at,)
-    assert found["again"].events == (Change.RESCHEDULED, Change.COMPLETED)
+    assert found["again"].events == (RequestChange.RESCHEDULED, RequestChange.COMPLETED)
     assert found["late"].runs == tuple(NOON + number * HOUR for number in range(1, 25))
     assert found["late"].due_anyway == {place.at}
     assert (
@@ -385,7 +385,7 @@ def test_plan_shows_what_runs_at_once_and_why(place: World) -> None:
         [miss.count for miss in found["past"].missed],
     ) == (
         (),
-        (Change.COMPLETED,),
+        (RequestChange.COMPLETED,),
         [1],
     )
 
@@ -410,7 +410,7 @@ def test_only_new_collisions_are_shown(place: World) -> None:
     place.reload()
     place.remove("b")
     place.write("heir", {**guarded, "formerly": "b"})
-    assert steps(place.plan())["heir"].kind is Kind.RENAMED
+    assert steps(place.plan())["heir"].kind is StepKind.RENAMED
     assert not place.plan().crowding.collisions, "they came in each other's way before"
 
 
@@ -431,7 +431,7 @@ def test_a_served_request_has_run_its_immediate_execution(place: World) -> None:
     place.write("once", {**TRUE, "timing": "run_immediately"})
     place.write("daily", {**TRUE, "timing": AT_TWO})
     catalog = place.fresh_reader().read()
-    assert not plan(served(catalog.requests, NOON), catalog, NOON, {}).steps
+    assert not plan(newly_served(catalog.requests, NOON), catalog, NOON, {}).steps
 
 
 def _looks(place: World) -> dict[str, str | None]:
@@ -447,7 +447,7 @@ def test_an_added_request_with_the_definition_of_a_removed_one_looks_renamed(
     place.remove("a")
     place.write("b", body)
     assert _looks(place) == {"a": None, "b": "a"}
-    assert [step.kind for step in place.plan().steps] == [Kind.REMOVED, Kind.ADDED]
+    assert [step.kind for step in place.plan().steps] == [StepKind.REMOVED, StepKind.ADDED]
     place.write("b", {**body, "formerly": "a"})
     assert _looks(place) == {"b": None}, "nothing to point out"
     place.write("b", {**body, "description": "another"})

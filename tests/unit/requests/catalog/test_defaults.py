@@ -22,8 +22,8 @@ from runner.requests.building.relocation import relocated
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
 from runner.requests.catalog.defaults import MERGED, OF_TIMINGS, Defaults, filled, together
-from runner.requests.catalog.reader import CatalogReader, exhausted
 from runner.requests.model import Group, Limits, ProcessRequest, RunAs, RunLater, Schedule
 from runner.resources import schema_text
 

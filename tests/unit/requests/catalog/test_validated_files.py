@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import DOCUMENTS, blocks
 
-from runner.requests.catalog import cache_file, loading, request_file, validated_files
+from runner.requests.catalog import cache_file, file_reader, request_file, validated_files
 from runner.requests.catalog.cache_file import CacheFile
-from runner.requests.catalog.loading import loaded
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.catalog_reader import CatalogReader
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.catalog.validated_files import cache_text, validated_in
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
@@ -69,7 +69,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_bounded(path)
 
-    monkeypatch.setattr(loading, "read_bounded", noted)
+    monkeypatch.setattr(file_reader, "read_bounded", noted)
     # No file counts as changed a moment ago.
     monkeypatch.setattr(request_file, "_CLOCK_TICK_NS", -(10**12))
     return names

@@ -10,7 +10,7 @@ import pytest
 
 from runner.errors import RefusedError
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.reader import CatalogReader, exhausted
+from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
 from runner.requests.files.permissions import is_guarded, require_trusted
 
 REQUEST = "process: {command: [id]}\n"

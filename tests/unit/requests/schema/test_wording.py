@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from runner.requests.catalog.loading import loaded
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place
 from runner.timing.parsing import parse_rule
-from runner.timing.wording import describe
+from runner.timing.rule_wording import describe
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from runner.service.reload.stillness import (
     PATIENCE_S,
     QUIET_S,
     RETRY_S,
-    State,
+    FolderState,
     Stillness,
 )
 
@@ -97,7 +97,7 @@ def test_two_equal_glances_make_the_folder_ready() -> None:
         assert stillness.glance_at_s is None
         stillness.note_change(BEGIN_S + number)
         stillness.end_glance(BEGIN_S + number, is_different=False, is_watched=True)
-    assert stillness.state is State.STILL
+    assert stillness.state is FolderState.STILL
     assert stillness.is_ready(BEGIN_S + 2, is_watched=True)
 
 
@@ -120,7 +120,7 @@ def test_glances_follow_closely_while_nothing_is_notified() -> None:
 def test_gits_lock_delays_the_reading_until_the_patience_is_over() -> None:
     stillness = restless(0.0)
     assert stillness.note_lock(BEGIN_S + QUIET_S)
-    assert stillness.state is State.HELD
+    assert stillness.state is FolderState.HELD
     assert ready_after_s(stillness) == QUIET_S + RETRY_S
     assert stillness.note_lock(BEGIN_S + PATIENCE_S - 0.001)
     assert not stillness.note_lock(BEGIN_S + PATIENCE_S)
@@ -130,7 +130,7 @@ def test_changes_under_gits_lock_need_quiet_again() -> None:
     stillness = restless(0.0)
     stillness.note_lock(BEGIN_S + 1)
     stillness.note_change(BEGIN_S + 1.01)
-    assert stillness.state is State.RESTLESS
+    assert stillness.state is FolderState.RESTLESS
     assert ready_after_s(stillness) == pytest.approx(1.01 + 1.01 / 2)
 
 

@@ -9,9 +9,9 @@ import pytest
 from support.effort import effort_of
 
 from runner.errors import Problem
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.cross_checks.references import broken_references
-from runner.requests.catalog.loading import loaded
-from runner.requests.catalog.reader import CatalogReader
+from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Candidate, Place
 
 

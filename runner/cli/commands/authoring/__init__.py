@@ -1,0 +1,1 @@
+"""The commands for people who write, check and import requests."""

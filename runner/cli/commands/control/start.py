@@ -1,0 +1,163 @@
+"""`start`: the runner in the foreground."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.access.places import Places
+from runner.cli.options import place_options
+from runner.errors import UsageError
+from runner.requests.settings import NO_JOBS_HINT
+from runner.system.regular_files import is_folder, is_missing
+from runner.values import parse_duration
+
+if TYPE_CHECKING:
+    from runner.cli.output.console import Console
+    from runner.service.runner_settings import Settings
+
+_DRAIN = timedelta(seconds=30)
+
+
+def _duration(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> timedelta | None:
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+max_running_option = click.option(
+    "--max-running",
+    envvar="RUNNER_MAX_RUNNING",
+    type=click.IntRange(1),
+    help="Maximum number of concurrent executions; others wait.  [default: unlimited]",
+)
+
+
+@click.command("start")
+@max_running_option
+@click.option(
+    "--drain",
+    callback=_duration,
+    help="On SIGTERM, how long to wait for running executions.  [default: 30s]",
+)
+@click.option(
+    "--allow-shared-jobs",
+    envvar="RUNNER_ALLOW_SHARED_JOBS",
+    is_flag=True,
+    help="Start even if another runner serves this jobs folder. Both then fire every request.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the console lines.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "success", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Hide console lines below this level.",
+)
+@click.option(
+    "--log-file",
+    type=click.Path(path_type=Path),
+    help="Also write the console lines to this file. It is rotated at 10 MB; five old "
+    "files are kept.",
+)
+@place_options
+def start_command(
+    max_running: int | None,
+    drain: timedelta | None,
+    allow_shared_jobs: bool,
+    log_format: str,
+    log_level: str,
+    log_file: Path | None,
+    places: Places,
+) -> None:
+    """Run the process requests of the jobs folder in the foreground.
+
+    Edits are live within a second. SIGTERM or Ctrl-C stops the runner, which first
+    waits up to --drain for running executions; a second signal kills them. SIGHUP
+    reloads the folder. SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds from
+    the first instant of the start. The console prints one line per event; the monitor
+    log has the full records as JSON.
+
+    \b
+    Examples:
+      runner start
+      runner start --jobs /etc/runner/jobs.d --max-running 8
+    """
+    from runner.service.runner_settings import Settings
+    from runner.service.stop_signals import unless_stopped
+
+    if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
+        raise UsageError(_missing(places.jobs, "; "))
+    settings = Settings(
+        jobs=places.jobs,
+        state=places.state,
+        monitor_log=places.monitor_log,
+        zone=places.own_zone,
+        follows_system_zone=places.given_zone is None,
+        max_running=max_running or places.settings.max_running,
+        allow_shared_jobs=allow_shared_jobs,
+        drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
+        retention=places.settings.retention,
+    )
+    with _console(log_format, places.own_zone, log_level, log_file) as console:
+        _serve(settings, console)
+
+
+def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> Console:
+    """Return the console. Raises RefusedError for a log file that root must not trust."""
+    from runner.cli.output.console import Console
+    from runner.requests.files.permissions import require_trusted
+    from runner.service.stop_signals import unless_stopped
+
+    if log_file is not None:
+        unless_stopped(partial(require_trusted, log_file.absolute(), "the log file"))
+    return unless_stopped(partial(Console, log_format, zone, level=level, log_file=log_file))
+
+
+def _serve(settings: Settings, console: Console) -> None:
+    """Run the runner until a signal stops it."""
+    from loguru import logger
+
+    from runner.service.loop import running
+    from runner.service.stop_signals import unless_stopped
+    from runner.service.systemd import Notifier
+    from runner.system import early_signals
+    from runner.system.address_space import limit_arenas
+    from runner.system.clock import SystemClock
+    from runner.system.stalls import WATCH
+
+    limit_arenas()
+
+    WATCH.serve(
+        partial(logger.warning, "{}"),
+        flush=console.close,
+        patience_s=settings.drain.total_seconds(),
+    )
+    clock = SystemClock()
+    notifier = Notifier.taken_from(os.environ, clock=clock)
+    if not unless_stopped(partial(is_folder, settings.jobs)):
+        logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
+    if early_signals.is_stop_asked():
+        return
+    with running(settings, clock, observer=console.show, notifier=notifier) as runner:
+        console.zone = lambda: runner.zone
+        runner.run()
+    early_signals.ignore()
+
+
+def _missing(jobs: Path, then: str) -> str:
+    return f"there is no jobs folder {jobs}{then}{NO_JOBS_HINT}"

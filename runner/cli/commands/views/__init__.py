@@ -1,0 +1,1 @@
+"""The commands that show requests and executions, and change nothing."""

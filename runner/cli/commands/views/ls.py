@@ -1,0 +1,122 @@
+"""`ls`: one line per request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from runner.cli.access.loading import load
+from runner.cli.access.places import Places
+from runner.cli.access.troubles import report_trouble
+from runner.cli.commands.views.show import item_of, views_of
+from runner.cli.options import output_option, reading_options
+from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
+from runner.cli.output.tables import coloured, echo, json_line, style
+from runner.planning.states.results import FAILURES
+from runner.planning.views.request_view import IN_SYNC, INVALID
+
+_OPTIONAL = ("FILE", "SYNC")
+"""The columns that a narrow terminal drops. A note below the table reports drift instead."""
+
+
+@click.command("ls")
+@click.option(
+    "--failing",
+    "is_failing_first",
+    is_flag=True,
+    help="Put requests with a failed last execution first.",
+)
+@output_option
+@reading_options
+def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
+    """List the requests with status, last result, next fire and schedule. Requests
+    whose last execution failed are red.
+
+    SYNC compares the runner's state with the file. `drifted` means that they differ:
+    for example, a person has unscheduled the request, or an edit is not live yet. `new`
+    means that no runner has seen the request. `kept` means that the jobs folder shows
+    no files, and the last good version stays active.
+    """
+    loaded = load(places)
+    report_trouble(places, loaded)
+    items = [item_of(view, loaded) for view in views_of(loaded)]
+    if is_failing_first:
+        items.sort(key=lambda item: not _is_failing(item))
+    if output == "json":
+        for item in items:
+            echo(json_line(item))
+        return
+    columns = _columns(items)
+    rows = [[_LS_CELLS[name](item, places.zone) for name in columns] for item in items]
+    if "NOTE" not in columns or fits(columns, rows):
+        print_fitted(columns, rows, optional=_OPTIONAL)
+        return
+    # A note is a sentence and useless when cut; below the table it has the whole width.
+    print_fitted(columns[:-1], [row[:-1] for row in rows], optional=_OPTIONAL)
+    echo("")
+    for item, row in zip(items, rows, strict=True):
+        if row[-1]:
+            echo(f"{_name_cell(item, places.zone)}: {row[-1]}")
+
+
+def _columns(items: list[dict[str, Any]]) -> list[str]:
+    """Return the columns with content. A terminal shows SYNC only if a request is out of sync."""
+    idle = {
+        name for name in ("FILE", "NOTE") if not any(_LS_CELLS[name](item, "UTC") for item in items)
+    }
+    if terminal_columns() is not None and all(item["sync"] == IN_SYNC for item in items):
+        idle.add("SYNC")
+    return [name for name in _LS_CELLS if name not in idle]
+
+
+def _is_failing(item: dict[str, Any]) -> bool:
+    return item["last_status"] in FAILURES
+
+
+def _on_time_words(until: datetime | None, zone: str) -> str:
+    """Return the note about a clock that went back: until when old fires run only on time."""
+    return (
+        f"the clock went back: until {moment_text(until, zone)} it fires only on time"
+        if until
+        else ""
+    )
+
+
+def _name_cell(item: dict[str, Any], _zone: str) -> str:
+    name = item["request"] or "-"
+    return style(name, fg="red") if _is_failing(item) or item["status"] == INVALID else name
+
+
+def _result_cell(item: dict[str, Any], zone: str) -> str:
+    if item["last_status"] is None:
+        return "-"
+    status = item["last_status"]
+    shown = style(status, fg="red") if _is_failing(item) else coloured(status)
+    return f"{shown} {moment_text(item['last_ended'], zone)}"
+
+
+def _note(item: dict[str, Any], zone: str) -> str:
+    """Return everything that is unusual about a request: a drift hides no invalid file."""
+    notes = (item["message"], item["drift"], _on_time_words(item["reopened_until"], zone))
+    return "; ".join(filter(None, notes))
+
+
+def _file_cell(item: dict[str, Any], _zone: str) -> str:
+    """Return the request's file, or nothing if the file is named after the request."""
+    file = str(item["request_file"])
+    return "" if file in (f"{item['request']}.yaml", f"{item['request']}.yml") else file
+
+
+_LS_CELLS: dict[str, Callable[[dict[str, Any], str], str]] = {
+    "NAME": _name_cell,
+    "STATUS": lambda item, _: coloured(item["status"]),
+    "SYNC": lambda item, _: coloured(item["sync"]),
+    "LAST RESULT": _result_cell,
+    "NEXT FIRE": lambda item, zone: moment_text(item["scheduled_for"], zone),
+    "SCHEDULE": lambda item, _: item["timing"] or "-",
+    "FILE": _file_cell,
+    "NOTE": _note,
+}

@@ -1,0 +1,194 @@
+"""Checks of the store, the log and the requests: whether their content is intact. Reads files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from fnmatch import fnmatch
+from pathlib import Path
+
+from runner.errors import RuleError, StoreError
+from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
+from runner.examination.subject import Subject
+from runner.monitor.records import decode
+from runner.requests.catalog.catalog_reader import CatalogReader
+from runner.service.trouble import TroubleNote
+from runner.store.opening import read_store
+from runner.store.sqlite.checkup import condition_of
+from runner.store.sqlite.connection import database_path
+from runner.store.sqlite.files import shared_of
+from runner.store.sqlite.holders import readers_of
+from runner.store.sqlite.lock import owner_pid
+from runner.system.regular_files import is_folder, read_regular
+from runner.timing.zones import zone_named
+
+_LONG_WAL = 32 << 20  # bytes; the runner checkpoints long before
+_END_READERS = "find the program that keeps the store open, and stop it"
+_MANY_WAITING = 1000  # records
+_LARGE_LOG = 1 << 30  # bytes, as the next two
+_LARGEST_CONFIGURATION = 1 << 20
+_LONGEST_LINE = 32 << 10  # guarantee 3: a record is shorter
+_BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")  # logrotate: names, then { directives }
+
+
+def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report whether a runner is alive, and whether the state folder belongs to this
+    jobs folder.
+    """
+    # Not subject.pid: an unreadable lock must become a finding, not "no runner".
+    pid = owner_pid(subject.state)
+    yield good(
+        "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
+    )
+    with closing(read_store(subject.state)) as reader:
+        served = reader.meta().get("jobs")
+    if (
+        served
+        and is_folder(served)
+        and is_folder(subject.jobs)
+        and not Path(served).samefile(subject.jobs)
+    ):
+        message = (
+            f"the state folder {subject.state} belongs to {served}, "
+            f"not to {subject.jobs.absolute()}"
+        )
+        yield problem(
+            "runner",
+            message,
+            "give this jobs folder its own state folder: --state, RUNNER_STATE, "
+            "or `state` in runner.yaml",
+        )
+
+
+def request_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report whether all requests are valid, including the zones that they name."""
+    if subject.listing is None:
+        return
+    catalog = CatalogReader(subject.jobs, default_zone=_usable(subject.zone)).read()
+    count = len(catalog.requests)
+    if problems := catalog.problems:
+        found = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        what = f"{found} in the request files, the first: {problems[0]}"
+        yield warning("requests", what, "`runner validate` shows all of them")
+    else:
+        yield good(
+            "requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist"
+        )
+
+
+def store_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report whether the store is intact and of this version, and how many records wait in it."""
+    if subject.pid is not None and (trouble := TroubleNote(subject.state).read()):
+        yield problem(
+            "store", f"the runner does not fire: {trouble}", "follow the advice in this message"
+        )
+    try:
+        condition = condition_of(subject.state)
+    except StoreError as error:
+        yield problem("store", *_parted(str(error)))
+        return
+    if condition is None:
+        yield good("store", "there is no store yet; `runner start` creates it")
+        return
+    found = []
+    if condition.version < condition.newest:
+        message = f"it has version {condition.version}, this program writes {condition.newest}"
+        found.append(advice("store", message, "(re)start the runner, which upgrades it"))
+    if condition.wal_bytes > _LONG_WAL:
+        message = f"its write-ahead log has grown to {condition.wal_bytes >> 20} MiB"
+        readers = ", ".join(readers_of(shared_of(database_path(subject.state)).stat().st_ino))
+        right = f"stop {readers}, which keeps the store open" if readers else _END_READERS
+        found.append(warning("store", message, right))
+    if condition.waiting > _MANY_WAITING or (condition.waiting and subject.pid is None):
+        message = f"{condition.waiting} records wait in it for the monitor log"
+        found.append(
+            warning("store", message, "make the log writable; the runner then writes them")
+        )
+    yield from found or [
+        good("store", f"it is intact, version {condition.version}, {condition.bytes >> 10} KiB")
+    ]
+
+
+def line_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report whether the log ends with a whole record. A live runner may be writing one
+    right now.
+    """
+    if not subject.monitor_log.is_file():
+        return
+    with subject.monitor_log.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        end = os.pread(file.fileno(), _LONGEST_LINE, max(0, size - _LONGEST_LINE))
+    if not size:
+        yield good("log", "it is empty")
+    elif not end.endswith(b"\n"):
+        message, right = (
+            "its last line is torn",
+            "start the runner, which completes its own records",
+        )
+        yield (
+            warning("log", message, right)
+            if subject.pid is None
+            else good("log", "it is being written")
+        )
+    elif decode(end[:-1].rpartition(b"\n")[2]) is None:
+        yield warning("log", "its last line is no record", "let only the runner write to the log")
+    else:
+        yield good("log", f"its last line is whole ({size >> 10} KiB)")
+
+
+def rotation_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report whether logrotate rotates the log by rename, which loses no line."""
+    log = subject.monitor_log
+    for place, body in _rotations(subject):
+        if "copytruncate" in body.split():
+            message = (
+                f"{place} rotates the log by copytruncate, "
+                "which loses the lines written during the copy"
+            )
+            yield warning(
+                "rotation",
+                message,
+                "replace copytruncate by `create`; the runner notices a rename by itself",
+            )
+        else:
+            yield good("rotation", f"{place} rotates the log by rename")
+        return
+    if log.is_file() and (size := log.stat().st_size) > _LARGE_LOG:
+        message = f"the log has {size >> 20} MiB, and logrotate has no entry for it"
+        yield advice(
+            "rotation",
+            message,
+            f"rotate {log} by rename, with logrotate's `create` and `delaycompress`",
+        )
+
+
+def _rotations(subject: Subject) -> Iterator[tuple[Path, str]]:
+    """Yield each logrotate file that names the log, with its directives for it
+    (logrotate.conf(5)).
+    """
+    files = sorted(subject.logrotate.iterdir()) if is_folder(subject.logrotate) else []
+    for file in (subject.logrotate.with_name("logrotate.conf"), *files):
+        try:
+            raw = read_regular(file, at_most=_LARGEST_CONFIGURATION)
+            text = re.sub(r"(?m)^\s*#.*$", "", raw.decode(errors="replace"))
+        except OSError:  # unreadable for us, or not a regular file
+            continue
+        for names, body in _BLOCK.findall(text):
+            patterns = [name.strip("\"'") for name in names.split()]
+            if any(fnmatch(str(subject.monitor_log), pattern) for pattern in patterns):
+                yield file, body
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Split a store error into what is wrong and how to fix it."""
+    what, _, right = text.partition("; ")
+    return what, right or "check the folder and its permissions"
+
+
+def _usable(zone: str) -> str:
+    try:
+        return zone_named(zone).key
+    except RuleError:
+        return "UTC"

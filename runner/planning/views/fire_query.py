@@ -1,0 +1,72 @@
+"""The question of `explain`, and what several of its answers need. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner.lifecycle import RequestStatus
+from runner.planning.states.state import RequestState
+from runner.planning.views.history import Downtime, History, PastChange
+from runner.planning.views.why_no_fire import Because, Cause, local_words
+from runner.requests.model import ProcessRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireQuery:
+    """The question why a request did, or did not, run at `at`.
+
+    It concerns a fire within the second that begins at `at`. `state` is the request's state
+    in the store; None if no runner has seen the request. Messages give times in `zone`.
+    """
+
+    request: ProcessRequest
+    state: RequestState | None
+    at: datetime
+    now: datetime
+    history: History
+    zone: str
+
+
+def unscheduled_words(state: RequestState, zone: str) -> str | None:
+    """Return who unscheduled a request and when, in words; None if it is not unscheduled."""
+    if state.status is not RequestStatus.UNSCHEDULED:
+        return None
+    if state.override is False:
+        at = f" at {local_words(state.override_at, zone)}" if state.override_at else ""
+        return f"unscheduled by {state.override_by or 'a person'}{at}"
+    return "its file is gone" if state.removed else "its file says `scheduled: false`"
+
+
+def downtime_reason(downtime: Downtime, zone: str) -> Because:
+    """Explain that no runner was running."""
+    since = f" since {local_words(downtime.since, zone)}" if downtime.since else ""
+    if downtime.since is not None and not downtime.is_orderly:
+        since = f"; the last sign of a runner is from {local_words(downtime.since, zone)}"
+    until = (
+        f"; the next started at {local_words(downtime.until, zone)}"
+        if downtime.until
+        else "; none has started since"
+    )
+    return Because(cause=Cause.RUNNER_DOWN, message=f"no runner was running{since}{until}")
+
+
+def first_registered(query: FireQuery) -> datetime | None:
+    """Return when a runner first saw the request; None if unknown."""
+    changes, state = query.history.changes, query.state
+    if state is not None and state.generation == 1:
+        return state.since
+    return changes[0].at if changes and changes[0].generation == 1 else None
+
+
+def not_registered(registered: datetime, zone: str) -> Because:
+    """Explain that the request was first seen later, at `registered`."""
+    return Because(
+        cause=Cause.NOT_REGISTERED,
+        message=f"it was first seen later: {local_words(registered, zone)}",
+    )
+
+
+def by_words(change: PastChange) -> str:
+    """Return who asked for a change, as " by NAME"; "" for a change of the file."""
+    return f" by {change.by}" if change.by else ""

@@ -1,0 +1,1 @@
+"""What a turn decides: a decision, its commit, and the commands that ask for something."""

@@ -1,0 +1,233 @@
+"""What one turn of the loop decides; nothing takes effect before the commit.
+
+A decision reads the registry and the executions in progress, and sees its own earlier
+steps on top of them. It changes neither. Pure, apart from the batch that it fills.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.monitor import events
+from runner.monitor.events import ExecutionFacts, MissedSpan, OutcomeFacts, RequestFacts
+from runner.monitor.records import Event, Record
+from runner.planning.changeover import resulting_states
+from runner.planning.states.firing import Miss, settle
+from runner.planning.states.planned_status import Registration, RequestChange
+from runner.planning.states.results import unregistered_result, with_result
+from runner.planning.states.state import RequestState
+from runner.requests.catalog.catalog import Rejection
+from runner.requests.model import ProcessRequest
+from runner.service.executions.claiming.claims import Ask, Claims
+from runner.service.executions.claiming.follow_ups import FollowUps
+from runner.service.executions.execution import Execution
+from runner.service.executions.in_progress import InProgress
+from runner.service.executions.outcomes import Ended, Outcome
+from runner.service.registry import Registry, request_row
+from runner.service.runner_settings import Settings
+from runner.store.rows import Batch
+from runner.values import new_id
+
+Line = Callable[[Record, datetime], bytes]
+"""Makes the line of a record at an instant."""
+
+_EVENTS: Mapping[RequestChange, Callable[[RequestFacts], Record]] = {
+    RequestChange.SCHEDULED: events.request_scheduled,
+    RequestChange.UNSCHEDULED: events.request_unscheduled,
+    RequestChange.RESCHEDULED: events.request_rescheduled,
+    RequestChange.COMPLETED: events.request_completed,
+    RequestChange.REMOVED: events.request_removed,
+}
+
+_LAST_FIRE = "the last fire is due now"
+"""The message of a completed request. Its record comes before those of the last execution:
+it is committed with the claim, before anything is spawned.
+"""
+
+
+class Decision:
+    """Collects states, claims and records into `batch` at one instant, `now`."""
+
+    def __init__(
+        self,
+        now: datetime,
+        *,
+        registry: Registry,
+        in_progress: InProgress,
+        line: Line,
+        settings: Settings,
+        git: str | None,
+        is_stopping: bool = False,
+        is_closing: bool = False,
+        starts_inherited: bool = True,
+        clock_trouble: str | None = None,
+        jobs_trouble: str | None = None,
+        awaited_from: datetime | None = None,
+    ) -> None:
+        """`clock_trouble` is the reason why no state may follow the clock, `jobs_trouble`
+        why the requests are another runner's; `settle` explains `awaited_from`.
+        """
+        self.now = now
+        self.clock_trouble = clock_trouble
+        self.jobs_trouble = jobs_trouble
+        self._awaited_from = awaited_from
+        self.is_stopping = is_stopping
+        self.batch = Batch()
+        self.states: dict[str, RequestState] = {}
+        self.in_progress = in_progress
+        self.claims = Claims(
+            now,
+            in_progress=in_progress,
+            batch=self.batch,
+            settings=settings,
+            record=self.record,
+            is_closing=is_closing,
+            starts_inherited=starts_inherited,
+        )
+        self.requests: Mapping[str, ProcessRequest] = registry.requests
+        self.git = git
+        self._registry = registry
+        self._line = line
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """The rejected documents beside the requests."""
+        return self._registry.rejections
+
+    def state(self, name: str) -> RequestState | None:
+        """Return the state of a request as this decision sees it."""
+        return self.states.get(name) or self._registry.states.get(name)
+
+    @property
+    def all_states(self) -> Mapping[str, RequestState]:
+        """The states of all requests as this decision sees them."""
+        return ChainMap(self.states, self._registry.states)
+
+    def record(self, record: Record) -> bytes:
+        """Add a record to the decision; return its line."""
+        if record.event is Event.EXECUTION_FINISHED:
+            self._note_result(record.fields)
+        line = self._line(record, self.now)
+        self.batch.records.append(line)
+        return line
+
+    def _note_result(self, fields: Mapping[str, Any]) -> None:
+        if (noted := with_result(self.all_states, fields)) is not None:
+            self.put(*noted)
+        self.batch.meta |= unregistered_result(self.all_states, fields)
+
+    def follow(self, ended: Iterable[Ended] = ()) -> None:
+        """Decide what follows `ended` and the executions that this decision ended itself.
+
+        This is the last step before the commit.
+        """
+        FollowUps(self.claims, self.requests).follow(ended)
+
+    def put(self, name: str, state: RequestState) -> None:
+        """Set the state of a request, and write it with the definition in force."""
+        self.states[name] = state
+        self.batch.requests[name] = request_row(name, self.requests.get(name), state)
+
+    def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
+        """Apply a registration from planning, and record it."""
+        former = registration.renamed_from or name
+        state = registration.state
+        if registration.abandoned is not None:
+            self._record_miss(
+                self._registry.requests[former],
+                self._registry.states[former],
+                registration.abandoned,
+            )
+        for each, written in resulting_states(
+            name, registration, self.all_states, self.now
+        ).items():
+            self.put(each, written)
+        if registration.change is not None:
+            self._record_change(
+                name, registration.change, state, by=by, former=registration.renamed_from
+            )
+        if registration.miss is not None:
+            self._record_miss(self.requests[name], state, registration.miss)
+
+    def fire(self, name: str) -> None:
+        """Give each due fire of a request its verdict."""
+        request, state = self.requests.get(name), self.state(name)
+        if request is None or state is None:
+            return
+        settlement = settle(request, state, self.now, awaited_from=self._awaited_from)
+        if settlement.state == state:
+            return
+        self.put(name, settlement.state)
+        if settlement.miss is not None:
+            self._record_miss(request, state, settlement.miss)
+        ask = Ask(
+            channel=Channel.PROCESS_SCHEDULER,
+            generation=state.generation,
+            by=state.pressed_by,
+        )
+        for fire in settlement.claims:
+            self.claim(request, fire, ask)
+        if settlement.state.status is not state.status:
+            message = _LAST_FIRE if settlement.claims else None
+            self._record_change(
+                name, RequestChange.COMPLETED, settlement.state, by=None, message=message
+            )
+
+    def claim(
+        self, request: ProcessRequest, scheduled_for: datetime, ask: Ask
+    ) -> tuple[Execution, Outcome | None]:
+        """Claim one run of a request, as `Claims.claim` does."""
+        return self.claims.claim(request, self.requests, scheduled_for, ask, git=self.git)
+
+    def _record_change(
+        self,
+        name: str,
+        change: RequestChange,
+        state: RequestState,
+        *,
+        by: str | None,
+        former: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        request = self.requests.get(name) or self._registry.requests.get(name)
+        source = request.source if request else None
+        facts = RequestFacts(
+            request=name,
+            channel=Channel.PROCESS_SCHEDULER if by is None else Channel.DIRECT,
+            status=state.status,
+            generation=state.generation,
+            drift=state.override is not None and not state.removed,
+            requested_by=by,
+            owner=None if request is None else request.owner,
+            request_file=None if source is None else source.file,
+            request_sha256=None if source is None else source.sha256,
+            git_commit=self.git,
+            message=f"renamed from {former}" if former else message,
+        )
+        self.record(_EVENTS[change](facts))
+
+    def _record_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
+        facts = ExecutionFacts(
+            execution=new_id(),
+            request=request.name,
+            process=request.process.name,
+            channel=Channel.PROCESS_SCHEDULER,
+            scheduled_for=miss.last,
+            generation=state.generation,
+            context=request.context,
+            labels=request.labels,
+            owner=request.owner,
+            source=request.source,
+            git_commit=self.git,
+        )
+        outcome = OutcomeFacts(
+            status=ExecutionStatus.MISFIRED,
+            reason=Reason.MISSED,
+            message="1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
+        )
+        missed = MissedSpan(count=miss.count, first=miss.first, last=miss.last)
+        self.record(events.execution_finished(facts, outcome, missed=missed))

@@ -1,0 +1,112 @@
+"""Begins decisions, commits them, and applies what was committed. No other module commits
+a decision.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from runner import __version__
+from runner.monitor.events import RunnerFacts
+from runner.service.deciding.decision import Decision, Line
+from runner.service.executions.dispatching.dispatcher import Dispatcher
+from runner.service.executions.in_progress import InProgress
+from runner.service.recording.journal import Journal
+from runner.service.registry import Registry
+from runner.service.runner_settings import Settings
+from runner.service.stopping import Stopping
+from runner.service.trouble import Pause
+from runner.system.clock import Clock
+
+if TYPE_CHECKING:
+    from runner.service.clock_watch import ClockWatch
+    from runner.service.jobs_lock import JobsLock
+
+
+class DecisionMaker:
+    """The way of every change: `begin` a decision, fill it, and `commit` it.
+
+    `git` is the revision of the jobs folder in force. `pause` is on for a moment after the
+    store refused; nothing is decided then.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        registry: Registry,
+        in_progress: InProgress,
+        journal: Journal,
+        line: Line,
+        dispatcher: Dispatcher,
+        stopping: Stopping,
+        watch: ClockWatch,
+        jobs_lock: JobsLock,
+        is_firing: bool,
+    ) -> None:
+        self.git: str | None = None
+        self.pause = Pause(clock)
+        self.is_firing = is_firing
+        self._settings = settings
+        self._clock = clock
+        self._registry = registry
+        self._in_progress = in_progress
+        self._journal = journal
+        self._line = line
+        self._dispatcher = dispatcher
+        self._stopping = stopping
+        self._watch = watch
+        self._jobs_lock = jobs_lock
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing may be read or fire: a wrong clock, or another runner's folder."""
+        return self._watch.trouble or self._jobs_lock.trouble
+
+    def begin(self, *, is_closing: bool = False) -> Decision:
+        """Begin a decision with the follow-ups of ended executions.
+
+        So each end is committed together with what follows it.
+        """
+        decision = Decision(
+            self._clock.now(),
+            registry=self._registry,
+            in_progress=self._in_progress,
+            line=self._line,
+            settings=self._settings,
+            git=self.git,
+            is_stopping=self._stopping.is_asked,
+            is_closing=is_closing or self._stopping.is_out_of_patience,
+            # `runner exec` leaves the executions of a former runner to the next runner.
+            starts_inherited=self.is_firing,
+            clock_trouble=self._watch.trouble,
+            jobs_trouble=self._jobs_lock.trouble,
+            awaited_from=self._watch.awaited_from,
+        )
+        decision.follow(self._dispatcher.ended)
+        return decision
+
+    def commit(self, decision: Decision) -> bool:
+        """Commit a decision with the facts, then apply it. Return False if the store refused."""
+        decision.follow()
+        if self.is_firing and (decision.batch or self._journal.has_facts):
+            decision.batch.meta = self._watch.memory() | decision.batch.meta
+        if not self._journal.commit(decision.batch):
+            self.pause.begin()
+            return False
+        self._registry.accept(decision.states)
+        self._dispatcher.carry_out(decision.claims)
+        return True
+
+    def about(self) -> RunnerFacts:
+        """Return what all records about this runner contain."""
+        return RunnerFacts(
+            pid=os.getpid(),
+            version=__version__,
+            jobs=str(self._settings.jobs),
+            state=str(self._settings.state),
+            git_commit=self.git,
+            requests=len(self._registry.requests),
+        )

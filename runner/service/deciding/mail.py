@@ -1,0 +1,89 @@
+"""The commands that reach a runner through its store. Each is taken once, and its answer
+is committed with the decision that carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runner.commands import Answer, Command, Kind, command_of
+from runner.errors import RefusedError
+from runner.service.deciding.answering import answer
+from runner.service.deciding.decision import Decision
+from runner.store.protocol import MOST_COMMANDS, Store
+from runner.store.rows import CommandRow
+from runner.system.clock import Clock
+from runner.values import to_microseconds
+
+_NOTHING_TO_RELOAD = Answer(
+    is_done=False, lines=("only `runner exec` is running, which does not read the folder again",)
+)
+
+
+class Mail:
+    """Holds the commands that the store handed over, until the store has their answers.
+
+    A reload is answered by a later reading of the folder.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.is_waiting = True
+        self._store = store
+        self._clock = clock
+        self._taken: list[CommandRow] = []
+        self._reloads: dict[str, tuple[Command, float]] = {}
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether taken commands still need an answer."""
+        return bool(self._taken)
+
+    def take(self) -> None:
+        """Take the commands that arrived. If this raises StoreError, they wait in the store."""
+        if self.is_waiting:
+            taken = self._store.take_commands(to_microseconds(self._clock.now()))
+            self._taken += taken
+            # A full batch means that there may be more.
+            self.is_waiting = len(taken) == MOST_COMMANDS
+
+    def answer(self, decision: Decision, reload: Callable[[], None] | None) -> None:
+        """Carry out the taken commands, as part of a decision.
+
+        `reload` begins a reading of the folder or raises RefusedError; it is None if
+        nothing is ever read again.
+        """
+        for row in self._taken:
+            if (answered := self._answer(row, decision, reload)) is not None:
+                decision.batch.answers[row.id] = answered.text()
+
+    def forget_answered(self) -> None:
+        """Drop the taken commands, because the store has their answers."""
+        self._taken.clear()
+
+    def reloads_before(self, begun_s: float) -> dict[str, Command]:
+        """Return the reloads that a reading answers; `begun_s` is its start in elapsed seconds.
+
+        A reading answers only reloads that arrived before it began. The keys are the rows.
+        """
+        return {row: command for row, (command, at_s) in self._reloads.items() if at_s <= begun_s}
+
+    def forget_reloads(self, rows: Iterable[str]) -> None:
+        """Drop answered reloads."""
+        for row in rows:
+            del self._reloads[row]
+
+    def _answer(
+        self, row: CommandRow, decision: Decision, reload: Callable[[], None] | None
+    ) -> Answer | None:
+        try:
+            command = command_of(row)
+            if command.kind is not Kind.RELOAD:
+                return answer(command, decision)
+            if reload is None:
+                return _NOTHING_TO_RELOAD
+            reload()
+        except RefusedError as error:
+            return Answer(is_done=False, lines=(str(error),))
+        # No answer yet: the reading that begins after this moment brings it.
+        self._reloads[row.id] = (command, self._clock.elapsed_s())
+        return None

@@ -1,0 +1,1 @@
+"""The way of monitor records: through the store into the log."""
