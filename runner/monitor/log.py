@@ -48,20 +48,18 @@ class MonitorLog:
     """
 
     def __init__(self, path: Path) -> None:
-        """Create the log's folder if its parent exists.
+        """Touch no file: `place` opens the log, and reports an unusable folder.
 
-        Never raises: `place` reports an unusable folder, and checks again on each call,
-        because a mount may come back.
+        `place` checks again on each call, because a mount may come back.
         """
         self._path = path
+        self._may_make_folder = True  # once: later, a missing folder may be a lost mount
         self._descriptor: int | None = None
         # Where a batch begins that is perhaps missing or incomplete in the log.
         self._unsettled: Place | None = None
         # Where our last write ended with a newline. Equal to the end of the file, it
         # saves reading the last byte before each append.
         self._clean_end: Place | None = None
-        with contextlib.suppress(OSError):  # place() reports it
-            path.parent.mkdir(exist_ok=True)
 
     def __str__(self) -> str:
         return f"the monitor log {self._path}"
@@ -232,13 +230,18 @@ class MonitorLog:
     def _current(self) -> int:
         """Return a descriptor of the file that has the log's name now.
 
-        Open or create the file if the log was renamed or deleted. Raises OSError.
+        Open or create the file if the log was renamed or deleted. The first call also
+        creates the log's folder if its parent exists. Raises OSError.
         """
         if self._descriptor is not None:
             with contextlib.suppress(FileNotFoundError):
                 named = os.stat(self._path)  # noqa: PTH116 (half the time of Path.stat)
                 if os.path.samestat(named, os.fstat(self._descriptor)):
                     return self._descriptor
+        if self._may_make_folder:
+            self._may_make_folder = False
+            with contextlib.suppress(OSError):  # open_log reports it
+                self._path.parent.mkdir(exist_ok=True)
         descriptor = open_log(self._path, os.O_CREAT)
         try:
             # Else a power failure could lose the name of a file whose records the store

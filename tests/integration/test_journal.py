@@ -4,6 +4,7 @@ bounded size.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -48,7 +49,8 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
 ) -> None:
     folder = tmp_path / "logs"
     log = MonitorLog(folder / "monitor.jsonl")
-    folder.rmdir()
+    log.place()
+    shutil.rmtree(folder)
     with closing(Journal(own_store(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
         journal.recover(range(0), None)
         for number in range(1000):

@@ -308,6 +308,15 @@ def test_a_batch_written_to_a_deleted_file_is_written_to_the_new_one(
     assert path.read_bytes() == BATCH
 
 
+def test_the_constructor_touches_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    log = MonitorLog(folder / "monitor.jsonl")
+    assert not folder.exists(), "a mount that hangs would hold up the main thread"
+    log.place()
+    assert folder.is_dir()
+    log.close()
+
+
 def test_the_folder_is_created_once_and_a_lost_one_is_reported_until_it_returns(
     tmp_path: Path,
 ) -> None:
