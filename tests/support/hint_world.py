@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -20,6 +20,7 @@ _WRITE = re.compile(
     r"(?:, in place of (?P<others>`.*`))?(?:; .*)?",
     re.DOTALL,
 )
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _MEANT = re.compile(r"did you mean `([^`]+)`\?")
 
 
@@ -28,7 +29,7 @@ def problems_of(document: object) -> list[Problem]:
     text = (
         document
         if isinstance(document, str)
-        else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        else yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     )
     return list(loaded(text.encode(), _PLACE).problems)
 
@@ -43,9 +44,9 @@ def path_of(text: str) -> Path:
     return tuple(int(part[1:-1]) if part.startswith("[") else part for part in parts)
 
 
-def proposals(document: object) -> Iterator[tuple[Problem, Any]]:
-    """Yield each problem with a hint to write something, and the document after that."""
-    for problem in problems_of(document):
+def proposals(document: object, problems: Iterable[Problem]) -> Iterator[tuple[Problem, Any]]:
+    """Yield each of the problems with a hint to write something, and the document after that."""
+    for problem in problems:
         changed = applied(document, problem)
         if changed is not None:
             yield problem, changed
