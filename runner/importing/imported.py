@@ -120,7 +120,7 @@ class ImportSettings:
 
 
 @dataclass(slots=True, kw_only=True)
-class ImportedDraft:
+class Draft:
     """A request that an importer is still building."""
 
     line: int
@@ -199,9 +199,7 @@ def name_of(text: str) -> str:
     return _NO_NAME_SIGN.sub("-", text.lower()).strip("-._")[:_LONGEST_NAME].rstrip("-._")
 
 
-def finished(
-    drafts: list[ImportedDraft], remarks: list[Remark], settings: ImportSettings
-) -> Import:
+def finished(drafts: list[Draft], remarks: list[Remark], settings: ImportSettings) -> Import:
     """Finish all drafts with unique names: the second `backup` becomes `backup-2`."""
     taken: set[str] = set()
     requests = []

@@ -8,20 +8,12 @@ from datetime import UTC, datetime, timedelta
 from runner.errors import RuleError
 from runner.importing.cron_dialects import VIXIE, Dialect, DialectError, meaning_of
 from runner.importing.cron_writing import expression_for, first_and_last
-from runner.importing.imported import Data, ImportedDraft, ImportSettings
+from runner.importing.imported import Data, Draft, ImportSettings
 from runner.timing.cron_expression import follows_the_wall_clock, read_expression
+from runner.timing.translation import NICKNAMES
 from runner.timing.zones import kept_by_zone_data, next_change, offset_at, zone_named
 from runner.values import duration_text
 
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 NO_REBOOT = (
     "@reboot runs at each start of the scheduler; `run_immediately` runs only once",
     "run `runner exec NAME` when the machine starts, for example from a systemd unit",
@@ -32,7 +24,7 @@ _LONGEST_CHANGE = 24 * 60  # minutes: Samoa skipped a day
 
 
 def cron_timing(
-    draft: ImportedDraft, text: str, dialect: Dialect, settings: ImportSettings, *, zone: str | None
+    draft: Draft, text: str, dialect: Dialect, settings: ImportSettings, *, zone: str | None
 ) -> Data | None:
     """Return the timing of a cron expression, and remark on differences.
 
@@ -65,7 +57,7 @@ def cron_timing(
     return {"schedule": schedule}
 
 
-def _zone(draft: ImportedDraft, zone: str | None, settings: ImportSettings) -> Data:
+def _zone(draft: Draft, zone: str | None, settings: ImportSettings) -> Data:
     """Return the zone's key; an unknown zone is left out, with a remark."""
     if zone is None:
         return settings.timezone
@@ -92,7 +84,7 @@ def _years(text: str, dialect: Dialect) -> Data:
 
 
 def report_clock_changes(
-    draft: ImportedDraft,
+    draft: Draft,
     text: str,
     expression: str,
     dialect: Dialect,
@@ -123,7 +115,7 @@ def report_clock_changes(
 
 
 def report_daily_changes(
-    draft: ImportedDraft, clock: str, zone: str, settings: ImportSettings, what: str
+    draft: Draft, clock: str, zone: str, settings: ImportSettings, what: str
 ) -> None:
     """Remark on a time of day that the clocks skip or repeat.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from runner.errors import Problem, RunnerError
-from runner.importing.imported import ImportedDraft
+from runner.importing.imported import Draft
 from runner.requests.findings import DataPath, path_text
 from runner.requests.yaml.document import Document, documents_in
 
@@ -50,7 +50,7 @@ class Keys:
     """
 
     data: dict[str, Any]
-    draft: ImportedDraft
+    draft: Draft
     document: Document | None = None
     path: DataPath = ()
     lines: tuple[str, ...] = ()

@@ -214,7 +214,7 @@ class Runner:
             self._store_pause.begin()
         is_stopping = self._stopping.is_asked
         due = self.registry.take_due() if self._folder.is_serving and not is_stopping else []
-        overdue = self._dispatcher.take_overdue_groups()
+        overdue = self._dispatcher.timeouts.take_overdue()
         has_work = due or overdue or self._mail.is_taken or self._journal.has_facts
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
             return
@@ -229,7 +229,7 @@ class Runner:
         if self._decisions.commit(decision):
             self._mail.forget_answered()
         else:
-            self._dispatcher.still_overdue(overdue)
+            self._dispatcher.timeouts.put_back(overdue)
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan(name)  # no verdict yet, or the store refused

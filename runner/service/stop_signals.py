@@ -7,7 +7,7 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self, TypeVar
 
 from runner.errors import StoppedEarlyError
@@ -33,12 +33,7 @@ class Signals:
         self._take_over()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
         signal.set_wakeup_fd(self._former_wakeup)

@@ -33,7 +33,7 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
     core, is_serving = parts.core, parts.folder.is_serving
     if parts.journal.has_facts or parts.mail.is_waiting:
         yield 0.0
-    if (deadline_s := core.dispatcher.next_deadline_s()) is not None:
+    if (deadline_s := core.dispatcher.timeouts.next_s()) is not None:
         yield deadline_s - elapsed_s
     if is_serving:
         yield 0.0 if parts.folder.is_busy else parts.reader.next_s() - elapsed_s

@@ -7,20 +7,9 @@ from collections.abc import Collection
 from datetime import datetime, time
 from typing import assert_never
 
+from runner.timing import rules
 from runner.timing.cron_expression import explanation
-from runner.timing.rules import (
-    Cron,
-    Daily,
-    DayNumber,
-    Interval,
-    LastDay,
-    MonthDay,
-    Monthly,
-    NthWeekday,
-    Pattern,
-    Rule,
-    Weekly,
-)
+from runner.timing.rules import Rule
 from runner.timing.zones import wall_at, zone_named
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -32,7 +21,7 @@ _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 def describe(rule: Rule) -> str:
     """Describe a rule in one line. Its times are wall times in its zone, which it names.
 
-    >>> weekdays = Daily(weekdays=frozenset(range(5)))
+    >>> weekdays = rules.Daily(weekdays=frozenset(range(5)))
     >>> describe(Rule(pattern=weekdays, at=(time(2),), zone="Europe/Madrid"))
     'Monday to Friday at 02:00 (Europe/Madrid)'
     """
@@ -50,24 +39,24 @@ def describe(rule: Rule) -> str:
     return f"{text} ({rule.zone})"
 
 
-def _pattern_text(pattern: Pattern) -> str:
+def _pattern_text(pattern: rules.Pattern) -> str:
     match pattern:
-        case Interval(seconds=seconds):
+        case rules.Interval(seconds=seconds):
             unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
             return f"every {_counted(seconds // size, unit, one='')}"
-        case Daily(interval=interval, weekdays=weekdays):
+        case rules.Daily(interval=interval, weekdays=weekdays):
             return (
                 f"every {_counted(interval, 'day', one='')}"
                 if len(weekdays) == 7
                 else _weekdays(weekdays)
             )
-        case Weekly(interval=1, weekdays=weekdays):
+        case rules.Weekly(interval=1, weekdays=weekdays):
             return f"every {_weekdays(weekdays)}"
-        case Weekly(interval=interval, weekdays=weekdays):
+        case rules.Weekly(interval=interval, weekdays=weekdays):
             return f"every {interval} weeks (Monday to Sunday) on {_weekdays(weekdays)}"
-        case Monthly(interval=interval, day=day):
+        case rules.Monthly(interval=interval, day=day):
             return f"every {_counted(interval, 'month', one='')} on {_month_day(day)}"
-        case Cron(expression=expression):
+        case rules.Cron(expression=expression):
             return f'cron "{expression}", {_with_ordinals(explanation(expression))}'
     assert_never(pattern)
 
@@ -82,13 +71,13 @@ def _with_ordinals(text: str) -> str:
     return _ORDINAL.sub(lambda match: f"{match[1]}{match[2]}{endings[match[2]]}", text)
 
 
-def _month_day(day: MonthDay) -> str:
+def _month_day(day: rules.MonthDay) -> str:
     match day:
-        case DayNumber(number=number):
+        case rules.DayNumber(number=number):
             return f"day {number}"
-        case LastDay(workday=workday):
+        case rules.LastDay(workday=workday):
             return "the last workday" if workday else "the last day"
-        case NthWeekday(nth=nth, weekday=weekday):
+        case rules.NthWeekday(nth=nth, weekday=weekday):
             return f"the {_NTH[nth]} {_WEEKDAYS[weekday]}"
     assert_never(day)
 

@@ -19,9 +19,7 @@ from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from loguru import logger
-from watchdog.events import (
-    FileSystemEventHandler,
-)
+from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.utils import BaseThread
 

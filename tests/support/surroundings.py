@@ -232,22 +232,7 @@ class Surrounding:
             )
         if isinstance(kind, click.types.IntParamType):
             return rng.choice(["1", "3", "-1", "x"])
-        return rng.choice(
-            [
-                "a",
-                "a",
-                "a",
-                "b",
-                "b",
-                "nothing",
-                "2h",
-                "2026-01-01",
-                "*/5 * * * *",
-                "\udcff",
-                "x" * 3000,
-                "019",
-            ]
-        )
+        return rng.choice(_TEXTS)
 
     def _places(self) -> list[Path]:
         state, git = self.state, self.repository / ".git"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.errors import Problem, RunnerError
-from runner.requests.building.request import Draft, built
+from runner.requests.building.request import RequestDraft, built
 from runner.requests.findings import Finding
 from runner.requests.model import Source, Timing
 from runner.requests.schema.checking import findings_in
@@ -41,7 +41,9 @@ def timing_from(text: str, *, zone: str) -> Timing:
                 "an `except` file belongs to a request, whose folder its path starts from: "
                 "use `runner explain NAME`, or list the dates"
             )
-    draft = Draft(data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256=""))
+    draft = RequestDraft(
+        data=data, name=_NAME, folder="/", source=Source(file=_NAME, line=1, sha256="")
+    )
     request, wrong = built(draft, default_zone=zone)
     if request is None or request.timing is None:
         raise _wrong(wrong)

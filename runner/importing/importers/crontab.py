@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from runner.importing.cron_dialects import VIXIE
 from runner.importing.imported import (
     Data,
+    Draft,
     Import,
-    ImportedDraft,
     ImportSettings,
     Remark,
     Severity,
@@ -26,7 +26,8 @@ from runner.importing.importers.crontab_commands import (
     program_in,
     runs_another,
 )
-from runner.importing.scheduling import NICKNAMES, NO_REBOOT, cron_timing
+from runner.importing.scheduling import NO_REBOOT, cron_timing
+from runner.timing.translation import NICKNAMES
 
 Homes = Callable[[str | None], str | None]
 """Return a user's home folder, or None for an unknown user.
@@ -74,7 +75,7 @@ class _Reader:
     """Reads the lines of a crontab in order. A variable applies to the entries below it."""
 
     def __init__(self, *, settings: ImportSettings, has_users: bool, homes: Homes) -> None:
-        self.drafts: list[ImportedDraft] = []
+        self.drafts: list[Draft] = []
         self._settings = settings
         self._has_users = has_users
         self._homes = homes
@@ -138,8 +139,8 @@ class _Reader:
         else:
             self._comments.append(text)
 
-    def _entry(self, number: int, line: str) -> ImportedDraft:
-        draft = ImportedDraft(line=number, excerpt=line, wanted_name="")
+    def _entry(self, number: int, line: str) -> Draft:
+        draft = Draft(line=number, excerpt=line, wanted_name="")
         columns = _columns(line, has_users=self._has_users)
         if columns is None:
             what = "a time, a user and a command" if self._has_users else "a time and a command"
@@ -199,7 +200,7 @@ class _Reader:
             or command.startswith("-")
         )
 
-    def _say_what_runs(self, draft: ImportedDraft, columns: _Columns) -> None:
+    def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
         command, stdin = command_and_input(columns.command)
         shell = self._variables.get("SHELL", "/bin/sh")
         draft.process |= (
@@ -215,7 +216,7 @@ class _Reader:
         draft.process["environment"] = self._environment()
         self._say_where(draft, columns.user)
 
-    def _say_where(self, draft: ImportedDraft, user: str | None) -> None:
+    def _say_where(self, draft: Draft, user: str | None) -> None:
         """Set the directory: cron changes to HOME, which the crontab may set."""
         home = self._variables.get("HOME") or self._homes(user)
         if home is None:
@@ -237,7 +238,7 @@ class _Reader:
         }
         return {"PATH": _PATH, **given}
 
-    def _say_when(self, draft: ImportedDraft, time: str) -> None:
+    def _say_when(self, draft: Draft, time: str) -> None:
         zone = self._variables.get("CRON_TZ") or None
         if time.lower() == "@reboot":
             draft.changed(*NO_REBOOT)
@@ -256,7 +257,7 @@ class _Reader:
             timing["schedule"] |= self._spread(draft)
             draft.data["timing"] = timing
 
-    def _spread(self, draft: ImportedDraft) -> Data:
+    def _spread(self, draft: Draft) -> Data:
         """Return a spread for RANDOM_DELAY minutes.
 
         cronie draws one random delay below that when it starts. A fixed one spreads the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from runner.importing.cron_dialects import ROBFIG
-from runner.importing.imported import Data, ImportedDraft, ImportSettings
+from runner.importing.imported import Data, Draft, ImportSettings
 from runner.importing.scheduling import cron_timing, seconds_text
 from runner.importing.yaml_source import Keys
 from runner.requests.findings import DataPath
@@ -35,7 +35,7 @@ class CronJob:
         self, data: dict[str, object], path: DataPath, document: Document, settings: ImportSettings
     ) -> None:
         line = document.spot(path).line
-        self.draft = ImportedDraft(line=line, excerpt="", wanted_name="cronjob")
+        self.draft = Draft(line=line, excerpt="", wanted_name="cronjob")
         self.needs_zone = False
         self._settings = settings
         top = Keys(data=data, draft=self.draft, document=document, path=path)

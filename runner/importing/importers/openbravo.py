@@ -13,8 +13,8 @@ import shlex
 
 from runner.importing.imported import (
     Data,
+    Draft,
     Import,
-    ImportedDraft,
     ImportSettings,
     Remark,
     Severity,
@@ -59,7 +59,7 @@ class _Request:
         process = row["processvalue"] or row["processname"] or row["adprocessid"]
         shown = row["processname"] or process
         identity = row["adprocessrequestid"]
-        self.draft = ImportedDraft(
+        self.draft = Draft(
             line=row.line,
             excerpt=f"{shown or 'no process'}, request {identity}" if identity else shown,
             wanted_name=row["processname"] or row["description"] or process or "request",

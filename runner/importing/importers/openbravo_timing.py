@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime, time, timedelta
 
 from runner.importing.cron_dialects import QUARTZ
-from runner.importing.imported import Data, ImportedDraft, ImportSettings
+from runner.importing.imported import Data, Draft, ImportSettings
 from runner.importing.importers.openbravo_rows import Row
 from runner.importing.scheduling import cron_timing, report_daily_changes
 from runner.timing.parsing import WEEKDAYS
@@ -25,7 +25,7 @@ _SHIFTS = "Openbravo fires early from the day on which the clocks skip its time"
 class OpenbravoTiming:
     """Converts the timing of one row. What differs becomes a remark on the draft."""
 
-    def __init__(self, row: Row, draft: ImportedDraft, settings: ImportSettings) -> None:
+    def __init__(self, row: Row, draft: Draft, settings: ImportSettings) -> None:
         self._row = row
         self._draft = draft
         self._settings = settings

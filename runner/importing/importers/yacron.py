@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.importing.imported import Import, ImportedDraft, ImportSettings, Remark, finished
+from runner.importing.imported import Draft, Import, ImportSettings, Remark, finished
 from runner.importing.importers.yacron_jobs import Job
 from runner.importing.yaml_source import Keys, documents_of
 
@@ -22,11 +22,11 @@ _TOP_LEVEL = {
 
 def from_yacron(text: str, settings: ImportSettings, *, name: str) -> Import:
     """Read a configuration. Raises RunnerError if the text is not YAML."""
-    drafts: list[ImportedDraft] = []
+    drafts: list[Draft] = []
     remarks: list[Remark] = []
     lines = tuple(text.split("\n"))
     for document in documents_of(text, name):
-        file = ImportedDraft(line=document.line, excerpt="", wanted_name="")
+        file = Draft(line=document.line, excerpt="", wanted_name="")
         top = Keys(data=_mapping(document.data), draft=file, document=document, lines=lines)
         defaults = top.mapping("defaults")
         for job in top.mappings("jobs"):
@@ -42,7 +42,7 @@ def _mapping(data: object) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _report_file(top: Keys, file: ImportedDraft) -> None:
+def _report_file(top: Keys, file: Draft) -> None:
     for included in top.items("include"):
         file.changed(
             f"{included} is included, but was not read", "import it too", line=top.line("include")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.importing.cron_dialects import PARSE_CRONTAB
-from runner.importing.imported import Data, ImportedDraft, ImportSettings
+from runner.importing.imported import Data, Draft, ImportSettings
 from runner.importing.scheduling import NO_REBOOT, cron_timing, seconds_text
 from runner.importing.yaml_source import Keys
 
@@ -55,7 +55,7 @@ class Job:
         self, job: Keys, defaults: Keys, settings: ImportSettings, *, has_includes: bool
     ) -> None:
         name = job.text("name") or ""
-        self.draft = ImportedDraft(line=job.line(), excerpt=f"job {name}", wanted_name=name)
+        self.draft = Draft(line=job.line(), excerpt=f"job {name}", wanted_name=name)
         self._settings = settings
         data = _merged(
             {key: value for key, value in defaults.data.items() if key != "environment"}, job.data

@@ -17,15 +17,7 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, assert_never, get_args, get_origin, get_type_hints
 
-from runner.requests.model import (
-    Action,
-    Command,
-    Group,
-    Process,
-    Python,
-    Reference,
-    Shell,
-)
+from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -93,6 +85,19 @@ def _action_json(action: Action) -> dict[str, Any]:
 
 
 def _action(data: Json) -> Action:
+    if "group" in data:
+        group = data["group"]
+        return Group(
+            members=tuple(map(_process, group["members"])), stop_on_failure=group["stop_on_failure"]
+        )
+    return action_without_members(data)
+
+
+def action_without_members(data: Json) -> Action:
+    """Return the action in the data of a process that is no group, in a file or in the store.
+
+    Raises ValueError if there is none.
+    """
     match data:
         case {"command": arguments}:
             return Command(arguments=tuple(arguments))
@@ -100,11 +105,9 @@ def _action(data: Json) -> Action:
             return Shell(line=line)
         case {"python": target}:
             return Python(target=target)
-        case {"group": {"members": members, "stop_on_failure": stops}}:
-            return Group(members=tuple(map(_process, members)), stop_on_failure=stops)
         case {"request": name}:
             return Reference(request=name)
-    raise ValueError("the text of a process has no action that this version knows")
+    raise ValueError("a process has no action that this version knows")
 
 
 @dataclass(frozen=True, slots=True)

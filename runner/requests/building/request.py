@@ -34,12 +34,12 @@ _GRACE = timedelta(seconds=60)
 _TIMINGS_KEPT = 1 << 12
 _ANY_PROCESS = {"shell": ":"}
 _FOLDER = "_folder"
-"""The suffix of the keys under which a definition keeps `Draft.folders`."""
+"""The suffix of the keys under which a definition keeps `RequestDraft.folders`."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class RequestDraft:
     """The data of a document on its way to a request, and what the document refers to.
 
     `folder` is the absolute folder of its file. `excepted` are the dates of the file
@@ -76,14 +76,14 @@ class Draft:
         return _encode(parts)
 
 
-def draft_from(definition: str) -> Draft:
+def draft_from(definition: str) -> RequestDraft:
     """Return the draft of a `definition`.
 
     Raises ValueError, KeyError or TypeError for any other text.
     """
     parts = json.loads(definition)
     dates = parts["excepted"]
-    return Draft(
+    return RequestDraft(
         data=parts["data"],
         name=parts["name"],
         folder=parts["folder"],
@@ -99,7 +99,7 @@ def draft_from(definition: str) -> Draft:
 
 
 def built(
-    draft: Draft, *, default_zone: str, spoiled: frozenset[DataPath] = frozenset()
+    draft: RequestDraft, *, default_zone: str, spoiled: frozenset[DataPath] = frozenset()
 ) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
     """Build a request, or return what is wrong with its well-formed values.
 
@@ -117,7 +117,7 @@ def built(
         spoiled |= {finding.path for finding in further}
 
 
-def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
+def _without(draft: RequestDraft, spoiled: frozenset[DataPath]) -> RequestDraft:
     """Drop the spoiled values.
 
     If the rest is no valid request, drop all of the `process` or `timing` around them.
@@ -132,7 +132,9 @@ def _without(draft: Draft, spoiled: frozenset[DataPath]) -> Draft:
     return replace(draft, data=rest)
 
 
-def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
+def _attempt(
+    draft: RequestDraft, default_zone: str
+) -> tuple[ProcessRequest | None, tuple[Finding, ...]]:
     """Build once; return a request or findings, never both."""
     findings: list[Finding] = []
     whole = Part(data=draft.data, path=(), findings=findings)
@@ -147,7 +149,7 @@ def _attempt(draft: Draft, default_zone: str) -> tuple[ProcessRequest | None, tu
     return _request(draft, process, timing), ()
 
 
-def _request(draft: Draft, process: Process, timing: Timing | None) -> ProcessRequest:
+def _request(draft: RequestDraft, process: Process, timing: Timing | None) -> ProcessRequest:
     data = draft.data
     reschedule = data.get("reschedule")
     return ProcessRequest(

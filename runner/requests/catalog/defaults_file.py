@@ -8,16 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from runner.errors import Problem
-from runner.requests.building.request import Draft, built
-from runner.requests.catalog.defaults import (
-    OF_TIMINGS,
-    PLACED,
-    Defaults,
-    SharedFailure,
-)
+from runner.requests.building.request import RequestDraft, built
+from runner.requests.catalog.defaults import OF_TIMINGS, PLACED, Defaults, SharedFailure
 from runner.requests.catalog.request_file import Place, file_problem
 from runner.requests.files.bounded_read import Trouble
-from runner.requests.files.dates_file import DatesFile, dates_file
+from runner.requests.files.dates_file import DatesFile
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
     DataPath,
@@ -106,15 +101,7 @@ class _Reading:
         named = value_at(data, _EXCEPT)
         if not isinstance(named, str) or not named:
             return
-        place = self._place
-        self._dates = read = dates_file(
-            named,
-            _EXCEPT,
-            path=place.path,
-            display=place.display,
-            root=place.root,
-            is_guarded=place.is_guarded,
-        )
+        self._dates = read = self._place.dates_named(named, _EXCEPT)
         self.problems.extend(read.problems)
         if read.finding is not None:
             findings.append(read.finding)
@@ -138,7 +125,7 @@ class _Reading:
             probe["timing"] = {"schedule": {**inherited, **_PROBE}}
         source = Source(file=self._place.relative, line=1, sha256="")
         dates = self._dates.dates if self._dates else None
-        draft = Draft(
+        draft = RequestDraft(
             data=probe, name="defaults", folder=self._folder, source=source, excepted=dates
         )
         spoiled = frozenset(finding.path[:1] for finding in findings if finding.path)

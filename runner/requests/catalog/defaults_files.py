@@ -7,12 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 
 from runner.errors import Problem
-from runner.requests.catalog.defaults import (
-    NAMES,
-    NONE,
-    Defaults,
-    together,
-)
+from runner.requests.catalog.defaults import NAMES, NONE, Defaults, together
 from runner.requests.catalog.defaults_file import defaults_in, digest_of
 from runner.requests.catalog.listing import Listing
 from runner.requests.catalog.request_file import Place, file_problem, fresh_after_ns

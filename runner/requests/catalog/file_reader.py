@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import Problem
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
-from runner.requests.building.request import Draft, built
+from runner.requests.building.request import RequestDraft, built
 from runner.requests.catalog import defaults as shared
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.catalog.request_file import (
@@ -24,7 +24,6 @@ from runner.requests.catalog.request_file import (
     reads_differ,
 )
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
-from runner.requests.files.dates_file import dates_file
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
     Finding,
@@ -159,7 +158,7 @@ class _Loading:
         excepted = defaults.excepted if has_dates_of else self._excepted(document, findings)
         request = None
         if isinstance(data, dict):
-            draft = Draft(
+            draft = RequestDraft(
                 data=data,
                 name=name or "",
                 folder=os.path.dirname(self._place.path),  # noqa: PTH120
@@ -206,15 +205,7 @@ class _Loading:
             or any(lies_below(_EXCEPT, {each.path}) for each in findings)
         ):
             return None
-        place = self._place
-        read = dates_file(
-            named,
-            _EXCEPT,
-            path=place.path,
-            display=place.display,
-            root=place.root,
-            is_guarded=place.is_guarded,
-        )
+        read = self._place.dates_named(named, _EXCEPT)
         self._reads[read.path] = read.signature
         self._problems.extend(read.problems)
         if read.finding is not None:

@@ -14,11 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.requests.files.bounded_read import Trouble, reason_of, trouble_with, untrusted
-from runner.system.regular_files import (
-    Signature,
-    real_path,
-    signature_of,
-)
+from runner.system.regular_files import Signature, real_path, signature_of
 from runner.system.trust import ROOT, Objection
 from runner.values import neutral
 

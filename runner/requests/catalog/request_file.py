@@ -11,13 +11,14 @@ from runner.requests.building.mentions import Mention
 from runner.requests.catalog import defaults as shared
 from runner.requests.catalog.defaults import Defaults
 from runner.requests.files.bounded_read import Trouble, signature_at
+from runner.requests.files.dates_file import DatesFile, dates_file
 from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.requests.catalog.catalog import Rejection
-    from runner.requests.findings import Spot
+    from runner.requests.findings import DataPath, Spot
     from runner.requests.model import ProcessRequest
     from runner.system.regular_files import Signature
 
@@ -47,6 +48,17 @@ class Place:
     def root(self) -> str:
         """The jobs folder."""
         return self.path.removesuffix(self.relative)
+
+    def dates_named(self, named: str, at: DataPath) -> DatesFile:
+        """Read the file of dates that the document names at the path `at`."""
+        return dates_file(
+            named,
+            at,
+            path=self.path,
+            display=self.display,
+            root=self.root,
+            is_guarded=self.is_guarded,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
 from runner.requests.dates import parse_date
-from runner.requests.findings import (
-    DataPath,
-    Finding,
-    listed,
-    nearest,
-    plain,
-    shown,
-    subject_of,
-)
+from runner.requests.findings import DataPath, Finding, listed, nearest, plain, shown, subject_of
 from runner.requests.schema.hints import suggestions
 from runner.requests.schema.lookup import above, alternatives_of, below, is_of_requests, schema_at
 from runner.requests.schema.wrong_keys import out_of_place, unknown

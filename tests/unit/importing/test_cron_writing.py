@@ -27,7 +27,7 @@ from runner.importing.cron_dialects import (
     meaning_of,
 )
 from runner.importing.cron_writing import expression_for, expression_of
-from runner.importing.imported import ImportedDraft, ImportSettings, Severity
+from runner.importing.imported import Draft, ImportSettings, Severity
 from runner.importing.scheduling import cron_timing
 from runner.timing.parsing import parse_rule
 from runner.timing.upcoming import fires
@@ -350,7 +350,7 @@ def test_writing_a_meaning_and_reading_it_again_gives_the_same_meaning(fields: l
 
 
 def remarks_on(text: str, dialect: Dialect, zone: str | None = None) -> list[str]:
-    draft = ImportedDraft(line=1, excerpt="", wanted_name="x")
+    draft = Draft(line=1, excerpt="", wanted_name="x")
     cron_timing(draft, text, dialect, MADRID, zone=zone)
     return [remark.message for remark in draft.remarks if remark.severity is Severity.DIFFERS]
 
@@ -379,7 +379,7 @@ def test_a_clock_change_is_reported_if_the_source_treats_it_differently(
 
 
 def test_years_bound_the_schedule_and_years_with_gaps_leave_no_timing() -> None:
-    draft = ImportedDraft(line=1, excerpt="", wanted_name="x")
+    draft = Draft(line=1, excerpt="", wanted_name="x")
     timing = cron_timing(draft, "0 12 19 7 * 2027-2028", PARSE_CRONTAB, MADRID, zone="UTC")
     assert timing == {
         "schedule": {
@@ -395,7 +395,7 @@ def test_years_bound_the_schedule_and_years_with_gaps_leave_no_timing() -> None:
 
 
 def test_an_unknown_zone_and_a_rule_that_never_fires_unschedule_a_request() -> None:
-    draft = ImportedDraft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
+    draft = Draft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
     assert cron_timing(draft, "0 0 31 2 *", VIXIE, MADRID, zone=None) is None
     draft.data["timing"] = cron_timing(draft, "0 0 1 2 *", VIXIE, MADRID, zone="Europe/Madird")
     request = draft.imported("x", "UTC")

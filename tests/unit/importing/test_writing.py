@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.importing.imported import (
+    Draft,
     Imported,
-    ImportedDraft,
     ImportSettings,
     Remark,
     Severity,
@@ -79,8 +79,7 @@ def test_text_in_comments_cannot_break_out_of_them() -> None:
 def test_names_are_unique_and_allowed_by_the_schema() -> None:
     wanted = ["Backup", "backup!", "backup-2", "Ünïcode", "***", "x" * 200, "backup"]
     drafts = [
-        ImportedDraft(line=number, excerpt="", wanted_name=name)
-        for number, name in enumerate(wanted, 1)
+        Draft(line=number, excerpt="", wanted_name=name) for number, name in enumerate(wanted, 1)
     ]
     names = [request.name for request in finished(drafts, [], SETTINGS).requests]
     assert names == ["backup", "backup-2", "backup-2-2", "n-code", "line-5", "x" * 90, "backup-3"]
@@ -89,11 +88,11 @@ def test_names_are_unique_and_allowed_by_the_schema() -> None:
 
 def test_only_a_request_whose_meaning_changed_is_unscheduled() -> None:
     for tell, scheduled in (
-        (ImportedDraft.changed, False),
-        (ImportedDraft.differs, True),
-        (ImportedDraft.note, True),
+        (Draft.changed, False),
+        (Draft.differs, True),
+        (Draft.note, True),
     ):
-        draft = ImportedDraft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
+        draft = Draft(line=1, excerpt="", wanted_name="x", process={"shell": "x"})
         tell(draft, "something")
         data = draft.imported("x", "UTC").data
         assert data is not None

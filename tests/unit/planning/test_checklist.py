@@ -22,12 +22,7 @@ from runner.planning.states.presses import reschedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.results import with_result
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
-from runner.requests.model import (
-    ProcessRequest,
-    RunImmediately,
-    RunLater,
-    Schedule,
-)
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

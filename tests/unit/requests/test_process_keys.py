@@ -13,7 +13,7 @@ import pytest
 
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.requests.building.process_json import process_from, process_text
-from runner.requests.building.request import Draft, built
+from runner.requests.building.request import RequestDraft, built
 from runner.requests.model import Group, Process, Source
 from runner.requests.schema.checking import findings_in
 from runner.requests.schema.shipped import schema_of
@@ -29,7 +29,7 @@ def process_of(data: dict[str, Any]) -> Process:
     document = {"process": data}
     assert findings_in(document) == ()
     source = Source(file="a.yaml", line=1, sha256="")
-    draft = Draft(data=document, name="a", folder="/srv", source=source)
+    draft = RequestDraft(data=document, name="a", folder="/srv", source=source)
     request, findings = built(draft, default_zone="UTC")
     assert findings == ()
     assert request is not None

@@ -16,14 +16,7 @@ from runner.cli.access.places import Places
 from runner.cli.access.troubles import report_trouble
 from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.fitting import id_text
-from runner.cli.output.tables import (
-    echo,
-    json_line,
-    local_text,
-    print_items,
-    status_words,
-    style,
-)
+from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError
 from runner.planning.coming_fires import first_fires
 from runner.planning.states.results import last_result

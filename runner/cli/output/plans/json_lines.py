@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from runner.cli.output.plans import Shown
-from runner.cli.output.plans.words import run_words, zone_of
+from runner.cli.output.plans import Shown, words
 from runner.cli.output.tables import json_line
 from runner.planning.forecast.simulation import Rush
 from runner.planning.states.firing import Miss
@@ -47,10 +46,10 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "events": [f"request.{change}" for change in step.events],
         "status_before": step.before and step.before.status,
         "status": step.after and step.after.status,
-        "zone": zone_of(step, shown),
+        "zone": words.zone_of(step, shown),
         "next_before": _fires(step.before),
         "next": _fires(step.after),
-        "runs": [{"scheduled_for": fire, "message": run_words(step, fire)} for fire in step.runs],
+        "runs": [{"scheduled_for": fire, "message": words.run(step, fire)} for fire in step.runs],
         "missed": [_miss(miss) for miss in step.missed],
     }
 

@@ -6,21 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.cli.output.plans import Shown
-from runner.cli.output.plans.words import (
-    alteration_words,
-    becoming_words,
-    collision_words,
-    fires_words,
-    has_other_fires,
-    missed_words,
-    rename_words,
-    run_words,
-    running,
-    rush_words,
-    summary,
-    zone_of,
-)
+from runner.cli.output.plans import Shown, words
 from runner.cli.output.tables import local_text
 from runner.errors import Problem
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
@@ -44,25 +30,25 @@ def lines(shown: Shown) -> Iterator[str]:
     any plan.
     """
     yield _MARK
-    yield f"### `runner plan`: {summary(shown)}"
+    yield f"### `runner plan`: {words.summary(shown)}"
     yield ""
     yield f"{_code(shown.jobs)} against {_code(shown.against)}"
     # The problem of a whole folder is the problem of each of its files.
     problems = dict.fromkeys(each for by in shown.plan.rejections for each in by.problems)
     yield from _list("❌ Problems", list(map(_problem, problems)))
     yield from _table(shown)
-    yield from _list("⚠️ Perhaps renamed", list(rename_words(shown)))
+    yield from _list("⚠️ Perhaps renamed", list(words.rename(shown)))
     yield from _list(
         "▶️ Runs at once",
-        [f"{_code(step.name)}: {run_words(step, fire)}" for step, fire in running(shown)],
+        [f"{_code(step.name)}: {words.run(step, fire)}" for step, fire in words.running(shown)],
     )
-    yield from _list("⚠️ Recorded as misfired", list(missed_words(shown)))
+    yield from _list("⚠️ Recorded as misfired", list(words.missed(shown)))
     yield from _list(
         "⚠️ New collisions in the next 7 days",
-        [_code(collision_words(each)) for each in shown.plan.crowding.collisions],
+        [_code(words.collision(each)) for each in shown.plan.crowding.collisions],
     )
     if shown.plan.differs:
-        yield from ("", f"Busiest minute of the next 7 days: {rush_words(shown)}")
+        yield from ("", f"Busiest minute of the next 7 days: {words.rush(shown)}")
     yield from _details(shown)
 
 
@@ -72,9 +58,9 @@ def _table(shown: Shown) -> Iterator[str]:
         return
     yield from ("", "| | request | next fire before | next fire after |", "|---|---|---|---|")
     for step in steps[:_MOST_ROWS]:
-        zone = zone_of(step, shown)
+        zone = words.zone_of(step, shown)
         former = f" (was {_code(step.renamed_from)})" if step.renamed_from else ""
-        becoming = becoming_words(step)
+        becoming = words.becoming(step)
         name = f"{_code(step.name)}{former}" + (f"<br>{becoming}" if becoming else "")
         before, after = _next(step.before, zone), _next(step.after, zone)
         yield f"| {_SYMBOLS[step.kind]} | {name} | {before} | {after} |"
@@ -95,13 +81,13 @@ def _details(shown: Shown) -> Iterator[str]:
 
 def _detail(step: PlanStep, shown: Shown) -> Iterator[str]:
     yield f"- {_code(step.name)}"
-    yield from (f"  - {_code(alteration_words(each))}" for each in step.alterations)
-    if has_other_fires(step):
-        zone = zone_of(step, shown)
+    yield from (f"  - {_code(words.alteration(each))}" for each in step.alterations)
+    if words.has_other_fires(step):
+        zone = words.zone_of(step, shown)
         if step.before is not None:
-            yield f"  - next before: {fires_words(step.before, zone)}"
+            yield f"  - next before: {words.fires(step.before, zone)}"
         if step.after is not None:
-            yield f"  - next after: {fires_words(step.after, zone)}"
+            yield f"  - next after: {words.fires(step.after, zone)}"
 
 
 def _list(title: str, entries: list[str]) -> Iterator[str]:

@@ -5,21 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from runner.cli.output.plans import Shown
-from runner.cli.output.plans.words import (
-    alteration_words,
-    becoming_words,
-    collision_words,
-    fires_words,
-    has_other_fires,
-    missed_words,
-    rename_words,
-    run_words,
-    running,
-    rush_words,
-    summary,
-    zone_of,
-)
+from runner.cli.output.plans import Shown, words
 from runner.cli.output.problems import problem_lines
 from runner.cli.output.tables import local_text, style
 from runner.errors import Problem
@@ -49,35 +35,39 @@ def lines(shown: Shown) -> Iterator[str]:
         kept = sorted(name for name, by in shown.plan.kept.items() if by == rejection)
         if kept:
             yield f"    the last good version of {', '.join(kept)} stays active"
-    yield from _section("perhaps renamed", list(rename_words(shown)))
-    yield from _section("runs at once", [_run(step, fire, shown) for step, fire in running(shown)])
-    yield from _section("recorded as misfired", list(missed_words(shown)))
+    yield from _section("perhaps renamed", list(words.rename(shown)))
+    yield from _section(
+        "runs at once", [_run(step, fire, shown) for step, fire in words.running(shown)]
+    )
+    yield from _section("recorded as misfired", list(words.missed(shown)))
     yield from _section(
         "new collisions in the next 7 days",
-        list(map(collision_words, shown.plan.crowding.collisions)),
+        list(map(words.collision, shown.plan.crowding.collisions)),
     )
     if shown.plan.differs:
-        yield f"busiest minute of the next 7 days: {rush_words(shown)}"
-    yield style(f"{shown.jobs} against {shown.against}: {summary(shown)}", bold=True)
+        yield f"busiest minute of the next 7 days: {words.rush(shown)}"
+    yield style(f"{shown.jobs} against {shown.against}: {words.summary(shown)}", bold=True)
 
 
 def _step(step: PlanStep, shown: Shown) -> Iterator[str]:
     mark, colour = _MARKS[step.kind]
     former = f" (was {step.renamed_from})" if step.renamed_from else ""
-    becoming = becoming_words(step)
+    becoming = words.becoming(step)
     yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {becoming}" if becoming else "")
     for alteration in step.alterations:
-        yield f"    {alteration_words(alteration)}"
-    if has_other_fires(step):
-        zone = zone_of(step, shown)
+        yield f"    {words.alteration(alteration)}"
+    if words.has_other_fires(step):
+        zone = words.zone_of(step, shown)
         if step.before is not None:
-            yield f"    next before  {fires_words(step.before, zone)}"
+            yield f"    next before  {words.fires(step.before, zone)}"
         if step.after is not None:
-            yield f"    next after   {fires_words(step.after, zone)}"
+            yield f"    next after   {words.fires(step.after, zone)}"
 
 
 def _run(step: PlanStep, fire: datetime, shown: Shown) -> str:
-    return f"{step.name}  for {local_text(fire, zone_of(step, shown))}  {run_words(step, fire)}"
+    return (
+        f"{step.name}  for {local_text(fire, words.zone_of(step, shown))}  {words.run(step, fire)}"
+    )
 
 
 def _section(title: str, entries: list[str]) -> Iterator[str]:

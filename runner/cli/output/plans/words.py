@@ -36,7 +36,7 @@ def zone_of(step: PlanStep, shown: Shown) -> str:
             return shown.zone
 
 
-def fires_words(next_fires: NextFires | None, zone: str) -> str:
+def fires(next_fires: NextFires | None, zone: str) -> str:
     """Return the next fires, or why there are none."""
     if next_fires is None:
         return "-"
@@ -51,7 +51,7 @@ def has_other_fires(step: PlanStep) -> bool:
     return bool(before or after) and before != after
 
 
-def alteration_words(alteration: Alteration) -> str:
+def alteration(alteration: Alteration) -> str:
     """Return the old and the new value of a key, in words."""
     path, before, after = map(_printable, (alteration.path, alteration.before, alteration.after))
     if alteration.before is None and alteration.after is None:
@@ -63,12 +63,12 @@ def alteration_words(alteration: Alteration) -> str:
     )
 
 
-def becoming_words(step: PlanStep) -> str:
+def becoming(step: PlanStep) -> str:
     """Return the request's status changes in the monitor log's words; empty if there are none."""
     return ", then ".join(_STATUS_WORDS[change] for change in step.events)
 
 
-def run_words(step: PlanStep, fire: datetime) -> str:
+def run(step: PlanStep, fire: datetime) -> str:
     """Return why a fire runs at once."""
     if fire in step.due_anyway:
         return "due anyway"
@@ -84,7 +84,7 @@ def running(shown: Shown) -> list[tuple[PlanStep, datetime]]:
     return [(step, fire) for step in shown.plan.steps for fire in step.runs]
 
 
-def rename_words(shown: Shown) -> Iterator[str]:
+def rename(shown: Shown) -> Iterator[str]:
     """Yield the added requests that look like removed ones, with what would keep their state."""
     for step in shown.plan.steps:
         if (former := step.looks_like) is not None:
@@ -94,7 +94,7 @@ def rename_words(shown: Shown) -> Iterator[str]:
             )
 
 
-def missed_words(shown: Shown) -> Iterator[str]:
+def missed(shown: Shown) -> Iterator[str]:
     """Yield the length of each span that is recorded as misfired."""
     for step in shown.plan.steps:
         for miss in step.missed:
@@ -104,7 +104,7 @@ def missed_words(shown: Shown) -> Iterator[str]:
             yield f"{step.name}: {_counted(miss.count, 'fire')} {span}"
 
 
-def collision_words(collision: Collision) -> str:
+def collision(collision: Collision) -> str:
     """Return what blocks a request, and how often within the next week."""
     others = (
         f"shared with {', '.join(collision.others)}"
@@ -116,7 +116,7 @@ def collision_words(collision: Collision) -> str:
     return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
 
 
-def rush_words(shown: Shown) -> str:
+def rush(shown: Shown) -> str:
     """Return the busiest minute of the next week, compared with the one before the change."""
     before, after = shown.plan.crowding.before, shown.plan.crowding.after
     starts = (before.starts if before else 0), (after.starts if after else 0)

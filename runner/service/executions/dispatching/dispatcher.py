@@ -45,7 +45,7 @@ class Dispatcher:
         self._executor = executor
         self._clock = clock
         self._progress = Progress(in_progress, journal, results, clock)
-        self._timeouts = GroupTimeouts(clock)
+        self.timeouts = GroupTimeouts(in_progress, clock)
         self._environment: Mapping[str, str] = dict(os.environ)
 
     @property
@@ -56,7 +56,7 @@ class Dispatcher:
     def take_over(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
         """Take over the executions that a former runner left in the store."""
         adoption = Adoption(
-            self._in_progress, self._executor, self._progress, self._timeouts, self._clock
+            self._in_progress, self._executor, self._progress, self.timeouts, self._clock
         )
         adoption.take_over(executions, is_same_boot=is_same_boot)
 
@@ -67,24 +67,11 @@ class Dispatcher:
         """
         self._progress.ended.clear()
         for execution_id in claims.changes.left:
-            self._timeouts.drop(execution_id)
+            self.timeouts.drop(execution_id)
         for execution in claims.changes.apply():
-            self._timeouts.begin(execution)
+            self.timeouts.begin(execution)
         for execution_id, reason in claims.stops.items():
             self._stop(execution_id, reason)
-
-    def take_overdue_groups(self) -> list[Execution]:
-        """Return the groups whose timeout has passed. Each group is returned once."""
-        overdue = map(self._in_progress.get, self._timeouts.take_overdue())
-        return [group for group in overdue if group is not None]
-
-    def still_overdue(self, groups: Iterable[Execution]) -> None:
-        """Mark groups as overdue again, because the decision about them was not committed."""
-        self._timeouts.put_back(groups)
-
-    def next_deadline_s(self) -> float | None:
-        """Return when the next group times out, in the clock's elapsed seconds."""
-        return self._timeouts.next_s()
 
     def start_committed(self) -> None:
         """Order the start of committed executions, oldest first."""

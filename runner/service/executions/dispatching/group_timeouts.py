@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from runner.execution.deadlines import Deadlines
 from runner.service.executions.execution import Execution, time_left_s
+from runner.service.executions.in_progress import InProgress
 from runner.system.clock import Clock
 
 
 class GroupTimeouts:
     """When each running group times out, in the clock's elapsed seconds."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, in_progress: InProgress, clock: Clock) -> None:
+        self._in_progress = in_progress
         self._clock = clock
         self._deadlines = Deadlines()
 
@@ -26,9 +28,10 @@ class GroupTimeouts:
         """Forget a group that has ended; do nothing for any other execution."""
         self._deadlines.drop(execution)
 
-    def take_overdue(self) -> list[str]:
+    def take_overdue(self) -> list[Execution]:
         """Return the groups whose timeout has passed. Each group is returned once."""
-        return self._deadlines.take(self._clock.elapsed_s())
+        overdue = map(self._in_progress.get, self._deadlines.take(self._clock.elapsed_s()))
+        return [group for group in overdue if group is not None]
 
     def put_back(self, groups: Iterable[Execution]) -> None:
         """Mark groups as overdue again, because the decision about them was not committed."""

@@ -25,11 +25,7 @@ from support.timed_requests import (
 )
 
 from runner.errors import RefusedError
-from runner.planning.states.firing import (
-    Miss,
-    pending_fire,
-    settle,
-)
+from runner.planning.states.firing import Miss, pending_fire, settle
 from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove

@@ -34,20 +34,12 @@ from support.timed_requests import (
 )
 
 from runner.lifecycle import Misfire, RequestStatus
-from runner.planning.states.firing import (
-    Miss,
-    pending_fire,
-    settle,
-)
+from runner.planning.states.firing import Miss, pending_fire, settle
 from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import rule_of
-from runner.requests.model import (
-    Command,
-    ProcessRequest,
-    Source,
-)
+from runner.requests.model import Command, ProcessRequest, Source
 
 # --- first seen
 # --------------------------------------------------------------------------------------

@@ -20,13 +20,7 @@ from runner.planning.views.explanation import of_expression, why
 from runner.planning.views.fire_query import FireQuery
 from runner.planning.views.history import Downtime, History, PastChange, PastMiss, Run, StepBack
 from runner.planning.views.why_no_fire import Explanation, fire_at, last_fire, rule_hinders
-from runner.requests.model import (
-    ProcessRequest,
-    RunImmediately,
-    RunLater,
-    Schedule,
-    Timing,
-)
+from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import next_fire

@@ -11,7 +11,7 @@ import yaml
 
 from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.building.process_json import process_from, process_text
-from runner.requests.building.request import Draft, built, draft_from
+from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
     Command,
@@ -32,10 +32,10 @@ from runner.requests.schema.checking import findings_in
 FOLDER = "/srv/jobs.d"
 
 
-def draft_of(text: str) -> Draft:
+def draft_of(text: str) -> RequestDraft:
     data: Any = yaml.load(text, yaml.SafeLoader)
     assert not findings_in(data), findings_in(data)
-    return Draft(
+    return RequestDraft(
         data=data,
         name="nightly",
         folder=FOLDER,
