@@ -28,8 +28,6 @@ from runner.system.clock import Clock, exact_poll
 from runner.system.stalls import WATCH
 from runner.values import to_microseconds
 
-MOST_UNSHOWN = 10_000
-"""How many console lines may wait while executions are about to start."""
 MANY_STARTING, BATCH_S = 4, 0.005
 """While so many starts are in progress, a turn begins at most this often."""
 _LEISURE_S = 0.05
@@ -138,7 +136,8 @@ class Runner:
         self._dispatcher.take_events()
         if not self._log_pause.is_on and not self._journal.append():
             self._log_pause.begin()
-        self._journal.show(at_most=MOST_UNSHOWN if self._executor.starting else 0)
+        is_woken = bool(self._parts.wakeups.poll.poll(0, 1))
+        self._journal.show(is_busy=is_woken or self._executor.starting > 0)
         if self._folder.is_serving and not self._store_pause.is_on:
             if not self._stopping.is_asked and not self._folder.is_switching:
                 self._parts.clock_changes.look_at_zone()
@@ -272,7 +271,7 @@ class Runner:
             else:
                 WATCH.note_stop()
                 self._notifier.stopping()
-                self._journal.show()  # what happened before the stop comes before it
+                self._journal.show_all()  # what happened before the stop comes before it
                 self._stopping.ask(number)
                 self._journal.note_meta({"stopping": str(to_microseconds(self._clock.now()))})
 

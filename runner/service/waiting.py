@@ -16,7 +16,8 @@ def idle_s(parts: Parts, log_pause: Pause) -> float:
     While the store or the log refuses, what needs it is due when the pause is over.
     """
     core, clock = parts.core, parts.options.clock
-    if core.in_progress.starting:
+    is_showing = parts.journal.has_unshown and not core.executor.starting
+    if core.in_progress.starting or is_showing:
         return 0.0
     elapsed_s, store_pause = clock.elapsed_s(), core.decisions.pause
     waits = [LONGEST_WAIT_S]

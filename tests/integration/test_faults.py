@@ -469,7 +469,7 @@ def test_a_log_truncated_by_copytruncate_continues_with_whole_lines_and_a_warnin
 def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
     """Report the longest slice, for which the loop pauses, and the whole round."""
     for _ in range(100_000):
-        path = output_path(tmp_path, new_id())
+        path = Path(output_path(tmp_path, new_id()))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     slices = [time.perf_counter()]

@@ -15,7 +15,7 @@ from support.monitor_records import record_of
 
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Event, Recorder
-from runner.service.recording.journal import Journal
+from runner.service.recording.journal import MOST_UNSHOWN, SHOWN_AT_ONCE, Journal
 from runner.service.recording.outbox import BATCH_BYTES
 from runner.store.opening import own_store
 from runner.store.rows import Batch, Mark
@@ -24,24 +24,26 @@ LINE = BATCH_BYTES // 100
 NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 
 
-def test_console_lines_wait_for_starts_in_progress_but_not_for_ever(tmp_path: Path) -> None:
+def test_the_observer_waits_for_other_work_but_not_for_ever(tmp_path: Path) -> None:
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
     with closing(Journal(own_store(tmp_path), log, recorder, shown.append)) as journal:
         journal.recover(range(0), None)
 
-        def show(signal: str, *, at_most: int) -> list[object]:
-            journal.record(record_of(Event.RUNNER_STOPPED, signal=signal), NOON)
-            assert journal.commit() and journal.append()
-            journal.show(at_most=at_most)
-            return [record["signal"] for record in shown]
+        def note(signals: range) -> None:
+            for signal in signals:
+                journal.record(record_of(Event.RUNNER_STOPPED, signal=signal), NOON)
+            assert journal.commit()
 
-        assert show("A", at_most=0) == ["A"]
-        assert show("B", at_most=2) == ["A"]
-        assert show("C", at_most=2) == ["A"]
-        assert show("D", at_most=2) == ["A", "B", "C", "D"]
-        assert show("E", at_most=2) == ["A", "B", "C", "D"]
-    assert [record["signal"] for record in shown] == ["A", "B", "C", "D", "E"]
+        note(range(MOST_UNSHOWN))
+        journal.show(is_busy=True)
+        assert not shown
+        note(range(MOST_UNSHOWN, MOST_UNSHOWN + 2))
+        journal.show(is_busy=True)
+        assert [record["signal"] for record in shown] == [0, 1]
+        journal.show(is_busy=False)
+        assert len(shown) == 2 + SHOWN_AT_ONCE and journal.has_unshown
+    assert [record["signal"] for record in shown] == [*range(MOST_UNSHOWN + 2)]
 
 
 def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte_a_turn(
@@ -55,7 +57,7 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
         journal.recover(range(0), None)
         for number in range(1000):
             assert journal.commit(Batch(records=[_line(number)])) and not journal.append()
-            journal.show()
+            journal.show_all()
         assert len(journal._outbox) == 1000
         assert journal._outbox.kept_bytes <= BATCH_BYTES
         folder.mkdir()

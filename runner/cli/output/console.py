@@ -53,7 +53,8 @@ class Console:
         self.zone: Callable[[], str] = lambda: zone
         """Returns the IANA key of the zone that the console's times are in."""
         self._is_json = log_format == "json"
-        self._is_coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self._is_terminal = sys.stderr.isatty()
+        self._is_coloured = self._is_terminal and "NO_COLOR" not in os.environ
         self._level = level.upper()
         logger.remove()
         self._file = None if log_file is None else self._writer_of(log_file)
@@ -114,7 +115,7 @@ class Console:
         level, at = entry["level"].name, entry["time"].timestamp()
         margin = f"{_clock_text(int(at), self.zone())}  "
         for text in _texts_of(entry):
-            for line in _fitting(level, text):
+            for line in _fitting(level, text) if self._is_terminal else (text,):
                 yield margin + _coloured(level, line)
                 margin = " " * _CLOCK_WIDTH
         if "problem" in entry["extra"]:

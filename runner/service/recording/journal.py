@@ -10,6 +10,7 @@ its folder may hang while the store's answers, and then only the records wait.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -29,6 +30,8 @@ from runner.system.background_calls import ContinuedCalls
 Observer = Callable[[dict[str, Any]], None]
 _PATIENCE_S, _LAST_PATIENCE_S = 0.5, 5.0
 """How long the loop waits for the log, and how long a start or an end does, in seconds."""
+MOST_UNSHOWN, SHOWN_AT_ONCE = 10_000, 64
+"""How many records may wait for the observer, and how many it is shown at once."""
 _SILENT_S = 5.0
 """After how long the silence of the log is reported, in seconds."""
 
@@ -56,7 +59,7 @@ class Journal:
         self._recorder = recorder
         self._observer = observer
         self._outbox = Outbox(store)
-        self._unshown: list[bytes] = []
+        self._unshown: deque[bytes] = deque()
         self._mark: Mark | None = None
         self._appended: tuple[int, Mark] | None = None
         self._is_store_unsound = False
@@ -188,16 +191,25 @@ class Journal:
         elif self._calls.lasts_s >= _SILENT_S:
             self.log_trouble = f"{self._log} does not answer; records wait in the store"
 
-    def show(self, *, at_most: int = 0) -> None:
-        """Show the observer the durable records, in order, if there are more than `at_most`.
+    @property
+    def has_unshown(self) -> bool:
+        """Whether the observer has not seen all durable records yet."""
+        return bool(self._unshown)
 
-        This is separate from `commit`, so that no start waits for a slow console.
+    def show(self, *, is_busy: bool) -> None:
+        """Show the observer the oldest durable records, in order; if `is_busy`, hardly any.
+
+        Otherwise the last records of a burst would wait for the lines of the first ones.
         """
-        if len(self._unshown) <= at_most:
-            return
-        lines, self._unshown = self._unshown, []
-        for line in lines:
-            if record := decode(line):
+        self._show(MOST_UNSHOWN if is_busy else max(len(self._unshown) - SHOWN_AT_ONCE, 0))
+
+    def show_all(self) -> None:
+        """Show the observer every durable record that it has not seen."""
+        self._show(0)
+
+    def _show(self, most_left: int) -> None:
+        while len(self._unshown) > most_left:
+            if record := decode(self._unshown.popleft()):
                 self._observer(record)
 
     def check_store(self) -> bool:
@@ -239,7 +251,7 @@ class Journal:
         """
         while self.append(patience_s=_LAST_PATIENCE_S) and self._outbox:
             pass
-        self.show()
+        self.show_all()
         self._note_mark()
         if not self._calls.lasts_s:  # else the thread still uses the log
             self._log.close()

@@ -16,7 +16,7 @@ from runner.values import new_id
 
 def kept_output(folder: Path) -> Path:
     """Create an output that was written at noon."""
-    path = output_path(folder, new_id())
+    path = Path(output_path(folder, new_id()))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     os.utime(path, (NOON.timestamp(), NOON.timestamp()))

@@ -41,7 +41,7 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
     """
     require_known_log(places)
     record = _execution(places, execution)
-    members = output_path(outputs_folder(places.state), str(record["execution"]))
+    members = Path(output_path(outputs_folder(places.state), str(record["execution"])))
     if not record.get("output_file") and member_output_paths(members):
         _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
         return

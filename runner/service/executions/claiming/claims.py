@@ -211,7 +211,7 @@ class Claims:
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
 
     def _output_file(self, execution: str) -> str:
-        return str(output_path(self._settings.outputs, execution))
+        return output_path(self._settings.outputs, execution)
 
     def _member_output_file(self, claim: Claim) -> str | None:
         group = None if claim.group is None else self.changes.find(claim.group)
@@ -227,7 +227,8 @@ class Claims:
         """
         if not execution.is_group:
             self._occupied += 1
-            return replace(execution, phase=Phase.STARTING)
+            is_new = execution.phase is Phase.STARTING
+            return execution if is_new else replace(execution, phase=Phase.STARTING)
         begun = replace(execution, phase=Phase.RUNNING, started=self.now)
         self._record(started_record(begun))
         self.begun_groups.append(begun)

@@ -64,6 +64,7 @@ class Adoption:
         running = replace(
             execution,
             phase=Phase.RUNNING,
+            node=self._progress.node,
             pid=found.pid,
             pid_started=found.pid_started,
             started=self._clock.now() if is_new else execution.started,

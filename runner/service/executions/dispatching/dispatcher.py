@@ -130,6 +130,7 @@ class Dispatcher:
         running = replace(
             self._in_progress[began.execution],
             phase=Phase.RUNNING,
+            node=self._progress.node,
             pid=began.process.pid,
             pid_started=began.process.pid_started,
             started=began.at,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from datetime import timedelta
 
 from runner.execution.output import read_tail
@@ -38,11 +37,11 @@ class Progress:
         self._journal = journal
         self._clock = clock
         self._results = results
-        self._node = socket.gethostname()
+        self.node = socket.gethostname()
+        """The host on which the processes run."""
 
     def note_running(self, execution: Execution, *, is_new: bool) -> None:
         """Note that the process of an execution runs; record the start if it `is_new`."""
-        execution = replace(execution, node=self._node)
         self._in_progress.put(execution)
         self._journal.note_running(row_of(execution))
         if is_new:
