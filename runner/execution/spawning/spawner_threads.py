@@ -59,6 +59,15 @@ class PendingStart:
         assert self.process is not None
         return self.process
 
+    def hanging_words(self, waited_s: float) -> str:
+        """Return why the start failed after this time without an answer."""
+        is_held = self.state is StartState.HELD
+        behind = "; it waited behind earlier starts that need the same" if is_held else ""
+        return (
+            f"directory {self.order.needs.directory!r}, or a file or name service that is"
+            f" needed for the start, has not answered for {waited_s:g} s{behind}"
+        )
+
 
 class _Spawner:
     """A thread that takes starts from the queue."""

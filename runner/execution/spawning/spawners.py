@@ -236,7 +236,7 @@ class Spawners:
         if not isinstance(start.error, open_files.StartNotPermittedError):
             return False
         if self._elapsed_s() - start.ordered_s >= self._patience.give_up_s:
-            start.error = SpawnError(self._words(start))
+            start.error = SpawnError(start.hanging_words(self._patience.give_up_s))
             return False
         start.error, start.is_hung = None, False
         start.repeats += 1
@@ -283,7 +283,7 @@ class Spawners:
             if start.since_s <= until_s and self._abandon(start)
         ]
         for start in late:
-            start.error = SpawnError(self._words(start))
+            start.error = SpawnError(start.hanging_words(self._patience.give_up_s))
         return late
 
     def _abandon(self, start: PendingStart) -> bool:
@@ -294,11 +294,3 @@ class Spawners:
         if start.state is StartState.HELD:
             self._held.remove(start)
         return True
-
-    def _words(self, start: PendingStart) -> str:
-        is_held = start.state is StartState.HELD
-        behind = "; it waited behind earlier starts that need the same" if is_held else ""
-        return (
-            f"directory {start.order.needs.directory!r}, or a file or name service that is"
-            f" needed for the start, has not answered for {self._patience.give_up_s:g} s{behind}"
-        )

@@ -190,9 +190,8 @@ def _core(
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
-    results = LastResults(
-        registry, journal, stored=None if options.is_firing else registry.requests
-    )
+    stored = None if options.is_firing else registry.requests
+    results = LastResults(registry, journal, stored=stored)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
     decisions = DecisionMaker(

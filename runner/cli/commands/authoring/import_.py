@@ -104,11 +104,8 @@ def import_command(
     """
     has_users = system or _is_system_crontab(source)
     asked = _checked(_Asked(kind=kind, name=_shown(source), has_users=has_users, command=command))
-    settings = ImportSettings(
-        default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone
-    )
     target = folder or places.jobs
-    imported = runnable(_imported(asked, _text(source), settings), asked.name, places.own_zone)
+    imported = runnable(_imported(asked, _text(source), places), asked.name, places.own_zone)
     files = _files_of(imported, asked.name, schema=_schema_of(target, places.jobs))
     if not dry_run:
         _write(files, target, places)
@@ -168,8 +165,11 @@ def _read_stdin() -> bytes:
     return raw
 
 
-def _imported(asked: _Asked, text: str, settings: ImportSettings) -> Import:
+def _imported(asked: _Asked, text: str, places: Places) -> Import:
     """Parse the source with the importer of its kind."""
+    settings = ImportSettings(
+        default_zone=places.own_zone, now=datetime.now(UTC), zone=places.given_zone
+    )
     match asked.kind:
         case "crontab":
             from runner.importing.importers.crontab import from_crontab
