@@ -74,7 +74,7 @@ def spawn(
     library, actions, pid = _library(), ctypes.create_string_buffer(_ROOM), ctypes.c_int()
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
     given = _strings(arguments)
-    variables = _strings([_variable(*each) for each in environment.items()])
+    variables = _strings(_variables(environment))
     _check(library.posix_spawn_file_actions_init(actions))
     try:
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 1))
@@ -97,15 +97,16 @@ def spawn(
     return pid.value
 
 
-def _variable(name: str, value: str) -> str:
-    if not name or "=" in name:
+def _variables(environment: Mapping[str, str]) -> list[str]:
+    if "" in environment or "=" in "".join(environment):
         raise ValueError("illegal environment variable name")
-    return f"{name}={value}"
+    return [f"{name}={value}" for name, value in environment.items()]
 
 
 def _strings(texts: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
-    encoded = [os.fsencode(text) for text in texts]
-    if any(b"\0" in each for each in encoded):
+    # All at once: encoding each variable alone took a third of a start's processor time.
+    encoded = os.fsencode("\0".join([*texts, ""])).split(b"\0")[:-1]
+    if len(encoded) != len(texts):
         raise ValueError("embedded null byte")
     return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from runner.lifecycle import Misfire, RequestEvent, RequestStatus, after
+from runner.planning.states.claimed_spans import ClaimedSpans
 from runner.planning.states.due_fires import claimed_with, due_fires, next_pending, without_verdict
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
@@ -172,35 +173,43 @@ def without_abandoned(
 
 
 def with_verdict_through(
-    state: RequestState, fired_through: datetime, verdict: datetime
+    state: RequestState,
+    fired_through: datetime,
+    verdict: datetime,
+    *,
+    claimed: ClaimedSpans | None = None,
 ) -> RequestState:
-    """Return the state with a new watermark, and with a verdict for fires up to `verdict`."""
+    """Return the state with a new watermark, and with a verdict for fires up to `verdict`.
+
+    `claimed` replaces the claimed spans, if given.
+    """
     furthest = max(state.furthest_verdict or verdict, verdict)
-    return replace(state, fired_through=fired_through, furthest_verdict=furthest)
+    claimed = state.claimed if claimed is None else claimed
+    return replace(state, fired_through=fired_through, furthest_verdict=furthest, claimed=claimed)
 
 
 def _settle_one_time(
     timing: RunImmediately | RunLater, state: RequestState, now: datetime
 ) -> Settlement:
     fire = one_time_fire(timing, state)
-    settled = with_verdict_through(state, fire, fire)
     if isinstance(timing, RunImmediately):
-        return _claiming_once(replace(settled, ran_immediately=True), fire)
+        return _claiming_once(replace(state, ran_immediately=True), fire)
     if now - fire <= timing.misfire_grace:
-        return _claiming_once(settled, fire)
+        return _claiming_once(state, fire)
     if _had_verdict(state, fire):
-        return Settlement(state=settled)
+        return Settlement(state=with_verdict_through(state, fire, fire))
     if timing.misfire is Misfire.FIRE_ALL:
-        return _claiming_once(settled, fire)
+        return _claiming_once(state, fire)
     miss = Miss(count=1, first=fire, last=fire)
     if timing.misfire is Misfire.SKIP:
-        return Settlement(state=settled, miss=miss)
-    return replace(_claiming_once(settled, fire), miss=miss)
+        return Settlement(state=with_verdict_through(state, fire, fire), miss=miss)
+    return replace(_claiming_once(state, fire), miss=miss)
 
 
 def _claiming_once(state: RequestState, fire: datetime) -> Settlement:
+    claimed = state.claimed.with_span(fire, fire)
     return Settlement(
-        state=replace(state, claimed=state.claimed.with_span(fire, fire)), claims=(fire,)
+        state=with_verdict_through(state, fire, fire, claimed=claimed), claims=(fire,)
     )
 
 
@@ -227,10 +236,8 @@ def _settle_schedule(
             count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed)
         )
     claims = caught_up + due.on_time
-    settled = replace(
-        with_verdict_through(state, due.newest, due.newest),
-        claimed=claimed_with(timing.rule, state, due.missed.first or due.newest, claims),
-    )
+    claimed = claimed_with(timing.rule, state, due.missed.first or due.newest, claims)
+    settled = with_verdict_through(state, due.newest, due.newest, claimed=claimed)
     return Settlement(state=settled, claims=claims, miss=miss)
 
 
