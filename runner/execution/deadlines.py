@@ -20,6 +20,9 @@ class Deadlines:
     def __iter__(self) -> Iterator[str]:
         return iter(self._due_s)
 
+    def __contains__(self, execution: str) -> bool:
+        return execution in self._due_s
+
     def set(self, execution: str, due_s: float) -> None:
         """Set or replace the deadline of an execution."""
         self._due_s[execution] = due_s

@@ -118,12 +118,13 @@ class Runner:
     def turn(self) -> None:
         """Do everything that is due now, and commit it.
 
-        Urgent work comes first: signals, fires, spawns, then the log. Reading the folder
-        and pruning can wait and come last. While the store refuses, only the parts that
-        need no commit run.
+        Urgent work comes first: signals, starts that were claimed ahead, fires, spawns, then
+        the log. Reading the folder and pruning can wait and come last. While the store
+        refuses, only the parts that need no commit run.
         """
         WATCH.beat()
         self._take_signals()
+        self._dispatcher.start_committed()
         if not self._store_pause.is_on and not self._journal.check_store():
             self._store_pause.begin()
         if self._is_firing:
@@ -231,7 +232,8 @@ class Runner:
             self._dispatcher.timeouts.put_back(overdue)
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
-                self.registry.plan(name)  # no verdict yet, or the store refused
+                # No verdict yet, or the store refused.
+                self.registry.plan_when_due(name)
 
     def _look_at_clock(self) -> None:
         """Follow the clock; read the folder for the first time once the clock is right."""

@@ -4,11 +4,13 @@ changes them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 
 from runner.errors import RunnerError
 from runner.planning.last_good import InForce
+from runner.planning.states.claims_ahead import claimable_at
 from runner.planning.states.firing import due_at
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition
@@ -70,20 +72,23 @@ class Registry:
         return Incumbents(self.requests)
 
     def take_due(self) -> list[str]:
-        """Return the names of the due requests in order of time; plan each of them again."""
+        """Return the names of the requests with a fire to claim, in order of time.
+
+        Each of them is to be planned again, by `accept` or `plan_when_due`.
+        """
         self._due = []
         self._plan_noted()
         self._scheduler.run_pending()
         return self._due
 
     def idle_s(self) -> float | None:
-        """Return the seconds until the next request is due; None if none will be."""
+        """Return the seconds until the next fire is to be claimed; None if none will be."""
         self._plan_noted()
         return self._scheduler.idle_seconds
 
-    def plan(self, name: str) -> None:
-        """Plan a request before the next look, by the state that it has then."""
-        self._unplanned.add(name)
+    def plan_when_due(self, name: str) -> None:
+        """Plan a request whose fire could not be claimed ahead of its time, or not at all."""
+        self._plan_now(name, due_at)
 
     def plan_all(self) -> None:
         """Plan every request: at a start, and after a step of the clock."""
@@ -121,15 +126,17 @@ class Registry:
     def _plan_noted(self) -> None:
         """Plan each noted request once, however often it was noted."""
         while self._unplanned:
-            self._plan_now(self._unplanned.pop())
+            self._plan_now(self._unplanned.pop(), claimable_at)
 
-    def _plan_now(self, name: str) -> None:
+    def _plan_now(
+        self, name: str, at: Callable[[ProcessRequest, RequestState], datetime | None]
+    ) -> None:
         request, state = self.requests.get(name), self.states.get(name)
-        due = due_at(request, state) if request and state else None
-        if due is None:
+        planned = at(request, state) if request and state else None
+        if planned is None:
             self._scheduler.forget(name)
         else:
-            self._scheduler.plan(name, due.timestamp(), self._note_due)
+            self._scheduler.plan(name, planned.timestamp(), self._note_due)
 
     def _note_due(self, name: str) -> None:
         self._due.append(name)

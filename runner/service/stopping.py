@@ -55,6 +55,7 @@ class Stopping:
             )
             if not self._report(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
                 logger.info("stopping: nothing runs")
+            self._dispatcher.drop_held()
             self._until_s = self._clock.elapsed_s() + self._drain_s
 
     def advance(self) -> None:

@@ -21,7 +21,7 @@ def idle_s(parts: Parts, log_pause: Pause) -> float:
         return 0.0
     elapsed_s, store_pause = clock.elapsed_s(), core.decisions.pause
     waits = [LONGEST_WAIT_S]
-    deadlines = (core.executor.next_s(), core.stopping.next_s())
+    deadlines = (core.in_progress.held.next_s(), core.executor.next_s(), core.stopping.next_s())
     waits += [each - elapsed_s for each in deadlines if each is not None]
     waits += [store_pause.left_s] if store_pause.is_on else _waits_for_commits(parts, elapsed_s)
     if parts.journal.has_unwritten:

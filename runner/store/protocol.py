@@ -51,6 +51,12 @@ class Store(Protocol):
         after the former the same call may be repeated.
         """
 
+    def note_order(self, due: int) -> None:
+        """Note before the start of an execution that it and those `due` earlier may run.
+
+        The note outlives this process, but perhaps not the machine. It costs no commit.
+        """
+
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
         """Return the records of the outbox after `number`, about `about_bytes` of them.
 

@@ -157,3 +157,5 @@ class Snapshot:
     """
     mark: Mark | None
     meta: dict[str, str]
+    ordered_through: int = 0
+    """No execution with a later `due` was ordered to start, if the machine still runs."""

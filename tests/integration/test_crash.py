@@ -39,6 +39,8 @@ EXECUTOR = "runner.execution.local_executor:LocalExecutor"
 START = "runner.execution.spawning.spawn:spawn"
 DISPATCHER = "runner.service.executions.dispatching.dispatcher:Dispatcher"
 FOLLOW_UPS = "runner.service.executions.claiming.follow_ups:FollowUps"
+IN_PROGRESS = "runner.service.executions.in_progress:InProgress"
+JOURNAL = "runner.service.recording.journal:Journal"
 PROGRESS = "runner.service.executions.dispatching.progress:Progress"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
@@ -57,7 +59,9 @@ POINTS = [
         f"{STORE}:write_batch", f"{STORE}:forget_records", moments=("after",)
     ),  # inside the transaction
     *_points(f"{DISPATCHER}.carry_out"),
+    *_points(f"{IN_PROGRESS}._hold", moments=("after",)),  # claimed ahead, its time to come
     # its process
+    *_points(f"{JOURNAL}.note_order"),  # from here on it may have run
     *_points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
     *_points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
     *_points(START),  # after START it runs, and nobody knows its pid
@@ -71,9 +75,7 @@ POINTS = [
     *_points(f"{LOG}.append"),
     *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
     *_points("runner.monitor.log:_sync"),
-    *_points(
-        "runner.service.recording.journal:Journal.append", moments=("after",)
-    ),  # in the log, not yet marked
+    *_points(f"{JOURNAL}.append", moments=("after",)),  # in the log, not yet marked
     # its follow-ups
     *_points(
         f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"
@@ -81,7 +83,7 @@ POINTS = [
     *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_on_failure"),
     *_points(
         "runner.service.executions.claiming.claims:Claims.release_waiting",
-        "runner.service.executions.in_progress:InProgress._release",
+        f"{IN_PROGRESS}._release",
         moments=("after",),
     ),
     *_points(f"{DISPATCHER}._stop"),  # a replaced execution
@@ -98,7 +100,7 @@ RECOVERY_POINTS = [
     *_points(f"{STORE}:SqliteStore.commit"),
 ]
 STOPPING_POINTS = [
-    *_points("runner.service.recording.journal:Journal.close"),
+    *_points(f"{JOURNAL}.close"),
     *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
 
@@ -289,6 +291,8 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
     assert load.doom(f"{LOG}.recover", "after", 1)
     assert load.doom(f"{FOLLOW_UPS}._go_on", "after", 1)
     assert load.doom(START, "after", 2)
+    assert load.doom(f"{IN_PROGRESS}._hold", "after", 3)
+    assert load.doom(f"{JOURNAL}.note_order", "before", 2)
     assert load.doom(f"{FOLLOW_UPS}._try_again", "after", 1)
     _settle(load)
     _expect_that_a_loss_is_noticed(load)

@@ -20,9 +20,11 @@ from support.crash_following import NOTICE, Waiting, check_following, waiting_in
 from support.crash_load import Death, Load, Planned
 from support.place import Record, check_log
 
-_NEVER_RAN = {"concurrent", "missed", "spawn_failed"}
+_NEVER_RAN = {"concurrent", "missed", "spawn_failed", "unscheduled"}
 _MAY_LACK_A_START = _NEVER_RAN | {"runner_lost", "runner_stopped", "killed_by_user", "replaced"}
 _US = timedelta(microseconds=1)
+_AHEAD = timedelta(milliseconds=5)
+"""A fire may be claimed so long before its time."""
 Fire = tuple[str, int, datetime]
 
 
@@ -36,11 +38,15 @@ class Window:
     begin: datetime
     end: datetime | None
 
-    def fires(self, until: datetime) -> set[datetime]:
-        """Return the due fires up to `until`; none if the same turn replaced the generation."""
+    def fires(self, until: datetime, *, ahead: timedelta = timedelta()) -> set[datetime]:
+        """Return the due fires up to `until`; none if the same turn replaced the generation.
+
+        With `ahead`, return also those that may have been claimed so long before the end.
+        """
         if self.begin == self.end:
             return set()
-        return set(self.planned.fires(self.begin, min(self.end or until, until)))
+        end = until if self.end is None else min(self.end + ahead, until)
+        return set(self.planned.fires(self.begin, end))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +142,7 @@ def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], foun
             has_start = execution in begun or record["reason"] in _MAY_LACK_A_START
             found.expect(has_start, f"ended without a start: {record}")
             found.expect(
-                record["reason"] not in _NEVER_RAN or execution not in begun,
+                not _never_ran(record) or execution not in begun,
                 f"started and skipped: {record}",
             )
             if record["channel"] == "process_scheduler" and record["status"] != "misfired":
@@ -166,7 +172,7 @@ def check_ledger(
             found.faults.append(f"ran beside another one: {finished.get(words[1])}")
             continue
         record = finished.get(words[1])
-        if record is None or record["reason"] in _NEVER_RAN:
+        if record is None or _never_ran(record):
             found.faults.append(f"ran, but the log says otherwise: {words}, {record}")
         else:
             member = " abc"[record["sequence"]] if record["sequence"] else "-"
@@ -189,6 +195,11 @@ def check_ledger(
         )
 
 
+def _never_ran(record: Record) -> bool:
+    """Return whether a record says that nothing was started."""
+    return record["reason"] in _NEVER_RAN or "never ran" in (record["message"] or "")
+
+
 def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Found) -> None:
     """Exactly the executions around a death are cut off, and their exit codes are unknown."""
     groups = {record["group"] for record in _finished(records)}
@@ -198,7 +209,7 @@ def _check_cut_off(records: Sequence[Record], deaths: Sequence[Death], found: Fo
             facts = (record["reason"], record["exit_code"], record["signal"])
             found.expect(facts == ("runner_lost", None, None), f"cut off, but with {facts}")
             lies_within = any(
-                _at(record, "scheduled_for") <= each.latest and each.earliest <= ended
+                _at(record, "scheduled_for") <= each.latest + _AHEAD and each.earliest <= ended
                 for each in deaths
             )
             found.expect(lies_within, f"cut off without a death: {record}")
@@ -232,7 +243,8 @@ def _check_fires(
     for window in windows:
         due = window.fires(settled)
         found.counts["fires"] += len(due)
-        known |= {(window.request, window.generation, fire) for fire in window.fires(end)}
+        fires = window.fires(end, ahead=_AHEAD)
+        known |= {(window.request, window.generation, fire) for fire in fires}
         for fire in sorted(due):
             key = (window.request, window.generation, fire)
             counts = (ran[key], missed[key])
@@ -268,9 +280,13 @@ def _verdicts(
             ran[_fire(record)] += 1
             is_skipped = record["status"] == "skipped"
             found.expect(
-                is_skipped == (record["reason"] == "concurrent"), f"not skipped, but {record}"
+                is_skipped == (record["reason"] in {"concurrent", "unscheduled"}),
+                f"not skipped, but {record}",
             )
+            is_early = record["started"] and record["started"] < record["scheduled_for"]
+            found.expect(not is_early, f"started before its time: {record}")
             found.counts["skipped"] += is_skipped
+            found.counts["withdrawn"] += record["reason"] == "unscheduled"
             continue
         first, last = _at(record, "missed_from"), _at(record, "missed_until")
         generation = by_generation[record["request"], record["generation"]]
@@ -305,7 +321,8 @@ def _windows(records: Sequence[Record], versions: Mapping[str, Planned]) -> list
         planned = versions[record["request_sha256"]]
         is_new = former is None or former.generation != generation
         if former is not None and (is_new or record["status"] != "scheduled"):
-            done.append(_ended(current.pop(name), at))
+            is_claimed_ahead = record["event"] == "request.completed"
+            done.append(_ended(current.pop(name), at + _AHEAD * is_claimed_ahead))
         is_one_time = planned.interval_s is None
         is_late = (
             is_one_time and record["event"] == "request.completed"

@@ -93,7 +93,7 @@ class World:
         decision = self._decision()
         for name in self.registry.take_due():
             decision.fire(name)
-            self.registry.plan(name)
+            self.registry.plan_when_due(name)
         self._commit(decision)
 
     def press(self, button: Button, name: str) -> None:
@@ -122,6 +122,7 @@ class World:
     def _decision(self) -> Decision:
         return Decision(
             self.at,
+            now_s=self.elapsed_s(),
             registry=self.registry,
             in_progress=InProgress(),
             line=self._line,

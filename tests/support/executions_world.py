@@ -12,10 +12,11 @@ from typing import Any
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Channel
 from runner.monitor.records import Record
+from runner.planning.states.claims_ahead import AHEAD
 from runner.requests.model import Action, Group, Process, ProcessRequest, Reference, Shell, Source
-from runner.service.executions.claiming.claims import Ask, Claims
+from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
-from runner.service.executions.execution import Execution
+from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
 from runner.service.runner_settings import Settings
@@ -74,6 +75,7 @@ class ExecutionsWorld:
         self.batch = Batch()
         claims = Claims(
             self.now,
+            now_s=self.elapsed_s,
             in_progress=self.in_progress,
             batch=self.batch,
             settings=self.settings,
@@ -94,6 +96,18 @@ class ExecutionsWorld:
             return [
                 claims.claim(self.requests[name], self.requests, self.now, ask, git=None)[0]
                 for name in names
+            ]
+
+    def claim_ahead(self, *names: str) -> list[Execution]:
+        """Claim a run of each request a moment ahead of its time, if that is possible."""
+        with self.decision() as claims:
+            claims.release_waiting()
+            return [
+                claims.claim(self.requests[name], self.requests, self.now + AHEAD, FIRE, git=None)[
+                    0
+                ]
+                for name in names
+                if claims.can_hold(self.requests[name], self.requests)
             ]
 
     def turn(self) -> None:
@@ -127,7 +141,13 @@ class ExecutionsWorld:
     def go_on(self, duration: timedelta) -> None:
         """Let time pass, and take a turn."""
         self.now += duration
+        self.in_progress.look_at_held(self.elapsed_s)
         self.turn()
+
+    @property
+    def elapsed_s(self) -> float:
+        """The time since noon."""
+        return (self.now - NOON).total_seconds()
 
     def running(self, name: str) -> Execution:
         """Return the one process that people call `name` and that has begun."""

@@ -49,7 +49,7 @@ from runner.store.protocol import Store
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
 from runner.timing.zones import use_zone_data
-from runner.values import to_microseconds
+from runner.values import from_microseconds, to_microseconds
 from runner.watching.watcher import Watcher
 
 
@@ -106,8 +106,11 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     jobs_lock = early_lock or _jobs_lock(settings, options, resources)
     executions = _load(records, registry, reloader, zones, settings.outputs)
     core = _core(settings, options, records, registry, wakeups, jobs_lock, resources)
-    is_same_boot = records.snapshot.meta.get("boot") == boot_id()
-    core.dispatcher.take_over(executions, is_same_boot=is_same_boot)
+    core.dispatcher.take_over(
+        executions,
+        is_same_boot=records.snapshot.meta.get("boot") == boot_id(),
+        ordered_through=from_microseconds(records.snapshot.ordered_through),
+    )
     _note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core)

@@ -18,13 +18,12 @@ from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.deciding.decision import Decision
-from runner.service.executions.claiming.claims import Ask
 from runner.service.executions.dispatching.launching import (
     SHORTEST_SECRET,
     param_text,
     secret_values,
 )
-from runner.service.executions.execution import Execution
+from runner.service.executions.execution import Ask, Execution
 from runner.system.background_calls import within
 
 _Find = Callable[[str], ProcessRequest | None]

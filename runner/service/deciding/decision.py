@@ -16,15 +16,16 @@ from runner.monitor import events
 from runner.monitor.events import ExecutionFacts, MissedSpan, OutcomeFacts, RequestFacts
 from runner.monitor.records import Event, Record
 from runner.planning.changeover import resulting_states
+from runner.planning.states.claims_ahead import verdict_at
 from runner.planning.states.firing import Miss, settle
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.results import unregistered_result, with_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
-from runner.service.executions.claiming.claims import Ask, Claims
+from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
-from runner.service.executions.execution import Execution
+from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.registry import Registry, request_row
@@ -56,6 +57,7 @@ class Decision:
         self,
         now: datetime,
         *,
+        now_s: float,
         registry: Registry,
         in_progress: InProgress,
         line: Line,
@@ -68,8 +70,10 @@ class Decision:
         jobs_trouble: str | None = None,
         awaited_from: datetime | None = None,
     ) -> None:
-        """`clock_trouble` is the reason why no state may follow the clock, `jobs_trouble`
-        why the requests are another runner's; `settle` explains `awaited_from`.
+        """`now_s` is `now` in elapsed seconds.
+
+        `clock_trouble` is the reason why no state may follow the clock, `jobs_trouble` why
+        the requests are another runner's; `settle` explains `awaited_from`.
         """
         self.now = now
         self.clock_trouble = clock_trouble
@@ -81,6 +85,7 @@ class Decision:
         self.in_progress = in_progress
         self.claims = Claims(
             now,
+            now_s=now_s,
             in_progress=in_progress,
             batch=self.batch,
             settings=settings,
@@ -125,6 +130,7 @@ class Decision:
 
         This is the last step before the commit.
         """
+        self.claims.withdraw(self.states)
         FollowUps(self.claims, self.requests).follow(ended)
 
     def put(self, name: str, state: RequestState) -> None:
@@ -154,11 +160,14 @@ class Decision:
             self._record_miss(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
-        """Give each due fire of a request its verdict."""
+        """Give each due fire of a request its verdict, or claim its next fire ahead."""
         request, state = self.requests.get(name), self.state(name)
         if request is None or state is None:
             return
-        settlement = settle(request, state, self.now, awaited_from=self._awaited_from)
+        at = verdict_at(request, state, self.now)
+        if at > self.now and not self.claims.can_hold(request, self.requests):
+            return
+        settlement = settle(request, state, at, awaited_from=self._awaited_from)
         if settlement.state == state:
             return
         self.put(name, settlement.state)

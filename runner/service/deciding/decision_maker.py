@@ -70,8 +70,12 @@ class DecisionMaker:
 
         So each end is committed together with what follows it.
         """
+        # The wall time first: if the process is paused in between, a claim ahead of its
+        # time starts later, never earlier.
+        now = self._clock.now()
         decision = Decision(
-            self._clock.now(),
+            now,
+            now_s=self._clock.elapsed_s(),
             registry=self._registry,
             in_progress=self._in_progress,
             line=self._line,

@@ -59,6 +59,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Who asks for an execution, and with what."""
+
+    channel: Channel
+    by: str | None = None
+    """The person who asked, or who pressed Schedule or Reschedule."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of the person; they override the process's own."""
+    generation: int | None = None
+    """The registration of the timing; None if no rule asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One run of a claim and its progress.
 
@@ -69,6 +82,10 @@ class Execution:
     claim: Claim
     due: datetime
     """The earliest start; lateness counts from here."""
+    not_before_s: float | None = field(default=None, compare=False)
+    """The same in elapsed seconds, for a claim that was committed ahead of its time. Nobody
+    can set that clock. Not in the row, as the last three.
+    """
     phase: Phase = Phase.STARTING
     node: str | None = None
     """The host on which the process runs; `pid` belongs to it."""
@@ -83,9 +100,7 @@ class Execution:
     body: str = field(repr=False, compare=False)
     """The part of the row that never changes, as JSON; written once."""
     is_inherited: bool = field(default=False, compare=False)
-    """Whether a former runner claimed it, or claimed what it follows. Not in the row, as
-    the next two.
-    """
+    """Whether a former runner claimed it, or claimed what it follows."""
     begun_s: float | None = field(default=None, compare=False)
     """When this runner started the process, in elapsed seconds; None for an adopted one."""
     output: Identity | None = field(default=None, compare=False)
@@ -132,6 +147,7 @@ def execution_for(
     claim: Claim,
     *,
     due: datetime,
+    not_before_s: float | None = None,
     phase: Phase = Phase.STARTING,
     follows: Execution | None = None,
 ) -> Execution:
@@ -141,7 +157,12 @@ def execution_for(
     """
     is_inherited = follows is not None and follows.is_inherited
     return Execution(
-        claim=claim, due=due, phase=phase, body=_body(claim), is_inherited=is_inherited
+        claim=claim,
+        due=due,
+        not_before_s=not_before_s,
+        phase=phase,
+        body=_body(claim),
+        is_inherited=is_inherited,
     )
 
 

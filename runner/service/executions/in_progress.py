@@ -21,13 +21,14 @@ _LEAST_ID_PART = 4
 class InProgress:
     """Executions by id.
 
-    `starting` are committed and wait only for their spawn; `waiting` wait for a guard or
-    for room below `max_running`. A guard has one holder, and at most one execution is
-    queued for it.
+    `starting` are committed and wait only for their spawn; `held` are committed ahead of
+    their time and wait for it; `waiting` wait for a guard or for room below `max_running`.
+    A guard has one holder, and at most one execution is queued for it.
     """
 
     def __init__(self) -> None:
         self.starting: deque[str] = deque()
+        self.held = Deadlines()
         # A dict, because it keeps the order and an entry leaves the middle in O(1).
         self.waiting: dict[str, None] = {}
         self._executions: dict[str, Execution] = {}
@@ -71,7 +72,8 @@ class InProgress:
         """Add an execution or replace its value; return whether it leaves the waiting ones.
 
         A waiting execution waits at least until its `due`. Any other one occupies a place
-        from its first such value on, and a process in phase STARTING is to be spawned.
+        from its first such value on, and a process in phase STARTING is to be spawned, at
+        `not_before_s` at the earliest.
         """
         former = self._executions.get(execution.id)
         self._executions[execution.id] = execution
@@ -85,8 +87,10 @@ class InProgress:
                 return False
             self._release(execution)
         self._occupied += not execution.is_group
-        if execution.phase is Phase.STARTING:
+        if execution.phase is Phase.STARTING and execution.not_before_s is None:
             self.starting.append(execution.id)
+        elif execution.phase is Phase.STARTING:
+            self._hold(execution)
         return True
 
     def leave(self, execution: str) -> None:
@@ -97,6 +101,7 @@ class InProgress:
         if ended.phase is Phase.WAITING:
             self._forget_waiting(execution)
         else:
+            self.held.drop(execution)
             self._occupied -= not ended.is_group
         if ended.claim.group is not None and self._members.get(ended.claim.group) == execution:
             del self._members[ended.claim.group]
@@ -106,6 +111,10 @@ class InProgress:
             for place in (self._holders, self._queued):
                 if place.get(ended.guard) == execution:
                     del place[ended.guard]
+
+    def look_at_held(self, now_s: float) -> None:
+        """Move the executions whose time has come, in elapsed seconds, to `starting`."""
+        self.starting.extend(self.held.take(now_s))
 
     def look_at_delayed(self, now: datetime) -> None:
         """Move the executions whose start time has come to `waiting`."""
@@ -138,6 +147,10 @@ class InProgress:
             return members
         part = target.lower()
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
+
+    def _hold(self, execution: Execution) -> None:
+        assert execution.not_before_s is not None
+        self.held.set(execution.id, execution.not_before_s)
 
     def _enter(self, execution: Execution) -> None:
         if execution.claim.group is not None:

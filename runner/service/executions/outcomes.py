@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from signal import SIGXCPU, Signals
 from typing import TYPE_CHECKING
 
+from runner.errors import RefusedError
 from runner.lifecycle import ExecutionStatus, Reason, check_end
+from runner.planning.followed_references import followed
+from runner.requests.model import Process, ProcessRequest
 from runner.store.rows import Phase
 from runner.values import duration_text
 
@@ -58,6 +62,11 @@ UNSCHEDULED = Outcome(
 )
 """For a member that its group passes over: neither a success nor a failure."""
 
+WITHDRAWN = Outcome(
+    status=ExecutionStatus.SKIPPED,
+    reason=Reason.UNSCHEDULED,
+    message="unscheduled or planned anew just before its time",
+)
 LOST = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
@@ -67,6 +76,11 @@ LOST_AT_START = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
     message="the runner ended while it was starting this; it may or may not have run",
+)
+NEVER_STARTED = Outcome(
+    status=ExecutionStatus.SYSTEM_RESTART,
+    reason=Reason.RUNNER_LOST,
+    message="the runner ended before it could start this; it never ran",
 )
 OUTLIVED = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
@@ -84,6 +98,19 @@ GROUP_SUCCEEDED = Outcome(status=ExecutionStatus.SUCCESS, reason=None, message=N
 def spawn_failure(message: str) -> Outcome:
     """Return the outcome of an execution whose process could not be started."""
     return Outcome(status=_ERROR, reason=Reason.SPAWN_FAILED, message=message)
+
+
+def resolved(
+    request: ProcessRequest, requests: Mapping[str, ProcessRequest]
+) -> tuple[Process, Outcome | None]:
+    """Return the process that a request runs, with its references followed.
+
+    If a reference leads nowhere, return the failure as well.
+    """
+    try:
+        return followed(request, requests), None
+    except RefusedError as error:
+        return request.process, spawn_failure(str(error))
 
 
 def members_failed(failed: int, sequence: int, count: int) -> Outcome:
@@ -110,7 +137,7 @@ def cut_off_group(member: str, left: int) -> Outcome:
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
     """Return the outcome of a stopped execution that has no process, or never got one."""
     status, message = _judge_stop(execution, reason, by)
-    if execution.phase is Phase.WAITING:
+    if execution.phase is Phase.WAITING or execution.not_before_s is not None:
         message = f"{message} while it waited to start"
     return Outcome(status=status, reason=reason, message=message)
 

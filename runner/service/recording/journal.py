@@ -26,6 +26,7 @@ from runner.service.recording.outbox import Outbox
 from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, RequestRow
 from runner.system.background_calls import ContinuedCalls
+from runner.values import to_microseconds
 
 Observer = Callable[[dict[str, Any]], None]
 _PATIENCE_S, _LAST_PATIENCE_S = 0.5, 5.0
@@ -99,6 +100,10 @@ class Journal:
     def note_running(self, row: ExecutionRow) -> None:
         """Add the new row of an execution whose process runs to the facts."""
         self._facts.executions[row.id] = row
+
+    def note_order(self, due: datetime) -> None:
+        """Note outside the facts that an execution with this `due` may start from now on."""
+        self._store.note_order(to_microseconds(due))
 
     def note_ended(self, execution: str) -> None:
         """Add the end of an execution to the facts: the next commit deletes its row."""

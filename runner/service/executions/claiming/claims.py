@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RefusedError
 from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Record as MonitorRecord
-from runner.planning.followed_references import followed
-from runner.planning.overlap import Verdict, verdict
+from runner.planning.overlap import Verdict, guard_of, verdict
+from runner.planning.states.claims_ahead import may_still_start
 from runner.planning.states.firing import delay_of
-from runner.requests.model import Process, ProcessRequest
+from runner.planning.states.state import RequestState
+from runner.requests.model import Group, ProcessRequest
 from runner.service.executions.claiming.deadlock import would_wait_for_itself
 from runner.service.executions.claiming.uncommitted_changes import UncommittedChanges
-from runner.service.executions.execution import Claim, Execution, execution_for
+from runner.service.executions.execution import Ask, Claim, Execution, execution_for
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
-from runner.service.executions.outcomes import SKIPPED, Ended, Outcome, spawn_failure, stopped
+from runner.service.executions.outcomes import (
+    SKIPPED,
+    WITHDRAWN,
+    Ended,
+    Outcome,
+    resolved,
+    stopped,
+)
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch, Phase
 from runner.values import new_id
@@ -31,24 +38,13 @@ AddRecord = Callable[[MonitorRecord], bytes]
 """Adds a record to the decision and returns its line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Who asks for an execution, and with what."""
-
-    channel: Channel
-    by: str | None = None
-    """The person who asked, or who pressed Schedule or Reschedule."""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of the person; they override the process's own."""
-    generation: int | None = None
-    """The registration of the timing; None if no rule asks."""
-
-
 class Claims:
     """The claims, releases and stops that one decision makes.
 
     After the commit, the dispatcher carries out `changes` and `stops`. `ended` and
     `begun_groups` are queues: `FollowUps` still has to decide what follows each of them.
+
+    `now_s` is `now` in elapsed seconds.
 
     While `is_closing`, nothing starts: a new execution waits in the store for the next
     runner. Without `starts_inherited` the same holds for an inherited execution and for
@@ -59,6 +55,7 @@ class Claims:
         self,
         now: datetime,
         *,
+        now_s: float,
         in_progress: InProgress,
         batch: Batch,
         settings: Settings,
@@ -71,6 +68,7 @@ class Claims:
         self.stops: dict[str, Reason] = {}
         self.ended: deque[Ended] = deque()
         self.begun_groups: deque[Execution] = deque()
+        self._now_s = now_s
         self._in_progress = in_progress
         self._settings = settings
         self._record = record
@@ -78,6 +76,21 @@ class Claims:
         self._starts_inherited = starts_inherited
         self._has_released = False
         self._occupied = in_progress.occupied
+
+    def can_hold(self, request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> bool:
+        """Return whether a fire claimed now, ahead of its time, would only wait for its time.
+
+        Otherwise its verdict belongs to its time: until then a guard or a place may become
+        free. A group has no process that could start late.
+        """
+        process, failure = resolved(request, requests)
+        guard = guard_of(process, request.context)
+        return (
+            failure is None
+            and not isinstance(process.action, Group)
+            and (guard is None or self.changes.holder(guard) is None)
+            and self._has_place
+        )
 
     def claim(
         self,
@@ -118,7 +131,9 @@ class Claims:
         )
         is_fire = ask.channel is Channel.PROCESS_SCHEDULER
         due = scheduled_for + delay_of(request) if is_fire else scheduled_for
-        return self.admit(execution_for(claim, due=due), failure)
+        ahead = (due - self.now).total_seconds()
+        not_before_s = self._now_s + ahead if ahead > 0 else None
+        return self.admit(execution_for(claim, due=due, not_before_s=not_before_s), failure)
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a copy of a claim with `changes`, a new id and a new output file."""
@@ -189,7 +204,7 @@ class Claims:
         current = self.changes.find(execution.id)
         if current is None or execution.id in self.stops:
             return
-        if current.phase is Phase.WAITING:
+        if current.phase is Phase.WAITING or current.id in self._in_progress.held:
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = reason
@@ -203,6 +218,13 @@ class Claims:
         )
         if (member := self.changes.member(execution.id)) is not None:
             self.stop(member, reason, by=by)
+
+    def withdraw(self, states: Mapping[str, RequestState]) -> None:
+        """End the executions claimed ahead whose request the new `states` unschedule."""
+        for held in filter(None, map(self.changes.find, self._in_progress.held)):
+            state = states.get(held.request)
+            if state is not None and not may_still_start(state, held.claim.generation):
+                self.end(held, WITHDRAWN)
 
     def end(self, execution: Execution, outcome: Outcome) -> None:
         """End an execution that has no process: write its record and queue what follows."""
@@ -260,22 +282,11 @@ class Claims:
         return self._starts_inherited or not execution.is_inherited
 
     def _has_room(self, execution: Execution) -> bool:
+        return execution.is_group or self._has_place
+
+    @property
+    def _has_place(self) -> bool:
         limit = self._settings.max_running
         # Waiting executions go first: until `release_waiting` has given them their
         # turn, no newcomer gets a free place.
-        return (
-            execution.is_group or limit is None or (self._has_released and self._occupied < limit)
-        )
-
-
-def resolved(
-    request: ProcessRequest, requests: Mapping[str, ProcessRequest]
-) -> tuple[Process, Outcome | None]:
-    """Return the process that a request runs, with its references followed.
-
-    If a reference leads nowhere, return the failure as well.
-    """
-    try:
-        return followed(request, requests), None
-    except RefusedError as error:
-        return request.process, spawn_failure(str(error))
+        return limit is None or (self._has_released and self._occupied < limit)

@@ -14,7 +14,7 @@ from runner.monitor.events import ON_FAILURE
 from runner.planning.followed_references import as_member
 from runner.planning.retries import retry_delay
 from runner.requests.model import Group, Process, ProcessRequest, Reference
-from runner.service.executions.claiming.claims import Claims, resolved
+from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import (
     GROUP_SUCCEEDED,
@@ -24,6 +24,7 @@ from runner.service.executions.outcomes import (
     Outcome,
     cut_off_group,
     members_failed,
+    resolved,
     spawn_failure,
     stopped,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from runner.execution.executor import Executor
 from runner.execution.trees.watched import FormerExecution, ProcessId
@@ -16,7 +17,7 @@ from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
 from runner.service.executions.dispatching.progress import Progress
 from runner.service.executions.execution import Execution, time_left_s
 from runner.service.executions.in_progress import InProgress
-from runner.service.executions.outcomes import LOST, LOST_AT_START
+from runner.service.executions.outcomes import LOST, LOST_AT_START, NEVER_STARTED, Outcome
 from runner.store.rows import Phase
 from runner.system.clock import Clock
 
@@ -38,26 +39,29 @@ class Adoption:
         self._timeouts = timeouts
         self._clock = clock
 
-    def take_over(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
+    def take_over(
+        self, executions: Iterable[Execution], *, is_same_boot: bool, ordered_through: datetime
+    ) -> None:
         """Take over what a former runner left.
 
         A waiting execution goes on waiting, a process that still runs is watched, and
         any other execution is recorded as cut off. After a reboot no process survives,
         and another program may have the same process id: nothing is watched then.
+
+        `ordered_through` is from the store's snapshot; it is reliable within one boot.
         """
         for execution in sorted(executions, key=_by_claim_to_guard):
             if execution.phase is Phase.WAITING or execution.is_group:
                 if self._in_progress.put(execution):
                     self._timeouts.begin(execution)
                 continue
-            # Without a live process to adopt, the execution is over. A row in phase STARTING
-            # proves nothing: the former runner may have died before or after the spawn.
+            # Without a live process to adopt, the execution is over.
             found = self._adopted(execution) if is_same_boot else None
             if found is not None:
                 self._watch(execution, found)
             else:
-                is_running = execution.phase is Phase.RUNNING
-                self._progress.finish_cut_off(execution, LOST if is_running else LOST_AT_START)
+                was_ordered = not is_same_boot or execution.due <= ordered_through
+                self._progress.finish_cut_off(execution, _end_of(execution, was_ordered))
 
     def _watch(self, execution: Execution, found: ProcessId) -> None:
         is_new = execution.started is None
@@ -89,6 +93,17 @@ class Adoption:
                 output_limit=process.output_limit,
             )
         )
+
+
+def _end_of(execution: Execution, was_ordered: bool) -> Outcome:
+    """Return how an execution without a live process ended.
+
+    A row in phase STARTING proves nothing by itself: the former runner may have died
+    before or after the spawn.
+    """
+    if execution.phase is Phase.RUNNING:
+        return LOST
+    return LOST_AT_START if was_ordered else NEVER_STARTED
 
 
 def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:

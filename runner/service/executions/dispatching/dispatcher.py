@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from runner.execution.executor import Executor, NotStarted, Order, ProcessStarted
@@ -43,6 +44,7 @@ class Dispatcher:
     ) -> None:
         self._in_progress = in_progress
         self._executor = executor
+        self._journal = journal
         self._clock = clock
         self._progress = Progress(in_progress, journal, results, clock)
         self.timeouts = GroupTimeouts(in_progress, clock)
@@ -53,12 +55,18 @@ class Dispatcher:
         """The executions whose follow-up is still undecided; the next decision takes them."""
         return self._progress.ended
 
-    def take_over(self, executions: Iterable[Execution], *, is_same_boot: bool) -> None:
-        """Take over the executions that a former runner left in the store."""
+    def take_over(
+        self,
+        executions: Iterable[Execution],
+        *,
+        is_same_boot: bool,
+        ordered_through: datetime,
+    ) -> None:
+        """Take over the executions that a former runner left, as `Adoption` does."""
         adoption = Adoption(
             self._in_progress, self._executor, self._progress, self.timeouts, self._clock
         )
-        adoption.take_over(executions, is_same_boot=is_same_boot)
+        adoption.take_over(executions, is_same_boot=is_same_boot, ordered_through=ordered_through)
 
     def carry_out(self, claims: Claims) -> None:
         """Apply the committed decision to the table and the executor.
@@ -74,10 +82,12 @@ class Dispatcher:
             self._stop(execution_id, reason)
 
     def start_committed(self) -> None:
-        """Order the start of committed executions, oldest first."""
+        """Order the start of committed executions whose time has come, oldest first."""
+        self._in_progress.look_at_held(self._clock.elapsed_s())
         starting = self._in_progress.starting
         while starting:
             execution = self._in_progress[starting.popleft()]
+            self._journal.note_order(execution.due)
             self._executor.start(
                 Order(
                     execution=execution.id,
@@ -97,6 +107,11 @@ class Dispatcher:
                     self._progress.finish(execution, _unstarted(execution, event.why))
                 case Exit():
                     self._progress.finish_exited(event)
+
+    def drop_held(self) -> None:
+        """Record the executions that wait for their time as stopped; they never start."""
+        for execution in list(self._in_progress.held):
+            self._progress.finish(self._in_progress[execution], STOPPED_BEFORE_START)
 
     def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
         """Ask every running process to end, or kill it `at_once`.

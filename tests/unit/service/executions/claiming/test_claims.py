@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.executions_world import DIRECT, ExecutionsWorld, group_of, request, world
+from support.planning_world import request_of, seen
 
-from runner.lifecycle import Channel, OnOverlap, Reason
-from runner.requests.model import ProcessRequest, Retry
+from runner.lifecycle import Channel, OnOverlap, Reason, RequestStatus
+from runner.planning.states.claims_ahead import AHEAD
+from runner.requests.model import ProcessRequest, Reference, Retry
 from runner.service.executions.execution import execution_of, row_of
 from runner.service.executions.in_progress import InProgress
 from runner.store.rows import Phase
+
+TICK = timedelta(microseconds=1)
 
 
 def guarded(name: str, on_overlap: OnOverlap = OnOverlap.REFUSE, **changes: Any) -> ProcessRequest:
@@ -36,6 +41,68 @@ def test_a_claim_starts_after_the_commit_and_not_before() -> None:
         "maria",
         "abc",
     )
+
+
+def test_a_claim_ahead_takes_its_guard_and_its_place_and_starts_at_its_time() -> None:
+    place = world(guarded("a"), request("b"), max_running=1)
+    (held,) = place.claim_ahead("a")
+    assert place.in_progress.held.next_s() == AHEAD.total_seconds()
+    assert place.in_progress.occupied == 1
+    place.claim("a", "b")
+    assert place.finished() == [("a", "skipped", "concurrent")]
+    place.go_on(AHEAD - TICK)
+    assert list(place.in_progress.starting) == []
+    place.go_on(TICK)
+    assert list(place.in_progress.starting) == [held.id]
+    assert place.phases() == {"a": ["starting"], "b": ["waiting"]}
+
+
+def test_only_a_fire_that_would_start_at_once_is_claimed_ahead() -> None:
+    place = world(
+        guarded("busy"),
+        request("group", group_of("free")),
+        request("lost", Reference(request="nowhere")),
+        request("free"),
+        request("crowded"),
+        max_running=2,
+    )
+    place.claim("busy")
+    assert [each.name for each in place.claim_ahead(*place.requests)] == ["free"]
+    assert place.finished() == []
+
+
+def test_a_step_of_the_clock_does_not_move_the_start_of_a_claim_ahead() -> None:
+    place = world(request("a"))
+    (held,) = place.claim_ahead("a")
+    at_s = place.in_progress.held.next_s()
+    with place.decision() as claims:
+        claims.shift_delayed(timedelta(hours=-1))
+    assert place.in_progress.held.next_s() == at_s
+    assert place.in_progress[held.id].due == held.due
+
+
+def test_a_stop_ends_an_execution_that_waits_for_its_time_and_frees_its_guard() -> None:
+    place = world(guarded("a"))
+    (held,) = place.claim_ahead("a")
+    with place.decision() as claims:
+        claims.stop(held, Reason.KILLED_BY_USER, by="maria")
+    assert place.finished() == [("a", "killed", "killed_by_user")]
+    assert place.records[-1].fields["message"] == "killed by maria while it waited to start"
+    place.go_on(AHEAD)
+    assert not place.in_progress.starting
+    place.claim("a")
+    assert place.phases() == {"a": ["starting"]}
+
+
+def test_unscheduling_ends_an_execution_that_waits_for_its_time_and_no_other() -> None:
+    place = world(request("a"), request("b"))
+    place.claim("a")
+    place.claim_ahead("a", "b")
+    unscheduled = replace(seen(request_of(None)), status=RequestStatus.UNSCHEDULED)
+    with place.decision() as claims:
+        claims.withdraw({"a": unscheduled})
+    assert place.finished() == [("a", "skipped", "unscheduled")]
+    assert place.phases() == {"a": ["starting"], "b": ["starting"]}
 
 
 def test_a_claim_by_a_person_is_not_retried_and_has_no_process_on_failure() -> None:
@@ -194,6 +261,7 @@ NAMES = ("free", "refuse", "queue", "replace", "retried", "group")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("claim"), st.sampled_from(NAMES)),
+        st.tuples(st.just("ahead"), st.sampled_from(NAMES)),
         st.tuples(st.just("end"), st.integers(0, 5)),
         st.tuples(st.just("fail"), st.integers(0, 5)),
         st.tuples(st.just("kill"), st.integers(0, 5)),
@@ -223,6 +291,8 @@ def test_after_any_claims_stops_and_ends_the_limits_hold_and_no_execution_is_los
     for step, what in steps:
         if step == "claim":
             claimed += len(place.claim(str(what)))
+        elif step == "ahead":
+            claimed += len(place.claim_ahead(str(what)))
         else:
             take_step(place, step, int(str(what)))
         check_limits(place, max_running)
