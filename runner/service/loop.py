@@ -174,7 +174,7 @@ class Runner:
                 self._is_signalled = True
             elif descriptor == wakeups.folder_changes:
                 os.eventfd_read(descriptor)
-                self._parts.reader.look_again()
+                self._parts.reader.note_change()
 
     def carry_out(self, command: Command) -> Answer:
         """Carry out a command of this program itself, while no other runner is running.

@@ -25,6 +25,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.watching.link_targets import targets_of
 
 if TYPE_CHECKING:
@@ -46,17 +47,30 @@ _ENDINGS = (".yaml", ".yml")
 
 
 class WakingHandler(FileSystemEventHandler):
-    """Calls `wake` for every event."""
+    """Notes the changed paths in `changed`, and calls `wake` for every event."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], changed: ChangedPaths) -> None:
         self._wake = wake
+        self._changed = changed
 
     def dispatch(self, event: FileSystemEvent) -> None:
+        if event.is_directory:  # everything below it may have changed, too
+            self._changed.doubt()
+        else:
+            self._changed.note(*paths_of(event))
+        self._wake_for(event.event_type)
+
+    def note_loss(self) -> None:
+        """Note that events were lost: any path may have changed."""
+        self._changed.doubt()
+        self._wake_for("lost events")
+
+    def _wake_for(self, reason: str) -> None:
         try:
             self._wake()
         # An exception would end watchdog's thread, and no later event would arrive.
         except Exception:  # noqa: BLE001
-            logger.exception("waking up for {} failed", event.event_type)
+            logger.exception("waking up for {} failed", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +164,19 @@ class _TargetHandler(FileSystemEventHandler):
         self.names = names
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if (self._place.is_tree and event.is_directory) or any(map(self._matters, paths)):
+        is_folder = self._place.is_tree and event.is_directory
+        if is_folder or any(map(self._matters, paths_of(event))):
             self._waking.dispatch(event)
 
     def _matters(self, path: str) -> bool:
         name = os.path.basename(path)  # noqa: PTH119
         is_request = self._place.is_tree and name.endswith(_ENDINGS)
         return name in self.names or path == self._place.path or is_request
+
+
+def paths_of(event: FileSystemEvent) -> list[str]:
+    """Return the paths that an event is about: two for a move."""
+    return [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
 
 
 def unwatched(folder: str, paths: Iterable[str]) -> Generator[None, None, list[str]]:

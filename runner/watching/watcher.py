@@ -1,9 +1,10 @@
 """Watches a jobs folder and wakes the runner, which then reads it again. Touches watchdog.
 
-An event only wakes: its content is never used, because events may be late, merged or
-lost. Some changes cause no event; the owner calls `check` to find them. watchdog does not
-follow links, because a link to a parent folder would never end. So the owner passes the
-links to `follow`, and their targets are watched one by one, up to a limit.
+An event wakes the owner and names a path to look at, but proves nothing: events may be
+late, merged or lost. Some changes cause no event; the owner calls `check` to find them.
+watchdog does not follow links, because a link to a parent folder would never end. So the
+owner passes the links to `follow`, and their targets are watched one by one, up to a
+limit.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.utils import BaseThread
 
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.system.regular_files import Signature
 from runner.watching.mounts import MountTable, signatures_of_files
 from runner.watching.watched_links import CHANGES, WakingHandler, WatchedLinks
@@ -39,7 +41,8 @@ _LIMITS = {
 
 # Otherwise watchdog prints harmless messages on stderr: about an emitter stopped during a
 # delivery, or about a folder that it saw twice because a folder was created in it just then.
-logging.getLogger("watchdog").addHandler(logging.NullHandler())
+_WATCHDOG_LOG = logging.getLogger("watchdog")
+_WATCHDOG_LOG.addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 _Identity = tuple[str, int, int]
@@ -48,14 +51,17 @@ _Identity = tuple[str, int, int]
 class Watcher:
     """Calls `wake` (from another thread) whenever anything below `folder` may have changed.
 
+    Before the call it notes in `changed` which paths these are.
     It calls `wake` within milliseconds, but half a second late for a file moved out of the
     folder: watchdog waits for the second half of the move. One thread must call `start`,
     `check`, `follow` and `stop`.
     """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
+        self.changed = ChangedPaths()
         self._folder = folder
-        self._handler = WakingHandler(wake)
+        self._handler = WakingHandler(wake, self.changed)
+        self._warnings = _LossHandler(self._handler)
         self._identity: _Identity | None = None
         self._observer: BaseObserver | None = None
         self._threads: frozenset[BaseThread] = frozenset()
@@ -127,6 +133,7 @@ class Watcher:
         observer, self._observer = self._observer, None
         if observer is not None:
             _stop(observer)
+        _WATCHDOG_LOG.removeHandler(self._warnings)
         self._reason = "stopped"
 
     def _is_watching(self) -> bool:
@@ -163,6 +170,7 @@ class Watcher:
             self._table = MountTable()
             self._mounts = self._table.within(self._identity[0])
             self._mounted = signatures_of_files(self._mounts)
+            _WATCHDOG_LOG.addHandler(self._warnings)
             others = _watchdog_threads()
             self._observer = _started_observer(self._identity[0], self._handler)
             self._threads = _watchdog_threads() - others
@@ -170,6 +178,21 @@ class Watcher:
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._reason = f"{self._folder}: {_words(error)}"
             self.is_folder_lost = self._identity is None or isinstance(error, PermissionError)
+
+
+class _LossHandler(logging.Handler):
+    """Takes a warning of watchdog as a change of the whole folder.
+
+    watchdog warns when the kernel's queue of events has overflowed, and drops the events
+    that it holds.
+    """
+
+    def __init__(self, waking: WakingHandler) -> None:
+        super().__init__(logging.WARNING)
+        self._waking = waking
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
+        self._waking.note_loss()
 
 
 def _identity_of(folder: Path) -> _Identity:

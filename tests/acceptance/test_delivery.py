@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ from support.place import check_log, wait_until
 from support.runner_inside import started
 from watchdog.events import FileClosedEvent, FileSystemEvent
 
+from runner.requests.catalog import scan
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.service.loop import Runner
 from runner.watching.watched_links import WakingHandler
 
@@ -297,6 +299,127 @@ def test_a_folder_that_never_stops_changing_is_read_after_ten_seconds(
 
         taken_s = seconds_until(is_live, runner, clock, within_s=12.0)
         assert taken_s >= 10.0, "nothing half-written is read before"
+
+
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The walks of the whole jobs folder, without those of a resync."""
+    walked: list[Path] = []
+    walk = scan.JobFiles._walk
+
+    def noted(files: scan.JobFiles, *, is_first: bool) -> Generator[None, None, bool]:
+        walked.append(files._folder)
+        return walk(files, is_first=is_first)
+
+    monkeypatch.setattr(scan.JobFiles, "_walk", noted)
+    return walked
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file as `git checkout` does."""
+    path.with_name(".new").write_text(text)
+    path.with_name(".new").rename(path)
+
+
+FILE_CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str]]] = {
+    "an edit": (
+        lambda jobs: (jobs / "two.yaml").write_text(text_of("edited")),
+        {"one": "", "two": "edited"},
+    ),
+    "a removal": (lambda jobs: (jobs / "two.yaml").unlink(), {"one": ""}),
+    "a rename": (
+        lambda jobs: (jobs / "two.yaml").rename(jobs / "three.yaml"),
+        {"one": "", "three": ""},
+    ),
+    "an atomic replacement": (
+        lambda jobs: replace(jobs / "two.yaml", text_of("replaced")),
+        {"one": "", "two": "replaced"},
+    ),
+    "a file in a folder below": (
+        lambda jobs: (jobs / "below/three.yaml").write_text(text_of("")),
+        {"one": "", "two": "", "three": ""},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "wanted"), FILE_CHANGES.values(), ids=FILE_CHANGES.keys())
+def test_a_change_of_one_file_is_in_force_without_a_walk_of_the_folder(
+    jobs: Path,
+    clock: GivenClock,
+    walks: list[Path],
+    change: Callable[[Path], object],
+    wanted: dict[str, str],
+) -> None:
+    declare(jobs, "two")
+    (jobs / "below").mkdir()
+    with started(jobs, clock) as runner:
+        seconds_until(lambda: clock.passed_s > 1.0, runner, clock, within_s=2.0)
+        walks.clear()
+        change(jobs)
+        wait_for_turns(lambda: descriptions(runner) == wanted, runner, clock)
+        assert not walks
+
+
+def test_a_new_folder_with_files_is_in_force(jobs: Path, clock: GivenClock) -> None:
+    with started(jobs, clock) as runner:
+        (jobs.parent / "made").mkdir()
+        declare(jobs.parent / "made", "two")
+        (jobs.parent / "made").rename(jobs / "made")
+        wait_for_turns(lambda: descriptions(runner) == {"one": "", "two": ""}, runner, clock)
+        (jobs / "later").mkdir()
+        declare(jobs / "later", "three")
+        wait_for_turns(lambda: "three" in descriptions(runner), runner, clock)
+
+
+@pytest.mark.parametrize("reported", ["output.txt", "below/one.yaml", "/elsewhere.yaml"])
+def test_an_edit_that_was_reported_as_another_path_is_in_force_by_the_next_resync(
+    jobs: Path, clock: GivenClock, monkeypatch: pytest.MonkeyPatch, reported: str
+) -> None:
+    def note(changed: ChangedPaths, *_: str) -> None:
+        note_path(changed, str(jobs / reported))
+
+    note_path = ChangedPaths.note
+    monkeypatch.setattr(ChangedPaths, "note", note)
+    with started(jobs, clock) as runner:
+        seconds_until(lambda: clock.passed_s > 1.0, runner, clock, within_s=2.0)
+        (jobs / "one.yaml").write_text(text_of("edited"))
+        wait_for_turns(lambda: descriptions(runner) == {"one": "edited"}, runner, clock)
+
+
+def test_an_unreported_edit_is_in_force_although_the_folder_never_stops_changing(
+    jobs: Path, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_path = ChangedPaths.note
+
+    def note(changed: ChangedPaths, *paths: str) -> None:
+        note_path(changed, *(path for path in paths if not path.endswith("one.yaml")))
+
+    monkeypatch.setattr(ChangedPaths, "note", note)
+    with started(jobs, clock) as runner:
+        seconds_until(lambda: clock.passed_s > 1.0, runner, clock, within_s=2.0)
+        (jobs / "one.yaml").write_text(text_of("edited"))
+
+        def is_live() -> bool:
+            (jobs / "output.txt").write_text(f"{clock.passed_s}")
+            return descriptions(runner) == {"one": "edited"}
+
+        wait_for_turns(is_live, runner, clock)
+
+
+def descriptions(runner: Runner) -> dict[str, str]:
+    return {name: request.description or "" for name, request in runner.registry.requests.items()}
+
+
+def wait_for_turns(so: Callable[[], object], runner: Runner, clock: GivenClock) -> None:
+    """Let the loop turn, with real waits for the watcher's threads, until a condition holds."""
+
+    def is_so() -> bool:
+        runner.turn()
+        runner.wait(at_most_s=0.01)
+        clock.passed_s += 0.01
+        return bool(so())
+
+    wait_until(is_so, within_s=LATEST_S, what="it is in force")
 
 
 def description_of(runner: Runner, name: str) -> str | None:

@@ -64,7 +64,7 @@ def _go_on(runner: Runner, until: Callable[[], object]) -> None:
 
 def _read(runner: Runner, until: Callable[[], object]) -> None:
     """Let a runner read its folder, turn by turn."""
-    runner._parts.reader.look_again(at_once=True)
+    runner._parts.reader.look_again()
     _go_on(runner, until)
 
 

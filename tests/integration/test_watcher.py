@@ -4,6 +4,7 @@ noticed within a bound.
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import shutil
@@ -455,6 +456,32 @@ def test_after_an_overflow_of_the_kernels_queue_changes_are_noticed(
     until(wakes.is_quiet)
     write(folder / "a.yaml")
     assert wakes.came()
+
+
+def test_a_warning_of_watchdog_leaves_the_whole_folder_in_doubt(
+    watcher: Watcher, wakes: Wakes
+) -> None:
+    """watchdog warns when it has lost events, and reports nothing else."""
+    watcher.changed.take(ends_doubt=True)
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+    assert wakes.came()
+    assert watcher.changed.take() is None
+
+
+def test_the_path_of_each_changed_file_is_noted(
+    folder: Path, watcher: Watcher, wakes: Wakes
+) -> None:
+    wakes.settle()
+    watcher.changed.take(ends_doubt=True)
+    (folder / "a.yaml").rename(folder / "sub" / "z.yaml")
+    write(folder / "sub" / "b.yaml")
+    wakes.settle()
+    assert watcher.changed.take() == frozenset(
+        str(folder / name) for name in ("a.yaml", "sub/z.yaml", "sub/b.yaml")
+    )
+    (folder / "sub" / "deep").mkdir()
+    wakes.settle()
+    assert watcher.changed.take() is None
 
 
 # --- targets of links

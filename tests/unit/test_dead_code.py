@@ -11,6 +11,7 @@ BUILD = PROGRAM.parent / "hatch_build.py"
 CALLED_FROM_OUTSIDE = {
     # Methods that a library calls.
     *("format_commands", "get_command", "list_commands"),  # click
+    "emit",  # logging
     "ignore_aliases",  # PyYAML
     "should_run",  # schedule
     "_fields_",  # ctypes

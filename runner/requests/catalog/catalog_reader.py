@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.requests.catalog.merging import Merging
 from runner.requests.catalog.scan import JobFiles
 from runner.requests.catalog.validated_files import cache_text, origin_of, root_in, validated_in
@@ -89,14 +90,17 @@ class CatalogReader:
             self._files.is_news = False
             self._cache.write(cache_text(self._files.by_path, origin_of(self._root)))
 
-    def scan(self, incumbents: Mapping[str, str]) -> Generator[None, None, Catalog]:
+    def scan(
+        self, incumbents: Mapping[str, str], changed: ChangedPaths | None = None
+    ) -> Generator[None, None, Catalog]:
         """Read the folder in slices, one `yield` per opened file, and return the catalog.
 
         `incumbents` maps request names to the files that supply them now: of two
         documents with one name, that file's document wins. A file that changes during
-        the scan is read again, so that the catalog shows one moment.
+        the scan is read again, so that the catalog shows one moment. With `changed`, look
+        only at these paths if that is enough; otherwise walk the folder.
         """
-        yield from self._files.refresh()
+        yield from self._files.refresh(changed)
         if self._files.absence is not None:
             return Catalog(folder=self._folder, absence=self._files.absence)
         return (yield from Merging(self._files, incumbents, self._display).catalog(self._folder))
@@ -107,12 +111,12 @@ class CatalogReader:
             catalog = exhausted(self.scan(incumbents or {}))
         return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
 
-    def glance(self) -> Generator[None, None, bool]:
+    def glance(self, changed: ChangedPaths | None = None) -> Generator[None, None, bool]:
         """Read changed files in slices, so that the next scan has little left to read.
 
-        The generator returns whether any file had changed.
+        `changed` is as for `scan`. The generator returns whether any file had changed.
         """
-        return self._files.glance()
+        return self._files.glance(changed)
 
     def look(self) -> Generator[None, None, bool]:
         """Return, by `stat` alone and in slices, whether anything changed since the last scan."""

@@ -66,6 +66,11 @@ class DefaultsFiles:
         """The absolute paths of the other files read for these, such as dates of `except`."""
         return frozenset(path for known in self._known.values() for path in known.defaults.reads)
 
+    @property
+    def is_as_read(self) -> bool:
+        """Whether the other files read for these are unchanged."""
+        return all(known.is_as_read for known in self._known.values())
+
     def around(self, folder: str) -> Defaults:
         """Return the defaults for the requests directly in a folder.
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 500_000
 """Maximum number of entries in a folder and all below it, so that a link to / ends soon."""
 _ENTRIES_BETWEEN_YIELDS = 100
-_ENDINGS = (".yaml", ".yml")
-_SETTINGS = ("_defaults.yaml", "_defaults.yml")
-_SKIPPED = (".", "_", "#", "~")
+ENDINGS = (".yaml", ".yml")
+SETTINGS = ("_defaults.yaml", "_defaults.yml")
+SKIPPED = (".", "_", "#", "~")
+"""How the names of entries begin that are neither requests nor folders of requests."""
 # A pattern, not compiled at import: compiling takes milliseconds and is rarely needed.
 _UNFIT = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -41,7 +42,8 @@ class Listing:
     `troubles` are the paths that cannot be read. `changed` are the files that differ
     from the known signatures, new files included. `defaults` are the `_defaults.yaml`
     files; one without a signature is among the troubles. `links` are the links among
-    the files, to folders and to nothing.
+    the files, to folders and to nothing. `folders` are the walked folders; "" is the
+    jobs folder itself.
     """
 
     files: Mapping[str, Signature]
@@ -49,6 +51,7 @@ class Listing:
     changed: tuple[str, ...]
     defaults: Mapping[str, Signature | None]
     links: tuple[str, ...] = ()
+    folders: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,17 @@ def list_files(
         changed=tuple(walk.changed),
         defaults=walk.defaults,
         links=tuple(walk.links),
+        folders=frozenset(walk.folders),
+    )
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name is that of a request file, and needs no further check."""
+    return (
+        name.endswith(ENDINGS)
+        and name.isascii()
+        and name.isprintable()
+        and not name.startswith(SKIPPED)
     )
 
 
@@ -140,6 +154,7 @@ class _Walk:
         self.defaults: dict[str, Signature | None] = {}
         self.troubles: dict[str, Trouble] = {}
         self.links: list[str] = []
+        self.folders: list[str] = []
         self.ahead: list[tuple[str, str]] = []
         self.entries = 0
         self._known = known
@@ -166,6 +181,7 @@ class _Walk:
         elif identity not in self._entered:
             self._entered.add(identity)
             self.ahead.append((path, relative))
+            self.folders.append(relative)
         return True
 
     def look_at(self, entry: os.DirEntry[str], below: str) -> None:
@@ -203,20 +219,15 @@ class _Walk:
         A plain request name, the usual case, skips the checks of `_keep`.
         """
         name = entry.name
-        if (
-            name.endswith(_ENDINGS)
-            and name.isascii()
-            and name.isprintable()
-            and name[0] not in _SKIPPED
-        ):
+        if is_plain_name(name):
             if entry.is_symlink():
                 self.links.append(relative)
             self._keep_file(entry, relative)
-        elif not name.startswith(_SKIPPED) or name in _SETTINGS:
+        elif not name.startswith(SKIPPED) or name in SETTINGS:
             self._keep(entry, relative)
 
     def _keep(self, entry: os.DirEntry[str], relative: str) -> None:
-        is_request = entry.name.endswith(_ENDINGS)
+        is_request = entry.name.endswith(ENDINGS)
         if entry.is_symlink() and (is_request or not _is_file(entry)):
             self.links.append(relative)
         if not is_request and not self._is_folder(entry, relative):
@@ -224,7 +235,7 @@ class _Walk:
         if not entry.name.isprintable() and re.search(_UNFIT, entry.name):
             reason = "its name is not UTF-8, or has control characters"
             self.troubles[neutral(relative)] = Trouble(reason=reason, is_folder=not is_request)
-        elif entry.name in _SETTINGS:
+        elif entry.name in SETTINGS:
             signature = self._signature(entry, relative)
             if signature or relative in self.troubles:
                 self.defaults[relative] = signature

@@ -1,21 +1,24 @@
 """The files of a jobs folder, kept current in slices: only changed files are read.
 
-Reads files. No slice grows with the folder: an unchanged file costs one `stat`.
+Reads files. No slice grows with the folder: a walk costs one `stat` for each unchanged
+file. Where a watcher reports which paths have changed, only these are looked at.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.requests.catalog.defaults_files import DefaultsFiles
 from runner.requests.catalog.file_reader import read_file
 from runner.requests.catalog.listing import Absence, Listing, list_files
+from runner.requests.catalog.path_look import Found, look_at
 from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
 from runner.requests.catalog.validated_files import ValidatedFiles
 from runner.requests.files.bounded_read import Trouble
-from runner.system.regular_files import Signature
+from runner.system.regular_files import Signature, real_path
 
 _ROUNDS = 4
 """How often a folder that changes during a read is read again."""
@@ -58,6 +61,9 @@ class JobFiles:
             self._root, display=display, default_zone=default_zone, is_guarded=is_guarded
         )
         self._is_settled = self._is_filled = False
+        self._must_walk = True
+        self._folders: frozenset[str] = frozenset()
+        self._explained: set[str] = set()
         self._signatures: dict[str, Signature] = {}
         self._fresh: set[str] = set()
         self._dated: set[str] = set()
@@ -77,14 +83,18 @@ class JobFiles:
         _mark(self._dated, relative, is_in=bool(file.reads))
         _mark(self._inheriting, relative, is_in=bool(file.defaults))
 
-    def refresh(self) -> Generator[None, None, None]:
-        """Read changed files until a walk finds no change.
+    def refresh(self, changed: ChangedPaths | None = None) -> Generator[None, None, None]:
+        """Read changed files until another look finds no change.
 
-        The files then show the folder at one moment.
+        The files then show the folder at one moment. Without `changed`, walk the folder.
         """
+        paths = changed.take(ends_doubt=True) if changed else None
         for round_ in range(_ROUNDS):
-            if not (yield from self.glance(is_first=round_ == 0)):
+            found = self._look_at(paths, *self._explained)
+            if not (yield from self._read(found, is_first=round_ == 0)):
                 break
+            paths = changed.take() if changed and found else None
+        self._explained.clear()
         self._is_settled = True
         self.validated = ValidatedFiles()  # what is left belongs to files that have gone
 
@@ -98,8 +108,45 @@ class JobFiles:
             links, *(self.by_path[relative].reads for relative in self._dated)
         )
 
-    def glance(self, *, is_first: bool = True) -> Generator[None, None, bool]:
+    def glance(self, changed: ChangedPaths | None = None) -> Generator[None, None, bool]:
         """Read each changed file once; return whether any had changed."""
+        found = self._look_at(changed.take()) if changed else None
+        if changed and found is None:
+            changed.doubt()  # also in the scan that follows
+        return (yield from self._read(found, is_first=True))
+
+    def _look_at(self, paths: Collection[str] | None, *again: str) -> Found | None:
+        """Return what became of these paths; None if only a walk of the folder can tell.
+
+        `paths` are absolute, `again` relative to the folder. A path that is reported as
+        changed and is not may be the wrong one.
+        """
+        is_plain = not (self._must_walk or self.links or self.troubles or self.absence)
+        if paths is None or not is_plain or not self.defaults.is_as_read:
+            return None
+        root = real_path(self._folder).rstrip("/")
+        found = look_at(
+            {*again, *(path.removeprefix(f"{root}/") for path in paths)},
+            self._signatures,
+            self._folders,
+            root=root,
+            is_guarded=self._is_guarded,
+        )
+        if found is None or not self._explained.issuperset(found.unchanged):
+            return None
+        self._explained |= found.changed.keys() | found.gone
+        return found
+
+    def _read(self, found: Found | None, *, is_first: bool) -> Generator[None, None, bool]:
+        """Read what was found, or what a walk finds; return whether any content is new."""
+        if found is None:
+            return (yield from self._walk(is_first=is_first))
+        for relative in found.gone:
+            self._forget(relative)
+        return (yield from self._read_different(found.changed, is_first=is_first))
+
+    def _walk(self, *, is_first: bool) -> Generator[None, None, bool]:
+        """Walk the folder and read each changed file; return whether any content is new."""
         listing = yield from list_files(self._folder, self._signatures, is_guarded=self._is_guarded)
         if isinstance(listing, Absence):
             self.absence = listing.reason
@@ -108,10 +155,12 @@ class JobFiles:
         if listing.troubles != self.troubles:
             self._is_settled = False
         self.troubles, self.links = listing.troubles, listing.links
+        self._folders, self._must_walk = listing.folders, False
         yield from self._forget_gone(listing)
         if (yield from self.defaults.refresh(listing)):
             self._is_settled = self._is_filled = False
-        return (yield from self._read_different(listing, is_first=is_first))
+        changed = {relative: listing.files[relative] for relative in listing.changed}
+        return (yield from self._read_different(changed, is_first=is_first))
 
     def look(self) -> Generator[None, None, bool]:
         """Return, by `stat` alone, whether anything changed since `refresh`."""
@@ -154,20 +203,20 @@ class JobFiles:
         del self.by_path[relative], self.order[bisect_left(self.order, relative)]
         self.is_news, self._is_settled = True, False
 
-    def _read_different(self, listing: Listing, *, is_first: bool) -> Generator[None, None, bool]:
-        """Read the changed files; return whether any content is new.
+    def _read_different(
+        self, changed: Mapping[str, Signature], *, is_first: bool
+    ) -> Generator[None, None, bool]:
+        """Read the changed files, given with signatures; return whether any content is new.
 
         The first round reads `_fresh` files again, since their timestamps may hide a
         change.
         """
         redated, refilled = (yield from self._redated()), (yield from self._refilled())
-        different = sorted(
-            {*listing.changed, *redated, *refilled, *(self._fresh if is_first else ())}
-        )
+        different = sorted({*changed, *redated, *refilled, *(self._fresh if is_first else ())})
         is_any = False
         for relative in different:
             known, place = self.by_path.get(relative), self._place(relative)
-            if known is None and (valid := self.validated.take(place, listing.files[relative])):
+            if known is None and (valid := self.validated.take(place, changed[relative])):
                 self.keep(relative, valid)
                 yield
                 continue
@@ -175,6 +224,7 @@ class JobFiles:
             if is_another := known is None or not known.is_same(file):
                 self._is_settled = False
             is_any |= is_another
+            self._must_walk |= file.signature is None  # it has gone, or must be tried again
             self.is_news |= not file.problems
             self.keep(relative, file)
             yield

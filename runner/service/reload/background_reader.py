@@ -61,9 +61,13 @@ class BackgroundReader:
             self._reloader.next_s() if self._pending is None else self._clock.elapsed_s() + _LOOK_S
         )
 
-    def look_again(self, *, at_once: bool = False) -> None:
-        """Read the folder once it is quiet; with `at_once`, without waiting for quiet."""
-        self._ask(partial(self._reloader.look_again, at_once=at_once))
+    def note_change(self) -> None:
+        """Read what the watcher has reported, once the folder is quiet."""
+        self._ask(self._reloader.note_change)
+
+    def look_again(self) -> None:
+        """Walk the folder at once, without waiting for quiet."""
+        self._ask(partial(self._reloader.look_again, at_once=True))
 
     def read_anew(self, reader: CatalogReader) -> None:
         """Read everything again with another reader."""

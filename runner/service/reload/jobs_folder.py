@@ -112,7 +112,7 @@ class JobsFolder:
     def look_again(self) -> None:
         """Read the folder at once, and look at the system's zone."""
         self._zones.look_at_once()
-        self._reader.look_again(at_once=True)
+        self._reader.look_again()
 
     def reload_on_command(self) -> None:
         """Read the folder again at once. Raises RefusedError while nothing may be read."""

@@ -1,9 +1,10 @@
 """Decides when to read the jobs folder again, and reads it in slices. Owns the watcher
 and the catalog reader.
 
-A notification only says when to look. The runner then waits for a moment of quiet and
-scans the whole folder. Changes without a notification are found by looking at the
-folder's identity and, less often, at every file's stat.
+A notification says when to look, and at which paths. The runner then waits for a moment
+of quiet and reads these files. It walks the whole folder if anything else may have
+changed. Changes without a notification are found by looking at the folder's identity
+and, less often, at every file's stat.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from runner.provenance.revision import Provenance
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
+from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.registry import Incumbents
+from runner.service.reload.resync import Resync
 from runner.service.reload.stillness import RETRY_S, FolderState, Stillness
 from runner.service.runner_settings import Settings
 from runner.system.clock import Clock
@@ -28,13 +31,6 @@ from runner.system.garbage_collection import objects_frozen
 from runner.watching.watcher import Watcher
 
 IDENTITY_EVERY_S = 0.5
-RESYNC_EVERY_S = 5.0
-RESYNC_UNNOTIFIED_S = 1.0
-RESYNC_SHARE, RESYNC_UNNOTIFIED_SHARE = 500, 20
-"""A resync works in slices, and each slice is followed by a rest this many times as long.
-
-So a resync of many files takes long but little CPU time.
-"""
 ANSWER_PATIENCE_S = 0.1
 """How long a reading waits for git to say whether the folder differs from its commit."""
 _ANSWER_SLICE_S = 0.001
@@ -72,10 +68,8 @@ class Reloader:
         self._checked_at_s = 0.0
         self._glance: Generator[None, None, bool] | None = None
         self._scan: Generator[None, None, Reading] | None = None
-        self._look: Generator[None, None, bool] | None = None
-        self._look_ends_s = 0.0
         self._identity_at_s = 0.0
-        self._resync_at_s = 0.0
+        self._resync = Resync(clock)
         self._folder = folder
         self._provenance = Provenance(folder)
         self._is_asked = False
@@ -97,18 +91,21 @@ class Reloader:
         """Whether files are being read; then call `advance` whenever nothing else is due."""
         return self._scan is not None or self._glance is not None
 
-    def look_again(self, *, at_once: bool = False) -> None:
-        """Read the folder once it is quiet; with `at_once`, without waiting for quiet."""
+    def note_change(self) -> None:
+        """Read the paths that the watcher has noted, once the folder is quiet."""
         self._is_asked = False
-        now_s = self._clock.elapsed_s()
+        self._stillness.note_change(self._clock.elapsed_s())
+
+    def look_again(self, *, at_once: bool = False) -> None:
+        """Walk the folder once it is quiet; with `at_once`, without waiting for quiet."""
+        self._watcher.changed.doubt()
+        self.note_change()
         if at_once:
-            self._stillness.note_command(now_s)
-        else:
-            self._stillness.note_change(now_s)
+            self._stillness.note_command(self._clock.elapsed_s())
 
     def next_s(self) -> float:
         """Return when `check` has something to do."""
-        waits = [self._identity_at_s, self._resync_at_s]
+        waits = [self._identity_at_s, self._resync.at_s]
         if not self.is_reading:
             ready_at_s = self._stillness.ready_at_s(is_watched=self._watcher.notified)
             glance_at_s = self._stillness.glance_at_s
@@ -127,8 +124,8 @@ class Reloader:
             # already there changes nothing but HEAD.
             if self._watcher.check() or self._provenance.commit != self._commit:
                 self.look_again()
-        if now_s >= self._resync_at_s:
-            self._resync()
+        if now_s >= self._resync.at_s and not self.is_reading:
+            self._compare()
         if self.is_reading:
             return
         self._take_answer()
@@ -140,6 +137,8 @@ class Reloader:
                 self.look_again()
             elif stillness.confirm(now_s, looked_at_s=checked_at_s, is_watched=is_watched):
                 self._begin(now_s, incumbents)
+            else:  # the watcher may have been stalled, too
+                self._watcher.changed.doubt()
         elif stillness.glance_at_s is not None and now_s >= stillness.glance_at_s:
             self._begin_glance(now_s)
 
@@ -177,7 +176,8 @@ class Reloader:
     def read_anew(self, reader: CatalogReader) -> None:
         """Read everything again, at once, with another reader; drop a reading in progress."""
         self._reader = reader
-        self._glance = self._scan = self._look = None
+        self._glance = self._scan = None
+        self._resync.drop()
         self.look_again(at_once=True)
 
     def read(self, incumbents: Incumbents) -> Reading:
@@ -185,7 +185,7 @@ class Reloader:
         self._watcher.start()
         with objects_frozen():
             self._ask()
-            reading = exhausted(self._read(incumbents))
+            reading = exhausted(self._read(incumbents, self._changed))
         self.keep()
         return reading
 
@@ -208,7 +208,7 @@ class Reloader:
             self._provenance.is_asking and self._provenance.take() and self._stillness.is_quiet
         )
         if is_late and self._provenance.revision() != self._revision:
-            self.look_again()
+            self.note_change()
 
     def _ask(self) -> None:
         """Let git look at the folder while it is read."""
@@ -216,9 +216,11 @@ class Reloader:
             self._provenance.ask()
             self._is_asked = True
 
-    def _read(self, incumbents: Incumbents) -> Generator[None, None, Reading]:
+    def _read(
+        self, incumbents: Incumbents, changed: ChangedPaths | None
+    ) -> Generator[None, None, Reading]:
         begun_s = self._clock.elapsed_s()
-        catalog = yield from self._reader.scan(incumbents)
+        catalog = yield from self._reader.scan(incumbents, changed)
         if (yield from self._watcher.follow(self._reader.followed)):
             self.look_again()  # a link's target was not watched until now
         names = yield from touched(incumbents.requests, catalog.requests)
@@ -232,50 +234,40 @@ class Reloader:
         return Reading(catalog=catalog, touched=names, git_commit=self._revision, begun_s=begun_s)
 
     def _begin(self, now_s: float, incumbents: Callable[[], Incumbents]) -> None:
-        if is_being_changed(self._folder) and self._stillness.note_lock(now_s):
+        if self._is_held() and self._stillness.note_lock(now_s):
             return
         self._stillness.begin_reading()
         self._ask()
-        self._scan = self._read(incumbents())
+        self._scan = self._read(incumbents(), self._changed)
 
     def _begin_glance(self, now_s: float) -> None:
-        if is_being_changed(self._folder):
+        if self._is_held():
             self._stillness.delay_glance(now_s)
             return
         self._stillness.begin_glance()
         self._ask()
-        self._glance = self._reader.glance()
+        self._glance = self._reader.glance(self._changed)
 
-    def _resync(self) -> None:
-        """Compare another slice of files with what is known, then rest for its share of time."""
-        begun_s = self._clock.elapsed_s()
-        if self._scan is not None or not self._stillness.is_quiet:
-            # A scan sees everything that a look would see.
-            self._look, self._look_ends_s = None, begun_s + self._resync_every_s
-        elif self._look is None:
-            self._look, self._look_ends_s = self._reader.look(), begun_s + self._resync_every_s
-        is_whole = self._look is None or self._look_on(self._look)
-        now_s = self._clock.elapsed_s()
-        rested_s = now_s + (now_s - begun_s) * (
-            RESYNC_SHARE if self._watcher.notified else RESYNC_UNNOTIFIED_SHARE
-        )
-        self._resync_at_s = max(rested_s, self._look_ends_s) if is_whole else rested_s
+    def _is_held(self) -> bool:
+        """Return whether git is changing the folder; then walk it afterwards."""
+        if not is_being_changed(self._folder):
+            return False
+        self._watcher.changed.doubt()
+        return True
 
-    def _look_on(self, look: Generator[None, None, bool]) -> bool:
-        """Do one slice of a look; return whether it was the last."""
-        try:
-            next(look)
-        except StopIteration as end:
-            self._look = None
-            if end.value:
-                self._is_asked = False
+    def _compare(self) -> None:
+        """Look at more files, and walk the folder if a look at all of them found a change."""
+        if self._resync.advance(self._reader.look, notified=self._watcher.notified):
+            self._is_asked = False
+            self._watcher.changed.doubt()
+            # While the folder is restless, the files that differ are those still to be read.
+            if self._stillness.is_quiet:
                 self._stillness.note_change(self._clock.elapsed_s(), is_notified=False)
-            return True
-        return False
 
     @property
-    def _resync_every_s(self) -> float:
-        return RESYNC_EVERY_S if self._watcher.notified else RESYNC_UNNOTIFIED_S
+    def _changed(self) -> ChangedPaths | None:
+        """The paths that have changed; None if the watcher cannot know them all."""
+        return self._watcher.changed if self._watcher.notified else None
 
 
 def catalog_reader(settings: Settings, zone: str) -> CatalogReader:
