@@ -192,7 +192,7 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     try:
         mailbox.post(row)
     except StoreMissingError:
-        raise NoRunnerError(f"the runner on {folder} is only starting; ask again") from None
+        raise NoRunnerError(f"the runner on {folder} is still starting; try again") from None
     try:
         return Answer.read(_awaited(mailbox, folder, row.id, wait))
     except BaseException:  # also Ctrl-C: a command without a waiting person must not run later

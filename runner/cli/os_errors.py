@@ -22,7 +22,7 @@ _WAYS_OUT = {
     errno.EMFILE: "too many files are open; raise ulimit -n",
     errno.ENFILE: "too many files are open on this system; raise fs.file-max",
     errno.ENOMEM: "there is not enough memory",
-    errno.EAGAIN: "the system has no room for another process or thread; raise ulimit -u",
+    errno.EAGAIN: "the system allows no further process or thread; raise ulimit -u",
 }
 
 

@@ -45,7 +45,9 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[DoctorFinding]]], ...] = 
 _PATIENCE_S, _LATER_PATIENCE_S = 3.0, 0.5
 """How long a check may be in one call on a file; less once a call has not returned."""
 _LOOK_EVERY_S = 0.1
-_MOUNT_WAY_OUT = "look at its mount (findmnt -T) and its server or disk; a runner waits for it too"
+_MOUNT_WAY_OUT = (
+    "check its mount (findmnt -T) and its server or disk; a runner would wait for it too"
+)
 
 
 def examine(subject: Subject) -> Iterator[DoctorFinding]:

@@ -86,13 +86,14 @@ def running_zone_findings(subject: Subject) -> Iterator[DoctorFinding]:
         yield advice(
             "zone",
             message,
-            "nothing to do: commands use the runner's zone; a restart from here changes it",
+            "nothing to do: commands use the runner's zone; to change it, restart the runner here",
         )
     old = [key for key, raw in zone_data_of(meta).items() if read_zone(key) not in (None, raw)]
     if old:
-        message = f"the runner's zone data for {', '.join(old)} is not that of the disk"
+        message = f"the runner's zone data for {', '.join(old)} differs from the data on the disk"
         right = (
-            "run `runner reload`; if this stays, the runner has another PYTHONTZPATH: restart it"
+            "run `runner reload`; if this warning stays, the runner has another PYTHONTZPATH: "
+            "restart it"
         )
         yield warning("zone", message, right)
 
@@ -147,7 +148,7 @@ def _step_words(record: Mapping[str, object]) -> str:
     message = f"the clock was stepped by {clock_text(step_s)} at {record.get('time')}"
     if begin := record.get("reopened_from"):
         until = record.get("reopened_until")
-        message += f"; from {begin} to {until}, fires that had a verdict run only on time"
+        message += f"; from {begin} to {until}, fires run only on time"
     return message
 
 

@@ -133,7 +133,9 @@ def line_findings(subject: Subject) -> Iterator[DoctorFinding]:
             else good("log", "it is being written")
         )
     elif decode(end[:-1].rpartition(b"\n")[2]) is None:
-        yield warning("log", "its last line is no record", "let only the runner write to the log")
+        yield warning(
+            "log", "its last line is not a record", "let only the runner write to the log"
+        )
     else:
         yield good("log", f"its last line is whole ({size >> 10} KiB)")
 
@@ -150,7 +152,7 @@ def rotation_findings(subject: Subject) -> Iterator[DoctorFinding]:
             yield warning(
                 "rotation",
                 message,
-                "replace copytruncate by `create`; the runner notices a rename by itself",
+                "replace copytruncate with `create`; the runner notices a rename by itself",
             )
         else:
             yield good("rotation", f"{place} rotates the log by rename")

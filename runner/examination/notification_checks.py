@@ -49,18 +49,20 @@ def _unnoticed_finding(subject: Subject, kind: str, folders: int) -> DoctorFindi
     if kind == "overlay":
         message = (
             f"{subject.jobs} is in a container's image: "
-            "edits from outside the container are not notified"
+            "the system does not report edits from outside the container"
         )
         right = "mount the folder as a volume if it is edited from outside"
         return advice("notification", message, right)
     if places := _unwatched(subject.jobs):
         message = (
-            "links lead to more folders than are watched: "
+            "links lead to more folders than the runner watches: "
             f"only polling finds edits in {places[0]}{_and_more(places)}"
         )
         right = "nothing to do if a delay of some seconds is acceptable; else use fewer links"
         return advice("notification", message, right)
-    message = f"edits are notified ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})"
+    message = (
+        f"the system reports edits ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})"
+    )
     return good("notification", message)
 
 

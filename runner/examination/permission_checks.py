@@ -123,7 +123,9 @@ def log_findings(subject: Subject) -> Iterator[DoctorFinding]:
         return
     if log.exists() and not log.is_file():
         yield problem(
-            "log", f"{log} is no file", "move it away, or choose another place with --monitor-log"
+            "log",
+            f"{log} is not a file",
+            "move it away, or choose another place with --monitor-log",
         )
         return
     places = [folder, log] if log.exists() else [folder]
@@ -241,7 +243,7 @@ def _exposure(
         message = f"{what}: they could run anything as {user}"
     else:
         kind = "folder" if path.is_dir() else "file"
-        message = f"{what}, and so put another {kind} in the place of {path}"
+        message = f"{what}, and so could replace {path} with another {kind}"
     return _level(first, path, subject)(check, message, _fix(objections, top))
 
 

@@ -203,8 +203,8 @@ class MonitorLog:
         # Only after the sync: the bytes of a short write count as found next time.
         if written < len(payload):
             raise LogUnwritableError(
-                f"the monitor log {self._path} took only {written} of {len(payload)} bytes"
-                " (is the disk full?); the rest follows as soon as it can be written"
+                f"the monitor log {self._path} accepted only {written} of {len(payload)} bytes"
+                " (is the disk full?); the runner writes the rest as soon as it can"
             )
 
     def _require_name(self, descriptor: int) -> None:
@@ -219,8 +219,8 @@ class MonitorLog:
             if os.path.samestat(named, os.fstat(descriptor)):
                 return
         raise LogUnwritableError(
-            f"the monitor log {self._path} was renamed or deleted while it was written to;"
-            " what may be missing follows in the new one"
+            f"the monitor log {self._path} was renamed or deleted during a write;"
+            " the runner writes to the new file what may be missing"
         )
 
     def _opened(self) -> int:

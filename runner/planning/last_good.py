@@ -10,7 +10,7 @@ from runner.requests.model import ProcessRequest
 
 _WAYS_BACK = {
     "does not exist": "create or mount it again",
-    "is not a folder": "replace it by the folder",
+    "is not a folder": "replace it with the folder",
     "is empty": "put its files back",
     "has no readable request file": "put its files back, and fix the rejected ones",
 }

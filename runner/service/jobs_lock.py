@@ -74,7 +74,7 @@ class JobsLock:
             " of its own (--jobs), or run both with --allow-shared-jobs"
             if self._is_firing
             else f"{self.trouble}. Name that state folder with --state or RUNNER_STATE, so"
-            " that the runner does it, or add --allow-shared-jobs"
+            " that its runner does it, or add --allow-shared-jobs"
         )
 
     def look(self) -> None:
@@ -144,7 +144,7 @@ class JobsLock:
         if self._is_firing and not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "the jobs folder {} cannot be locked ({}): let no other runner serve it",
+                "the jobs folder {} cannot be locked ({}): ensure that no other runner serves it",
                 self._folder,
                 error.strerror,
             )

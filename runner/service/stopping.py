@@ -67,7 +67,7 @@ class Stopping:
         ):
             return
         self._is_out_of_patience = True
-        self._report("the time is up, asking {} to end")
+        self._report("the drain time is over, asking {} to end")
         self._dispatcher.stop_all(Reason.RUNNER_STOPPED)
 
     def _report(self, words: str) -> bool:

@@ -32,7 +32,7 @@ _ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001
 _LONGEST = 500
 _STEPPED_LAST = re.compile(r"\bLW?/")
 _NO_SCHEDULE = {
-    "@reboot": "nothing runs at each start of the runner; "
+    "@reboot": "no timing runs at each start; "
     "run_immediately as the timing runs once, when first seen",
 }
 
@@ -96,7 +96,7 @@ def _unreadable(
     if len(fields) not in {5, 6} or len(text) > _LONGEST:
         message = f"{shortened(text)} is not a cron expression: it has {_counted_fields(fields)}"
         otherwise = (
-            'write 5, minute hour day month weekday, like "30 2 * * MON-FRI", '
+            'write 5 (minute hour day month weekday), like "30 2 * * MON-FRI", '
             "or 6 with seconds first"
         )
         return RuleError(

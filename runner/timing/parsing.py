@@ -134,7 +134,7 @@ def _month_day(day: int | str) -> MonthDay:
     if day in _NAMED_MONTH_DAYS:
         return _NAMED_MONTH_DAYS[day]
     raise RuleError(
-        f"{shortened(day)} is no day of a month",
+        f"{shortened(day)} is not a day of the month",
         field=_at("day"),
         suggestion='write 1 to 31, last, last_workday or "second sunday"',
     )
@@ -176,7 +176,7 @@ def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
     repetitions = int(data["repetitions"])
     if "start" not in data:
         raise RuleError(
-            "repetitions are counted from start, and there is none",
+            "repetitions count from start, which is missing",
             field=_at("repetitions"),
             suggestion="add a start",
         )
@@ -195,7 +195,7 @@ def _check_that_it_fires(rule: Rule) -> None:
         raise RuleError(
             "finish is before start",
             field=_at("finish"),
-            suggestion="a finish after start, or none",
+            suggestion="write a finish after start, or leave it out",
         )
     if _first_fire(rule):
         return
@@ -223,10 +223,12 @@ def _never_by_pattern(rule: Rule) -> RuleError:
             return never_matches(expression, field=_at("expression"))
         case Monthly(interval=interval):
             return RuleError(
-                f"it can never fire: none of the months, every {interval} from start, has that day",
+                f"it can never fire: the months, every {interval} from start, all lack that day",
                 field=_at("day"),
-                suggestion="write last for the last day of each",
+                suggestion="write last for the last day of each month",
             )
     return RuleError(
-        "it can never fire before the year 9999", field=_at("start"), suggestion="an earlier start"
+        "it can never fire before the year 9999",
+        field=_at("start"),
+        suggestion="write an earlier start",
     )

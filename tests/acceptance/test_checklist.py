@@ -194,7 +194,10 @@ def test_row_46_an_execution_that_outlives_the_runner_keeps_its_guard_and_is_wat
     (record,) = place.await_finished("sole", status="system_restart")
     assert record["execution"] == started["execution"]
     assert (record["exit_code"], record["output_tail"]) == (None, "done\n")
-    assert record["message"] == "it outlived the runner that started it; its exit code is unknown"
+    assert (
+        record["message"]
+        == "the process outlived the runner that started it; its exit code is unknown"
+    )
     assert record["ended"] > place.events("runner.started")[-1]["time"]
     assert place.run("exec", "sole").returncode == 0
 

@@ -200,7 +200,10 @@ def test_a_command_waits_for_a_store_that_is_being_created_or_reports_it(place: 
     place.state.mkdir(mode=0o700)
     with take_lock(place.state):
         reported = place.run("kill", "a")
-        assert (reported.returncode, reported.stderr.endswith("is only starting; ask again\n")) == (
+        assert (
+            reported.returncode,
+            reported.stderr.endswith("is still starting; try again\n"),
+        ) == (
             4,
             True,
         )
@@ -365,8 +368,8 @@ def test_a_reload_points_out_a_likely_rename_without_formerly(place: Place) -> N
     place.await_finished("salute")
     (record,) = wait_until(lambda: place.events("runner.reloaded"))
     assert record["message"] == (
-        "1 added: salute; 1 removed: hello; salute looks like hello but has begun anew: to keep"
-        " its state and history, rename it back, then again with `formerly: hello`"
+        "1 added: salute; 1 removed: hello; salute looks like hello but began with a new state: to"
+        " keep its state and history, rename it back, then again with `formerly: hello`"
     )
     path.with_name("salute.yaml").rename(path)
     wait_until(lambda: len(place.events("runner.reloaded")) == 2)

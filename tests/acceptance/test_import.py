@@ -142,8 +142,8 @@ def test_the_given_zone_and_template_are_written_into_a_new_folder(place: Place)
     [
         (["crontab", "/nowhere/crontab"], "cannot be read: No such file or directory"),
         (["crontab", "/"], "cannot be read: it is a folder, not a file"),
-        (["yacron", "-", "--system"], "--system belongs to crontab"),
-        (["yacron", "-", "--command", "x"], "--command belongs to openbravo"),
+        (["yacron", "-", "--system"], "--system applies only to crontab"),
+        (["yacron", "-", "--command", "x"], "--command applies only to openbravo"),
         (["openbravo", "-", "--command", "'x"], "cannot be read: No closing quotation"),
     ],
 )

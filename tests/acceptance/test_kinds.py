@@ -125,7 +125,7 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         {"python": "called:reported"},
         {
             **FAILED,
-            "message": "called:reported needs 'year', which `params` does not give it by name",
+            "message": "called:reported needs 'year', which `params` does not contain",
         },
     ),
     "environment": (
@@ -409,13 +409,13 @@ def test_a_secret_appears_nowhere_and_is_refused_as_a_parameter(place: Place) ->
         alone = place.run("exec", "chain", "--param", f"header={value}")
         assert (alone.returncode, alone.stderr) == (
             125,
-            _refusal("chain", "header", "holds the value of one of its"),
+            _refusal("chain", "header", "contains the value of one of its"),
         )
     runner = place.start()
     served = place.run("exec", "asked", "--param", f"header={TOKEN}")
     assert (served.returncode, served.stderr) == (
         125,
-        _refusal("asked", "header", "holds the value of one of its"),
+        _refusal("asked", "header", "contains the value of one of its"),
     )
     served = place.run("exec", "chain", "--param", f"API_KEY={API_KEY}")
     assert (served.returncode, served.stderr) == (125, _refusal("chain", "API_KEY"))
@@ -441,9 +441,8 @@ def test_a_secret_appears_nowhere_and_is_refused_as_a_parameter(place: Place) ->
 def _refusal(request: str, param: str, what: str = "is one of its") -> str:
     secrets = "`secrets`" if what.startswith("is") else "secrets"
     return (
-        f"runner: {request}: {param!r} {what} {secrets}, and a parameter is no place "
-        f"for a secret: it is kept;"
-        " put it into an `environment_file` or the runner's own environment\n"
+        f"runner: {request}: {param!r} {what} {secrets}, but the runner stores parameters"
+        " unmasked; put the secret into an `environment_file` or the runner's own environment\n"
     )
 
 

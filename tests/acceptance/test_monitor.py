@@ -64,7 +64,7 @@ def test_executions_of_a_killed_runner_are_processing_until_the_next_start(place
     runner.wait()
     (shown,) = place.items("monitor")
     assert shown["status"] == "processing"
-    assert shown["message"] == "its runner ended; the next runner records how it ended"
+    assert shown["message"] == "its runner ended; the next start records the execution's end"
 
 
 @pytest.mark.parametrize("is_about_starts", [False, True])

@@ -141,7 +141,7 @@ def test_the_exit_codes_of_a_problem_a_usage_error_and_a_difference_differ(
     lone = tmp_path / "lone"
     (lone / "jobs.d").mkdir(parents=True)
     (lone / "jobs.d" / "a.yaml").write_text("process: {shell: x}\n")
-    assert "lies in no git repository" in refused(
+    assert "is outside of any git repository" in refused(
         "--against", "main", "--jobs", str(lone / "jobs.d")
     )
 

@@ -63,7 +63,7 @@ def test_after_a_kill_status_names_executions_that_still_run_and_that_ended(
     first, end, *fates = _said(place)
     assert "no runner is running on" in first
     assert end.startswith(
-        f"  the last runner (process {runner.pid}) ended without a stop; it was last seen at 20"
+        f"  the last runner (process {runner.pid}) ended unexpectedly; it was last seen at 20"
     )
     assert sorted(fates) == sorted(
         [

@@ -222,7 +222,7 @@ def test_pipeline_commands_check_files_that_others_can_write(
 ) -> None:
     for path in (used.jobs / "plain.yaml", used.folder / "runner.yaml"):
         change(path)
-    warning = f"a runner of root rejects {used.jobs / 'plain.yaml'}: "
+    warning = f"root's runner rejects {used.jobs / 'plain.yaml'}: "
     for line in (["validate"], ["plan", "--against", str(used.jobs)]):
         done = used.run(*line)
         assert (done.returncode, warning in done.stderr) == (0, True), done
@@ -270,7 +270,7 @@ def test_root_looks_at_a_folder_and_runner_of_another_user_and_acts_on_neither(
         is_expected = done.returncode == (4 if command == "status" and not is_alive else 0)
         assert is_expected, (command, done)
         assert "root does not read" not in done.stdout + done.stderr, (command, done)
-        assert "a runner of root rejects" not in done.stdout + done.stderr, (command, done)
+        assert "root's runner rejects" not in done.stdout + done.stderr, (command, done)
     for command, arguments in ACTING.items():
         done = theirs.run(command, *arguments)
         assert done.returncode == 2, (command, done)
@@ -308,7 +308,7 @@ def test_plan_calls_a_folder_that_a_runner_of_root_rejects_neither_empty_nor_thr
     assert "empty" not in done.stdout + done.stderr
     assert done.stdout.count("root does not read the folder") == 1
     assert "the last good version of plain stays active" in done.stdout
-    assert used.run("validate").stderr.count("a runner of root rejects") == 1
+    assert used.run("validate").stderr.count("root's runner rejects") == 1
 
 
 @pytest.mark.parametrize("change", [opened, given_away])

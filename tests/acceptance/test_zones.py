@@ -269,9 +269,9 @@ def test_doctor_reports_a_runner_with_other_zone_data_than_the_disk(
     with place.standing_still(runner):
         zones.put(4)
         found = [item for item in place.items("doctor") if item["check"] == "zone"]
-    assert ["Test/City is not that of the disk" in item["message"] for item in found].count(
-        True
-    ) == 1
+    assert [
+        "Test/City differs from the data on the disk" in item["message"] for item in found
+    ].count(True) == 1
 
 
 def test_a_running_runner_follows_the_zone_of_the_system(place: Place) -> None:

@@ -90,7 +90,7 @@ def test_the_returned_value_or_the_exception_is_the_result(calling: Calling) -> 
             "reports:two",
             {"second": 1},
             1,
-            "reports:two needs 'first', which `params` does not give it by name",
+            "reports:two needs 'first', which `params` does not contain",
         ),
         ("reports:named", {"first": True}, 0, "returned True"),
         ("reports:everything", {"first": 1, "a": 2, "b": 3}, 0, "returned ['a', 'b']"),

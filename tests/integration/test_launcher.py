@@ -151,8 +151,8 @@ def test_errors_known_before_the_start_are_refused_at_once_and_leave_nothing_ope
             {"run_as": RunAs(user="root", group="no-group")},
             "run_as: there is no group 'no-group' on this machine",
         ),
-        ({"run_as": RunAs(user="54321")}, "run_as: user 54321 has no entry, and so no group"),
-        ({"stdin": "\ud800"}, "stdin contains a character that no program can be given"),
+        ({"run_as": RunAs(user="54321")}, "run_as: user 54321 has no passwd entry"),
+        ({"stdin": "\ud800"}, "stdin contains a character that cannot be passed to a program"),
         ({"stdin": "", "environment": {"A": "s3cret\0"}}, "environment variable A contains a NUL"),
     ):
         with pytest.raises(SpawnError) as caught:

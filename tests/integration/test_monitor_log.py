@@ -133,7 +133,7 @@ def test_the_error_says_how_much_was_written_and_the_likely_cause(path: Path) ->
     with (
         opened(path) as log,
         full_at(5),
-        pytest.raises(LogUnwritableError, match=r"took only 5 of \d+ bytes .*disk full"),
+        pytest.raises(LogUnwritableError, match=r"accepted only 5 of \d+ bytes .*disk full"),
     ):
         log.append(BATCH)
 

@@ -274,7 +274,7 @@ def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywher
     for each in (path, _wal(place), shared_of(path)):
         each.unlink(missing_ok=True)
     process = place.start()
-    assert "the former runner ended while nothing fired" in place.console()
+    assert "nothing fired any more when the former runner ended" in place.console()
     assert "was set back: its last record is number 0" in place.console()
     assert place.stop(process) == 0
 

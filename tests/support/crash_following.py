@@ -23,7 +23,7 @@ _TOLD = (
     'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"};'
     ' echo "notified $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
 )
-_RUN_TO_ITS_END = "it outlived the runner that started it; its exit code is unknown"
+_RUN_TO_ITS_END = "the process outlived the runner that started it; its exit code is unknown"
 _MS = timedelta(milliseconds=1)
 Place = tuple[str, int | None]
 Chain = tuple[str, int, str, str | None, int | None]

@@ -14,8 +14,8 @@ from typing import Any
 from support.place import Keys, Record
 
 TOO_LONG = (
-    "the arguments (… bytes) or the environment (… bytes) are longer than the system allows, "
-    "which on Linux is 128 KiB for a single one of them"
+    "the arguments (… bytes) or the environment (… bytes) exceed the limit of the system; "
+    "on Linux, each of them may have at most 128 KiB"
 )
 HEAD = ("a program that", "`status`", "`reason`", "`message`", "and")
 LIMIT = 64 * 1024

@@ -110,7 +110,7 @@ def processing(places: Places) -> list[Record]:
     message = (
         None
         if owner_pid(places.state)
-        else "its runner ended; the next runner records how it ended"
+        else "its runner ended; the next start records the execution's end"
     )
     recorder = Recorder(meta.get("runner", ""), socket.gethostname())
     records = []

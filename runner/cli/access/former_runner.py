@@ -42,7 +42,7 @@ def _end_words(meta: Mapping[str, str], zone: str) -> Iterator[str]:
         return
     at = local_text(memory.seen, zone)
     if pid := meta[ALIVE]:
-        yield f"the last runner (process {pid}) ended without a stop; it was last seen at {at}"
+        yield f"the last runner (process {pid}) ended unexpectedly; it was last seen at {at}"
     else:
         yield f"the last runner stopped at {at}"
 

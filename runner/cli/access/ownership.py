@@ -85,8 +85,8 @@ def words_of(served: str, places: Places) -> str:
     """Return a sentence that says whose the state folder is and what to do about it."""
     return (
         f"the state folder {places.state} belongs to {served}, not to {places.jobs.absolute()}; "
-        "name the one you mean with --jobs or --state (RUNNER_JOBS, RUNNER_STATE), "
-        "and `state` in runner.yaml gives a jobs folder its own"
+        "name the right folder with --jobs or --state (RUNNER_JOBS, RUNNER_STATE), or give this "
+        "jobs folder a state folder of its own with `state` in runner.yaml"
     )
 
 
@@ -96,5 +96,5 @@ def no_runner_words(places: Places) -> str:
 
     words = f"no runner is running on {places.state}"
     if (holder := holder_of(places.jobs)) is not None:
-        return f"{words}; {holder}: name that one with --state or RUNNER_STATE"
+        return f"{words}; {holder}: name that folder with --state or RUNNER_STATE"
     return f"{words}; `runner start` starts one"

@@ -1,7 +1,7 @@
 """What root sees of a jobs folder with a command that only looks.
 
 Root may look at the runner of any user. It then judges the files as that runner does:
-only a runner of root rejects files that another user may change. Reads the file system.
+only root's runner rejects files that another user may change. Reads the file system.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def rejected_by_root(
     lines: dict[str, str] = {}  # a folder that all of them are in is one reason
     for path, trouble in sorted(found.items()):
         reason = f"{trouble.reason.partition(': ')[2]}; {trouble.suggestion}"
-        lines.setdefault(reason, f"a runner of root rejects {neutral(path)}: {reason}")
+        lines.setdefault(reason, f"root's runner rejects {neutral(path)}: {reason}")
     yield from list(lines.values())[:_MOST_SHOWN]
     if (more := len(lines) - _MOST_SHOWN) > 0:
-        yield f"a runner of root rejects {more} more; `runner doctor` shows how to fix them all"
+        yield f"root's runner rejects {more} more; `runner doctor` shows how to fix them all"
 
 
 def _owner(path: Path) -> int | None:

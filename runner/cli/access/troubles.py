@@ -42,7 +42,7 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
         if is_store_read_only(places.state)
         else "`runner doctor` looks for the cause"
     )
-    return f"{name} has been due since {since}, without a verdict; {cause}"
+    return f"{name} has been due since {since}, but the runner has not acted on it; {cause}"
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:

@@ -38,7 +38,7 @@ def timing_from(text: str, *, zone: str) -> Timing:
     match data["timing"]:
         case {"schedule": {"except": str()}}:
             raise RunnerError(
-                "an `except` file belongs to a request, whose folder its path starts from: "
+                "the path of an `except` file is relative to the folder of a request: "
                 "use `runner explain NAME`, or list the dates"
             )
     draft = RequestDraft(

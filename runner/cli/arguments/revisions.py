@@ -201,7 +201,7 @@ def _run(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.Comple
         )
     except FileNotFoundError:
         raise UsageError(
-            "a git ref needs git, which is not installed; --against takes a folder too"
+            "a git ref needs git, which is not installed; --against also accepts a folder"
         ) from None
     except subprocess.TimeoutExpired:
         raise UsageError(f"git did not answer within {_PATIENCE_S} s") from None

@@ -96,7 +96,7 @@ def _reloaded(record: Mapping[str, Any]) -> Line:
 
 def _clock_stepped(record: Mapping[str, Any]) -> Line:
     step_s, until = record["step_s"], record["reopened_until"]
-    reopened = f"; fires until {until[:19]}Z that had a verdict run only on time" if until else ""
+    reopened = f"; fires until {until[:19]}Z run only on time" if until else ""
     way = "forward" if step_s > 0 else "back"
     return "WARNING", f"! the clock went {way} by {clock_text(abs(step_s))}{reopened}"
 

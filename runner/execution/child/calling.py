@@ -105,8 +105,7 @@ def _arguments(target: str, function: Any, params: dict[str, Any]) -> dict[str, 
     ]
     if needed:
         raise _Refused(
-            f"{target} needs {', '.join(map(repr, needed))},"
-            " which `params` does not give it by name"
+            f"{target} needs {', '.join(map(repr, needed))}, which `params` does not contain"
         )
     return given
 

@@ -128,7 +128,8 @@ def unfit(arguments: Arguments, environment: Environment) -> str | None:
     for index, argument in enumerate(arguments):
         if not _is_passable(argument):
             return (
-                f"argument {index} contains a NUL or another character that no program can be given"
+                f"argument {index} contains a NUL or another character"
+                " that cannot be passed to a program"
             )
     for name, value in environment.items():
         if not name or "=" in name or not _is_passable(name):
@@ -136,7 +137,7 @@ def unfit(arguments: Arguments, environment: Environment) -> str | None:
         if not _is_passable(value):
             return (
                 f"environment variable {name} contains a NUL or another character"
-                " that no program can be given"
+                " that cannot be passed to a program"
             )
     return None
 
@@ -168,7 +169,7 @@ def _too_long(arguments: Arguments, environment: Environment) -> str:
     )
     return (
         f"the arguments ({arguments_size} bytes) or the environment ({environment_size} bytes)"
-        " are longer than the system allows, which on Linux is 128 KiB for a single one of them"
+        " exceed the limit of the system; on Linux, one argument or variable may have 128 KiB"
     )
 
 

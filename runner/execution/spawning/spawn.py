@@ -92,7 +92,7 @@ def _spawn_program(launch: Launch, output: int) -> int:
     except ValueError:
         text = (
             unfit(arguments, environment)
-            or "the arguments or the environment cannot be given to a program"
+            or "the arguments or the environment cannot be passed to a program"
         )
         raise SpawnError(text) from None
     except OSError as error:
@@ -171,7 +171,9 @@ def _fit(what: str) -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError:
-        raise SpawnError(f"{what} contains a character that no program can be given") from None
+        raise SpawnError(
+            f"{what} contains a character that cannot be passed to a program"
+        ) from None
 
 
 def _called(launch: Launch, report: Report) -> list[str]:

@@ -50,7 +50,8 @@ def resolve(run_as: RunAs) -> Identity:
     user, uid = _user(run_as.user)
     if user is None and run_as.group is None:
         raise SpawnError(
-            f"run_as: user {run_as.user} has no entry, and so no group; say which: run_as.group"
+            f"run_as: user {run_as.user} has no passwd entry, so its group is unknown;"
+            " set run_as.group"
         )
     gid = _gid(run_as.group) if run_as.group is not None else user.pw_gid if user else -1
     identity = Identity(

@@ -70,7 +70,7 @@ class Cgroups:
         except OSError as error:
             self.remove(execution)
             raise SpawnError(
-                f"its cgroup {str(folder)!r} cannot be made: {error.strerror}"
+                f"its cgroup {str(folder)!r} cannot be created: {error.strerror}"
             ) from None
         return folder
 

@@ -160,7 +160,7 @@ class _Reader:
             )
         if columns.user and self._is_program(columns.user, columns.command):
             draft.changed(
-                f"where a user should stand, {columns.user} looks like a program",
+                f"the field of the user has {columns.user}, which looks like a program",
                 "import without --system",
             )
         draft.wanted_name = program_in(columns.command) or f"line-{number}"

@@ -106,7 +106,7 @@ def _of_days(rule: Rule) -> Iterator[Caution]:
         case Monthly(day=NthWeekday(nth=5)):
             yield Caution(
                 kind=CautionKind.SHORT_MONTH,
-                message="months without a fifth one, most of them, are skipped",
+                message="most months have no fifth one, and are skipped",
             )
         case Cron(expression=expression):
             yield from _of_cron(expression)
@@ -192,12 +192,12 @@ def _of_counting(rule: Rule) -> Iterator[Caution]:
         case Interval(seconds=seconds) if _DAY_S % seconds:
             unit = "hour" if seconds < _HOUR_S else "day"
             every = duration_text(timedelta(seconds=seconds))
-            text = f"{every} does not divide the {unit}, so each {unit} differs"
+            text = f"{every} does not divide the {unit} evenly, so each {unit} has other times"
         case Daily(interval=interval) | Weekly(interval=interval) if interval > 1:
             unit = "days" if isinstance(rule.pattern, Daily) else "weeks"
             text = f"every {interval} {unit} needs a starting point"
         case Monthly(interval=interval) if 12 % interval:
-            text = f"{interval} months do not divide the year"
+            text = f"{interval} months do not divide the year evenly"
         case _:
             return
     message = f"{text}: without a start it counts from 1970-01-01T00:00Z"
@@ -250,7 +250,8 @@ def _of_spread(timing: Schedule, now: datetime) -> Iterator[Caution]:
         spread, between = duration_text(timing.spread), duration_text(gap)
         longer = f"its spread of {spread} is longer than the {between} between two fires"
         yield Caution(
-            kind=CautionKind.SPREAD, message=f"{longer}: one may start after the time of the next"
+            kind=CautionKind.SPREAD,
+            message=f"{longer}: a fire may start after the time of the next one",
         )
 
 

@@ -76,7 +76,7 @@ def _hindrance(query: FireQuery) -> Explanation | None:
     timing = query.request.timing
     match timing:
         case None:
-            message = "it has no timing: it runs only when it is asked for"
+            message = "it has no timing: it runs only on demand"
             return Explanation(because=(Because(cause=Cause.NO_TIMING, message=message),))
         case Schedule(rule=rule):
             return rule_hinders(rule, query.at, query.zone, counted_from=_counted_from(query))

@@ -42,7 +42,7 @@ def downtime_reason(downtime: Downtime, zone: str) -> Because:
     """Explain that no runner was running."""
     since = f" since {local_words(downtime.since, zone)}" if downtime.since else ""
     if downtime.since is not None and not downtime.is_orderly:
-        since = f"; the last sign of a runner is from {local_words(downtime.since, zone)}"
+        since = f"; a runner was last seen at {local_words(downtime.since, zone)}"
     until = (
         f"; the next started at {local_words(downtime.until, zone)}"
         if downtime.until

@@ -45,7 +45,7 @@ def miss_reasons(missed: PastMiss, query: FireQuery) -> Iterator[Because]:
     """Explain a recorded miss: when it was recorded, and what kept the fire from running."""
     settled = local_words(missed.settled, query.zone)
     if missed.count == 1:
-        message = f"it was missed, as was recorded at {settled}"
+        message = f"it was missed, as recorded at {settled}"
     else:
         first, last = (
             local_words(missed.first, query.zone),
@@ -79,6 +79,6 @@ def step_reasons(query: FireQuery) -> Iterator[Because]:
     stepped, at = clock_text(step.seconds), local_words(step.at, query.zone)
     message = (
         f"the clock went back by {stepped} to {at}: "
-        "since then, a fire recorded as missed runs if it is on time, and replaces the miss"
+        "since then, a fire recorded as missed still runs if it is on time, and replaces the miss"
     )
     yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)

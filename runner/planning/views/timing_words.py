@@ -21,12 +21,12 @@ def timing_words(timing: Timing | None) -> str:
     """
     match timing:
         case None:
-            return "no timing: it runs when it is asked for"
+            return "no timing: it runs on demand"
         case RunImmediately():
             return "once, when it is first seen"
         case RunLater():
             return f"once, at {_local(timing)}" + (
-                "; not at all if that is missed" if _is_skipping(timing) else ""
+                "; if that is missed, it does not run" if _is_skipping(timing) else ""
             )
         case Schedule():
             return describe(timing.rule) + _spread(timing) + _catching_up(timing.misfire)
@@ -52,8 +52,8 @@ def _catching_up(misfire: Misfire) -> str:
         case Misfire.SKIP:
             return ""
         case Misfire.FIRE_ONCE:
-            return "; if some are missed, the latest runs late"
+            return "; of missed fires, the latest runs late"
         case Misfire.FIRE_ALL:
-            return f"; those missed run late, {CATCH_UP_LIMIT} at the most"
+            return f"; missed fires run late, at most {CATCH_UP_LIMIT}"
         case _:
             assert_never(misfire)

@@ -43,7 +43,7 @@ def future_reasons(query: FireQuery) -> Iterator[Because]:
     due = query.at + delay_of(query.request)
     distance = duration_text(timedelta(seconds=round((due - query.now).total_seconds())))
     spread = f", delayed by its spread to {local_words(due, query.zone)}" if due != query.at else ""
-    yield Because(cause=Cause.TO_COME, message=f"it is still to come, in {distance}{spread}")
+    yield Because(cause=Cause.TO_COME, message=f"it is due in {distance}{spread}")
 
 
 def _is_claimed(query: FireQuery, state: RequestState) -> bool:
@@ -80,8 +80,8 @@ def _of_verdict(query: FireQuery, state: RequestState) -> Iterator[Because]:
         and query.history.step
     ):
         message = (
-            "it did not run on time, and is not recorded as missed: "
-            "it had a verdict before the clock went back"
+            "it did not run on time, and is not recorded as missed again: "
+            "the runner had decided about it before the clock went back"
         )
         yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
 
@@ -103,12 +103,12 @@ def _of_changes(query: FireQuery, state: RequestState) -> Iterator[Because]:
         case "removed":
             yield Because(cause=Cause.REMOVED, message=f"its file had been removed at {at}")
         case "completed":
-            yield Because(cause=Cause.COMPLETE, message=f"it was complete since {at}")
+            yield Because(cause=Cause.COMPLETE, message=f"it has been complete since {at}")
 
 
 def _unsettled(query: FireQuery, state: RequestState) -> Because:
     if state.fired_through < query.at:
-        message = "it has no verdict yet; a running runner decides within a moment"
+        message = "it is not decided yet; a running runner decides within a moment"
         return Because(cause=Cause.TO_COME, message=message)
     oldest = query.history.reaches_back_to
     if oldest is None or oldest > query.at:
@@ -146,7 +146,7 @@ def _of_generation(query: FireQuery, state: RequestState) -> Because:
         )
     else:
         message = (
-            f"its rule changed, or it was planned again, at {since}: "
-            "before, another one may have been in force"
+            f"its rule changed, or it was planned again, at {since}; "
+            "before that, another rule may have been in force"
         )
     return Because(cause=Cause.RULE_CHANGED, message=message)

@@ -49,7 +49,7 @@ _EXCEPT = ("timing", "schedule", "except")
 _MOST_PROBLEMS = 200
 _EMPTY = Trouble(
     reason="the file is empty",
-    suggestion="write a request into it, or delete it to remove what it held",
+    suggestion="write a request into it, or delete it to remove its requests",
 )
 
 

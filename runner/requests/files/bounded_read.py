@@ -78,7 +78,7 @@ def read_bounded(path: str, trust: Trust | None = None) -> FileBytes | Trouble:
 
     Never blocks on a pipe. With `trust`, refuses every file outside that trust.
     """
-    content: FileBytes | Trouble = Trouble(reason="it is not there")
+    content: FileBytes | Trouble = Trouble(reason="it does not exist")
     for _ in range(_ATTEMPTS):
         try:
             content = _read_once(trust.vetted(path) if trust else path)

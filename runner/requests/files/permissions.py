@@ -28,6 +28,6 @@ def require_trusted(place: Path, what: str) -> None:
         is_anothers = objection.owner is not None and objection.is_folder
         raise RefusedError(
             f"root does not use {what} {place}: {objection.reason}, "
-            f"{'who' if is_anothers else 'and'} could have root run anything; "
+            f"{'who' if is_anothers else 'and'} could make root run anything; "
             f"{objection.way_out}{'' if is_anothers else ', or let the runner be another user'}"
         )

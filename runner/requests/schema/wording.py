@@ -133,7 +133,7 @@ def _meant(path: DataPath, value: object, expected: str, schema: Mapping[str, An
         case int() if expected == "a signal's name":
             return suggestions.signal_name(value)
         case int() | float() if expected == "a cron expression":
-            return "quote the whole of it"
+            return "quote the whole expression"
         case bool() | int() | float() if "string" in types and _may_be(shown(value), schema):
             return f'quote it: "{shown(value)}"'
         case str() if "boolean" in types:
@@ -200,9 +200,7 @@ def _wrong_value(
     if expected.startswith(_NAME) and isinstance(value, str):
         suggestion = name_suggestion(value)
     if path == ("timing",) and value == "@reboot":
-        suggestion = (
-            "nothing runs at each start of the runner; run_immediately runs once, when first seen"
-        )
+        suggestion = "no timing runs at each start; run_immediately runs once, when first seen"
     suggestion = _meant_value(path, data) or suggestion
     if path[-1:] == ("days",) and isinstance(value, list):
         suggestion = suggestion or "a list of days belongs to frequency: weekly"

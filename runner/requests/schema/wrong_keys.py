@@ -83,7 +83,7 @@ def _right_key(
             "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
         )
     if "process" in known and isinstance(value, dict) and "process" in value:
-        return f"write name: {plain(key)}, and move the keys below it up beside it"
+        return f"write name: {plain(key)}, and move the keys below it one level up"
     return f"the keys here are {listed(tuple(known), 'and')}" if 0 < len(known) < 13 else None
 
 
@@ -119,7 +119,7 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
         here = tuple(each for each in alternatives if each in parent)
         kind = "members" if "members" in path else "requests"
         allowed, given = listed(alternatives, "and"), listed(here, "and")
-        message = f"{subject_of(path[:-1])} has exactly one of {allowed}; here are {given}"
+        message = f"{subject_of(path[:-1])} takes exactly one of {allowed}; this one has {given}"
         return Finding(
             path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True
         )

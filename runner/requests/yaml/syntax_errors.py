@@ -138,7 +138,7 @@ def _colon(fault: _Fault) -> UnreadableError | None:
     if ":" not in above and depth > depth_above:
         return _without_colon(above, number)
     if ":" in above and depth > depth_above:
-        message = f"this is indented deeper than line {number + 1}, beside which it belongs"
+        message = f"this line is indented deeper than line {number + 1}, but belongs beside it"
         suggestion = f"indent it by {depth_above} spaces, as there"
         return UnreadableError(
             message, suggestion=suggestion, spot=Spot(line=fault.at.line + 1, column=depth + 1)
@@ -189,7 +189,7 @@ def _misplaced(fault: _Fault) -> UnreadableError | None:
         advice = (
             "double a quote inside: ''" if before.endswith("'") else 'write \\" for a quote inside'
         )
-        message = "a text in quotes ends at its closing quote, and here more follows"
+        message = "there is more text after the closing quote"
         return UnreadableError(
             message, suggestion=f"{advice}, or quote the whole text", at=fault.at
         )

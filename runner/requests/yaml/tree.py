@@ -225,7 +225,7 @@ class Builder:
             quoted = (
                 f'quote it: "{shown(key)}"'
                 if is_word
-                else "quote it all if brackets are meant as text"
+                else "quote the whole key if its brackets are text"
             )
             self._find(_DROPPED, f"a key must be text, not {shown(key)}", quoted, event)
         elif key in top.container:

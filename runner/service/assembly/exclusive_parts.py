@@ -115,7 +115,7 @@ def open_wakeups(store: Store, resources: ExitStack) -> Wakeups:
 def _say_what_happened(settings: Settings, store: Store) -> None:
     """Report what happened to the store before this start."""
     if left := TroubleNote(settings.state).take():
-        logger.warning("the former runner ended while nothing fired: {}", left)
+        logger.warning("nothing fired any more when the former runner ended: {}", left)
     if store.notice:
         logger.warning("{}", store.notice)
 

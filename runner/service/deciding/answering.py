@@ -148,19 +148,17 @@ def refuse_secret_params(
             ),
         )
     except TimeoutError:
-        raise RefusedError(
-            f"{request.name}: its environment files cannot be read now: they do not answer"
-        ) from None
+        raise RefusedError(f"{request.name}: its environment files do not answer") from None
     for param, value in params.items():
         if not names.isdisjoint((param.upper(), f"RUNNER_PARAM_{param.upper()}")):
             what = "is one of its `secrets`"
         elif _holds_secret(param_text(value), values):
-            what = "holds the value of one of its secrets"
+            what = "contains the value of one of its secrets"
         else:
             continue
         raise RefusedError(
-            f"{request.name}: {param!r} {what}, and a parameter is no place for a secret: it is"
-            " kept; put it into an `environment_file` or the runner's own environment"
+            f"{request.name}: {param!r} {what}, but the runner stores parameters unmasked;"
+            " put the secret into an `environment_file` or the runner's own environment"
         )
 
 

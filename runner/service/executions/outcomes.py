@@ -70,12 +70,12 @@ WITHDRAWN = Outcome(
 LOST = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
-    message="the runner ended while this ran; its exit code is unknown",
+    message="the runner ended while the process ran; the exit code is unknown",
 )
 LOST_AT_START = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
-    message="the runner ended while it was starting this; it may or may not have run",
+    message="the runner ended while it was starting the process, which may or may not have run",
 )
 NEVER_STARTED = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
@@ -85,12 +85,12 @@ NEVER_STARTED = Outcome(
 OUTLIVED = Outcome(
     status=ExecutionStatus.SYSTEM_RESTART,
     reason=Reason.RUNNER_LOST,
-    message="it outlived the runner that started it; its exit code is unknown",
+    message="the process outlived the runner that started it; its exit code is unknown",
 )
 STOPPED_BEFORE_START = Outcome(
     status=_KILLED,
     reason=Reason.RUNNER_STOPPED,
-    message="the runner stopped before it could start this",
+    message="the runner stopped before it could start the process",
 )
 GROUP_SUCCEEDED = Outcome(status=ExecutionStatus.SUCCESS, reason=None, message=None)
 
@@ -191,7 +191,7 @@ def _judge_stop(
         case Reason.KILLED_BY_USER:
             return _KILLED, f"killed by {by or 'a person'}"
         case Reason.REPLACED:
-            return _KILLED, "replaced by a later run"
+            return _KILLED, "replaced by a later execution"
         case Reason.RUNNER_STOPPED:
             return _KILLED, "ended because the runner stopped"
         case _:

@@ -193,8 +193,8 @@ def _part(word: str, names: Sequence[str]) -> str:
 def _rename_words(name: str, former: str) -> str:
     """Return what a rename without `formerly` has lost, and how to get it back."""
     return (
-        f"{name} looks like {former} but has begun anew: to keep its state and history, rename it"
-        f" back, then again with `formerly: {former}`"
+        f"{name} looks like {former} but began with a new state: to keep its state and history,"
+        f" rename it back, then again with `formerly: {former}`"
     )
 
 

@@ -142,7 +142,11 @@ def test_valid_documents_are_accepted(text: str) -> None:
             "process",
             "`process` needs one of `command`, `shell`, `python`, `group` or `request`",
         ),
-        (process("shell: x, command: [y]"), "process.command", "here are `command` and `shell`"),
+        (
+            process("shell: x, command: [y]"),
+            "process.command",
+            "this one has `command` and `shell`",
+        ),
         (process("command: ls -l"), "process.command", 'not "ls -l" (write [ls, -l])'),
         (process("command: []"), "process.command", "`command` is empty"),
         (
@@ -224,7 +228,7 @@ def test_valid_documents_are_accepted(text: str) -> None:
         (
             process("group: {members: [{name: a, shell: x, command: [y]}]}"),
             "process.group.members.0.command",
-            "here are `command` and `shell` (make them members of their own)",
+            "this one has `command` and `shell` (make them members of their own)",
         ),
         (
             process("group: {members: [{request: a}]}, umask: 027"),
@@ -285,7 +289,7 @@ def test_valid_documents_are_accepted(text: str) -> None:
             "process: {shell: x}\ntiming: {run_immediately: {}, run_later: {start: "
             "2026-12-24 18:00}}",
             "timing.run_immediately",
-            "`timing` has exactly one of `run_immediately`, `run_later` and `schedule`",
+            "`timing` takes exactly one of `run_immediately`, `run_later` and `schedule`",
         ),
         (
             schedule("frequency: dayly"),

@@ -33,7 +33,7 @@ def test_on_a_file_system_without_locks_the_runner_continues_with_a_warning(
         logger.remove(handler)
     assert lock.trouble is None
     (warning,) = warnings
-    assert "cannot be locked (not here): let no other runner serve it" in warning
+    assert "cannot be locked (not here): ensure that no other runner serves it" in warning
 
 
 def test_a_missing_folder_is_no_trouble(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ def _is_system_crontab(source: Path) -> bool:
 def _checked(asked: _Asked) -> _Asked:
     """Return the options. Raises UsageError for one that the kind of source does not have."""
     if asked.has_users and asked.kind != "crontab":
-        raise UsageError("--system belongs to crontab")
+        raise UsageError("--system applies only to crontab")
     if asked.command is not None:
         if asked.kind != "openbravo":
-            raise UsageError("--command belongs to openbravo")
+            raise UsageError("--command applies only to openbravo")
         try:
             if not shlex.split(asked.command):
                 raise UsageError("--command is empty; write a program, such as 'erp-run {process}'")
@@ -220,7 +220,7 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
     occupied += [f"the request {Path(name).stem}" for name in files if Path(name).stem in known]
     if occupied:
         raise UsageError(
-            f"already there: {', '.join(occupied[:10])}; nothing was written. "
+            f"these exist already: {', '.join(occupied[:10])}; nothing was written. "
             "Choose another folder with -o"
         )
     try:

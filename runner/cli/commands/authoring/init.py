@@ -15,7 +15,7 @@ from runner.system.regular_files import is_folder, is_there
 _SETTINGS = """\
 # yaml-language-server: $schema=schemas/runner.schema.json
 # Settings of the runner of jobs.d. `runner help settings` lists all of them.
-state: state        # what the runner remembers of this jobs folder, and the outputs
+state: state        # the runner's state for this jobs folder, and the outputs of executions
 # timezone: Europe/Madrid
 # max_running: 8
 """

@@ -189,10 +189,10 @@ def _notes(catalog: Catalog, former: _Former, places: Places) -> Iterator[str]:
         yield f"{former.label} has no {places.jobs}: everything is new"
     for rejection in catalog.rejections:
         reason = rejection.problems[0].message
-        yield f"{former.label}: {rejection.file} counts as absent, it is rejected: {reason}"
+        yield f"{former.label}: {rejection.file} counts as absent, because it is rejected: {reason}"
     for submodule in former.submodules:
         yield (
-            f"{former.label}: {submodule} counts as absent, it is a submodule: "
+            f"{former.label}: {submodule} counts as absent, because it is a submodule: "
             "its files are in another repository"
         )
 
@@ -200,8 +200,8 @@ def _notes(catalog: Catalog, former: _Former, places: Places) -> Iterator[str]:
 def _unknown(ref: str, repository: Repository | None, places: Places) -> str:
     if repository is None:
         return (
-            f"{ref!r} is not a folder, and {places.jobs} lies in no git repository "
-            "that could have a ref of that name"
+            f"{ref!r} is not a folder, and it cannot be a git ref, "
+            f"because {places.jobs} is outside of any git repository"
         )
     near = nearest_word(ref, repository.refs())
     hint = f"; did you mean {near!r}?" if near else ""

@@ -231,7 +231,7 @@ def _is_in_progress(execution: str, places: Places) -> bool:
     if is_there and owner_pid(places.state) is None:
         raise NoRunnerError(
             f"the runner ended meanwhile; after its next start, "
-            f"`runner monitor` shows what became of {execution}"
+            f"`runner monitor` shows how {execution} ended"
         )
     return is_there
 

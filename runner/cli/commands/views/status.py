@@ -157,8 +157,8 @@ def _clock_words(item: Mapping[str, Any], zone: str) -> str:
         return str(item["message"])
     left = duration_text(timedelta(minutes=-(-item["left_s"] // 60)))  # rounded up
     return (
-        f"went back to {local_text(item['went_back_at'], zone)}; fires until "
-        f"{local_text(item['reopened_until'], zone)} run only on time, for {left} more of running"
+        f"went back to {local_text(item['went_back_at'], zone)}; while the runner runs for another "
+        f"{left}, fires until {local_text(item['reopened_until'], zone)} run only on time"
     )
 
 

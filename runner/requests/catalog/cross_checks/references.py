@@ -123,7 +123,7 @@ class _Mentioned:
     def _wrong_successor(self, candidate: Candidate, former: str) -> Wrong | None:
         own = candidate.request.name
         if former == own:
-            return f"`{own}` is its name now, not a former one", "leave `formerly` out"
+            return f"`{own}` is the request's name now, not a former one", "leave `formerly` out"
         if former in self._chosen:
             claimant = self._chosen[former]
             place = f"{claimant.display}:{claimant.name_spot.line}"

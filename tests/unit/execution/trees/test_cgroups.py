@@ -113,7 +113,7 @@ def test_the_limits_of_an_execution_are_written_to_its_cgroup(base: Path) -> Non
 
 def test_a_cgroup_that_cannot_be_created_is_a_spawn_error_with_the_reason(base: Path) -> None:
     with pytest.raises(
-        SpawnError, match=r"its cgroup '.*/absent/x' cannot be made: No such file or directory"
+        SpawnError, match=r"its cgroup '.*/absent/x' cannot be created: No such file or directory"
     ):
         Cgroups(base=base / "absent", controllers=frozenset()).create("x")
 

@@ -127,7 +127,7 @@ def test_a_fire_within_the_second_is_meant() -> None:
             "its one repetition is used up by then",
         ),
         (daily(days="weekends"), "no_fire", "its rule has no fire then"),
-        (request_of(None), "no_timing", "it has no timing: it runs only when it is asked for"),
+        (request_of(None), "no_timing", "it has no timing: it runs only on demand"),
     ],
 )
 def test_each_reason_why_a_rule_has_no_fire(

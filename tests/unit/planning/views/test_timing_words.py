@@ -26,7 +26,7 @@ def schedule_of(
 @pytest.mark.parametrize(
     ("timing", "words"),
     [
-        (None, "no timing: it runs when it is asked for"),
+        (None, "no timing: it runs on demand"),
         (RunImmediately(), "once, when it is first seen"),
         (RunLater(start=EVE, zone="Europe/Madrid"), "once, at 2026-12-24 18:00 (Europe/Madrid)"),
         (
@@ -35,7 +35,7 @@ def schedule_of(
         ),
         (
             RunLater(start=EVE, zone="UTC", misfire=Misfire.SKIP),
-            "once, at 2026-12-24 17:00 (UTC); not at all if that is missed",
+            "once, at 2026-12-24 17:00 (UTC); if that is missed, it does not run",
         ),
         (
             RunLater(start=EVE, zone="UTC", misfire=Misfire.FIRE_ALL),
@@ -56,11 +56,11 @@ def schedule_of(
         ),
         (
             schedule_of(Misfire.FIRE_ONCE, frequency="hourly"),
-            "every hour (Europe/Madrid); if some are missed, the latest runs late",
+            "every hour (Europe/Madrid); of missed fires, the latest runs late",
         ),
         (
             schedule_of(Misfire.FIRE_ALL, frequency="hourly"),
-            "every hour (Europe/Madrid); those missed run late, 100 at the most",
+            "every hour (Europe/Madrid); missed fires run late, at most 100",
         ),
     ],
 )

@@ -136,7 +136,7 @@ MISSPELT = [
     ("context: {org: b}\nprocess: {shell: x}", "(the keys here are `client` and `organization`)"),
     (
         "backup:\n  process: {shell: x}",
-        "not a key of a request (write name: backup, and move the keys below it up beside it)",
+        "not a key of a request (write name: backup, and move the keys below it one level up)",
     ),
     (
         "apiVersion: batch/v1\nprocess: {shell: x}",
@@ -246,7 +246,7 @@ TIMES = [
     ),
     (
         schedule("expression: 0,30 * * * *", "cron"),
-        "`expression` should be a cron expression, not 0 (quote the whole of it)",
+        "`expression` should be a cron expression, not 0 (quote the whole expression)",
     ),
     (schedule("except: [25-12-2026]"), '"25-12-2026" is not a date (write it like 2026-12-25)'),
     (schedule("start: 2026-02-30"), "there is no 2026-02-30"),
@@ -267,7 +267,7 @@ NOT_YAML = [
     ),
     (
         "process:\n  shell: x\n   umask: y",
-        "3:4: this is indented deeper than line 2, beside which it belongs",
+        "3:4: this line is indented deeper than line 2, but belongs beside it",
     ),
     (
         "process:\n  shell: x\n umask: y",
@@ -291,7 +291,7 @@ NOT_YAML = [
     ),
     (
         "process:\n  shell: 'it's'",
-        "2:14: a text in quotes ends at its closing quote, and here more follows",
+        "2:14: there is more text after the closing quote",
     ),
     ('process:\n  shell: "\\d+"', "2:11: `\\d` is not an escape in double quotes (write `\\\\d`"),
     (
@@ -323,8 +323,8 @@ def test_a_common_mistake_is_reported_once_with_its_fix(text: str | bytes, messa
 )
 def test_several_processes_or_timings_are_one_problem(text: str) -> None:
     (problem,) = reported(text)
-    assert "has exactly one of" in problem
-    assert "here are `" in problem
+    assert "takes exactly one of" in problem
+    assert "this one has `" in problem
 
 
 def test_one_error_hides_no_other() -> None:

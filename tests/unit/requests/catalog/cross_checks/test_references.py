@@ -264,7 +264,7 @@ def test_a_former_name_that_is_still_in_use_is_refused() -> None:
 
 def test_a_former_name_differs_from_the_current_name() -> None:
     assert reported({"a": f"formerly: a\n{X}"}) == [
-        "a.yaml:1:11: `a` is its name now, not a former one (leave `formerly` out)"
+        "a.yaml:1:11: `a` is the request's name now, not a former one (leave `formerly` out)"
     ]
 
 
