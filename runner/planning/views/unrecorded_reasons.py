@@ -80,7 +80,7 @@ def _of_verdict(query: FireQuery, state: RequestState) -> Iterator[Because]:
         and query.history.step
     ):
         message = (
-            "it did not run on time, and is not recorded as missed again: "
+            "it did not run on time, and is not recorded as missed: "
             "the runner had decided about it before the clock went back"
         )
         yield Because(cause=Cause.CLOCK_WENT_BACK, message=message)
