@@ -204,7 +204,7 @@ def test_explain_says_that_no_runner_was_running(place: Place, by: signal.Signal
     )
     assert causes(place, "tick", at) == ["missed", "runner_down"]
     text = place.run("explain", "tick", "--at", at).stdout
-    assert ("since " if by is signal.SIGTERM else "; the last sign of a runner is from ") in text
+    assert ("since " if by is signal.SIGTERM else "; a runner was last seen at ") in text
     assert "no runner was running" in text
     assert "the next started at " in text
     assert place.stop(second_process) == 0

@@ -121,7 +121,7 @@ def test_a_command_that_finds_no_runner_names_the_one_with_another_store(
     assert done.returncode == 4
     assert "no runner is running on" in done.stderr
     assert f"another runner, process {runner.pid} (" in done.stderr
-    assert "name that one with --state" in done.stderr
+    assert "name that folder with --state" in done.stderr
 
 
 def test_runners_that_allow_it_share_a_folder_and_one_that_does_not_is_refused(

@@ -230,16 +230,16 @@ PROGRAMS = {
     "sawyer": _shell("deletes its working directory", "rmdir ../perch && echo still here",
                      _success(output_tail="still here\n"), directory="../perch"),
     # its start
-    "homeless": _command("has a working directory that is not there",
+    "homeless": _command("has a working directory that does not exist",
                          _unstarted("directory '…/nowhere' does not exist"),
                          command=["true"], directory="../nowhere"),
-    "absent": _command("is not there", _unstarted("program 'no-such-program' is not in PATH (…)"),
+    "absent": _command("does not exist", _unstarted("program 'no-such-program' is not in PATH (…)"),
                        command=["no-such-program"]),
     "text": _command("is not executable",
                      _unstarted("program './text' is not executable in directory '…' (chmod +x)"),
                      command=["./text"], files={"text": "#!/bin/sh\n"}),
     "stray": _command(
-        "needs an interpreter that is not there",
+        "needs an interpreter that does not exist",
         _unstarted("program './stray' needs the interpreter '/no/such/python', which does not"
                    " exist"),
         command=["./stray"], files={"stray": "#!/no/such/python\n"},

@@ -55,7 +55,10 @@ def test_an_expression_is_cron_syntax_or_a_timing_as_in_the_files(text: str, wor
             "it can never fire",
         ),
         ("{frequency: hourly, timezone: Europe/Madird}", "did you mean Europe/Madrid?"),
-        ("{frequency: daily, at: '02:00', except: holidays.txt}", "belongs to a request"),
+        (
+            "{frequency: daily, at: '02:00', except: holidays.txt}",
+            "is relative to the folder of a request",
+        ),
         ("{frequency: hourly, frequency: daily}", "frequency"),
         ("{frequency: daily", "the bracket opened at line 1 is not closed"),
         ("frequency: : daily", "a second `:` on one line"),

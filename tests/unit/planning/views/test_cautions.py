@@ -152,9 +152,12 @@ def test_a_step_that_does_not_divide_its_field_is_cautioned(expression: str, rep
     [
         (
             {"frequency": "minutely", "interval": 7},
-            "7m does not divide the hour, so each hour differs",
+            "7m does not divide the hour evenly, so each hour has other times",
         ),
-        ({"frequency": "hourly", "interval": 5}, "5h does not divide the day, so each day differs"),
+        (
+            {"frequency": "hourly", "interval": 5},
+            "5h does not divide the day evenly, so each day has other times",
+        ),
         (
             {"frequency": "daily", "interval": 2, "at": "10:00"},
             "every 2 days needs a starting point",

@@ -301,7 +301,7 @@ def test_a_run_immediately_that_was_scheduled_later_names_that_instant() -> None
 
 
 def test_a_future_fire_says_in_how_long() -> None:
-    assert words(asked(daily(), now=EVE - 2 * HOUR)) == "it is still to come, in 2h"
+    assert words(asked(daily(), now=EVE - 2 * HOUR)) == "it is due in 2h"
 
 
 def test_spread_delays_a_future_fire() -> None:
@@ -510,7 +510,7 @@ def test_no_runner_was_running_and_none_has_started() -> None:
     )
     assert causes(explanation) == ["runner_down"]
     assert words(explanation) == (
-        "no runner was running; the last sign of a runner is from 2026-12-24 17:00:00+01:00; "
+        "no runner was running; a runner was last seen at 2026-12-24 17:00:00+01:00; "
         "none has started since"
     )
 
