@@ -15,7 +15,7 @@ from support.place import Keys, Record
 
 TOO_LONG = (
     "the arguments (… bytes) or the environment (… bytes) exceed the limit of the system; "
-    "on Linux, each of them may have at most 128 KiB"
+    "on Linux, one argument or variable may have 128 KiB"
 )
 HEAD = ("a program that", "`status`", "`reason`", "`message`", "and")
 LIMIT = 64 * 1024
