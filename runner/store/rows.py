@@ -22,11 +22,24 @@ class RequestRow:
 
 
 class Phase(StrEnum):
-    """The progress of an execution, as far as the store knows."""
+    """The progress of an execution, as far as the store knows.
 
-    WAITING = "waiting"  # claimed, certainly not started
-    STARTING = "starting"  # committed, perhaps started
+    `queued` is the phase in which any executor may take an execution. On one machine the
+    commit that gives it a place below `max_running` also takes it, so an execution with a
+    free place is never queued. An execution whose start was ordered is `starting`, even
+    while it is held behind a mount that hangs: if the runner dies then, nothing proves that
+    it has not started.
+    """
+
+    WAITING = "waiting"  # for its start time or its guard; certainly not started
+    QUEUED = "queued"  # ready, but no executor has taken it; certainly not started
+    STARTING = "starting"  # taken, perhaps started
     RUNNING = "running"  # started; the process id is known
+
+    @property
+    def is_before_start(self) -> bool:
+        """Whether the execution has certainly not started."""
+        return self is Phase.WAITING or self is Phase.QUEUED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

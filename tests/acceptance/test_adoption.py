@@ -157,7 +157,7 @@ def test_a_moved_state_folder_works_at_its_new_place(place: Place) -> None:
     first = _started(place, "first")
     wait_until(partial(_is_ready, first))
     place.declare("second", "echo written", NOW)
-    wait_until(lambda: (Phase.WAITING, "second") in _on_their_way(place))
+    wait_until(lambda: (Phase.QUEUED, "second") in _on_their_way(place))
     with closing(read_store(place.state)) as reader:
         nodes = {row.request: row.node for row in reader.executions()}
     assert nodes == {"first": first["host"], "second": None}

@@ -19,6 +19,7 @@ from support.crash_load import RAN, Load, Planned, alone, ran
 from support.place import Record
 
 NOTICE = "notice"
+_NOT_STARTED = ("waiting", "queued")
 _TOLD = (
     'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"};'
     ' echo "notified $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
@@ -158,11 +159,11 @@ def _check_waiting(
     None of them has an end in the log.
     """
     ended = {record["execution"] for record in finished}
-    kept = {each.group for each in waiting if each.phase == "waiting"}
+    kept = {each.group for each in waiting if each.phase in _NOT_STARTED}
     for each in waiting:
         if each.id in ended:
             faults.append(f"in the log and in the store: {each}")
-        if each.phase != "waiting" and each.id not in kept:
+        if each.phase not in _NOT_STARTED and each.id not in kept:
             faults.append(f"left over in the store: {each}")
 
 

@@ -20,7 +20,7 @@ from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
 from runner.service.runner_settings import Settings
-from runner.store.rows import Batch, Phase
+from runner.store.rows import Batch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIRECT = Ask(channel=Channel.DIRECT, by="maria")
@@ -154,7 +154,7 @@ class ExecutionsWorld:
         (found,) = (
             each
             for each in self.in_progress
-            if each.name == name and each.phase is not Phase.WAITING and not each.is_group
+            if each.name == name and not each.phase.is_before_start and not each.is_group
         )
         return found
 

@@ -16,7 +16,6 @@ from runner.service.executions.execution import Execution, execution_of
 from runner.service.executions.name_lists import listed
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
-from runner.store.rows import Phase
 
 
 def former_runner_lines(places: Places) -> Iterator[str]:
@@ -54,7 +53,7 @@ def _by_fate(
     seen = look_at_all() if is_same_boot else {}
     fates: dict[str, list[Execution]] = {}
     for each in executions:
-        if each.phase is Phase.WAITING:
+        if each.phase.is_before_start:
             fate = "waiting; the next start continues with them"
         elif each.is_group or _is_alive(each, seen):
             fate = "left running; the next start adopts them"

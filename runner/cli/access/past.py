@@ -151,9 +151,7 @@ def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
     have no record yet.
     """
     called = name if member is None else f"{name}/{member}"
-    waiting = (
-        execution_of(row) for row in loaded.snapshot.executions if row.phase is Phase.WAITING
-    )
+    waiting = (execution_of(row) for row in loaded.snapshot.executions if row.phase.is_before_start)
     return [
         Run(
             execution=each.id,
@@ -161,6 +159,7 @@ def _waiting(loaded: Loaded, name: str, member: str | None) -> list[Run]:
             status=ExecutionStatus.PROCESSING,
             reason=None,
             is_waiting=True,
+            is_queued=each.phase is Phase.QUEUED,
         )
         for each in waiting
         if (each.claim.group is None) is (member is None) and each.is_called(called)

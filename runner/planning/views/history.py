@@ -19,13 +19,17 @@ STARTED, STOPPED = "runner.started", "runner.stopped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a fire, running or ended. With `is_waiting`, it waits for its turn."""
+    """One execution of a fire, running or ended.
+
+    With `is_waiting` it has not started; with `is_queued` it lacks only a free place.
+    """
 
     execution: str
     scheduled_for: datetime
     status: ExecutionStatus
     reason: str | None
     is_waiting: bool = False
+    is_queued: bool = False
     is_direct: bool = False
     started: datetime | None = None
     ended: datetime | None = None

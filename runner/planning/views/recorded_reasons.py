@@ -25,10 +25,10 @@ def run_reason(run: Run, zone: str) -> Because:
         message = f"{asked}it was skipped{why}{tail}"
         return Because(cause=Cause.SKIPPED, message=message)
     if run.is_waiting:
-        return Because(
-            cause=Cause.WAITING,
-            message=f"{asked}it waits for its turn: `max_running` executions are running",
-        )
+        why = "for its start time, or until an earlier execution of its process ends"
+        if run.is_queued:
+            why = "for its turn: `max_running` executions are running"
+        return Because(cause=Cause.WAITING, message=f"{asked}it waits {why}")
     if run.started is None:
         return Because(cause=Cause.RAN, message=f"{asked}it did not start ({run.status}){tail}")
     late = f", {duration_text(run.lateness)} late" if run.lateness is not None else ""

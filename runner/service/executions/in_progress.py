@@ -79,11 +79,12 @@ class InProgress:
         self._executions[execution.id] = execution
         if former is None:
             self._enter(execution)
-        if execution.phase is Phase.WAITING:
-            self._delayed.set(execution.id, execution.due.timestamp())
+        if execution.phase.is_before_start:
+            if execution.id not in self.waiting:
+                self._delayed.set(execution.id, execution.due.timestamp())
             return False
         if former is not None:
-            if former.phase is not Phase.WAITING:
+            if not former.phase.is_before_start:
                 return False
             self._release(execution)
         self._occupied += not execution.is_group
@@ -98,7 +99,7 @@ class InProgress:
         ended = self._executions.pop(execution, None)
         if ended is None:
             return
-        if ended.phase is Phase.WAITING:
+        if ended.phase.is_before_start:
             self._forget_waiting(execution)
         else:
             self.held.drop(execution)

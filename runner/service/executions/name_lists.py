@@ -15,7 +15,7 @@ def adopted_words(executions: Iterable[Execution]) -> str | None:
     """
     wholes = [each for each in executions if each.claim.group is None]
     shown = (
-        f"{each.name} ({'waiting' if each.phase is Phase.WAITING else 'running'})"
+        f"{each.name} ({each.phase if each.phase.is_before_start else Phase.RUNNING})"
         for each in wholes
     )
     return f"adopted from the former runner: {listed(shown)}" if wholes else None
@@ -27,7 +27,7 @@ def running_names(executions: Iterable[Execution]) -> str:
     The list names a group's member instead of the group; it is empty if nothing runs.
     """
     return listed(
-        each.name for each in executions if each.phase is not Phase.WAITING and not each.is_group
+        each.name for each in executions if not each.phase.is_before_start and not each.is_group
     )
 
 

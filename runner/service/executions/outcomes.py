@@ -11,7 +11,6 @@ from runner.errors import RefusedError
 from runner.lifecycle import ExecutionStatus, Reason, check_end
 from runner.planning.followed_references import followed
 from runner.requests.model import Process, ProcessRequest
-from runner.store.rows import Phase
 from runner.values import duration_text
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def cut_off_group(member: str, left: int) -> Outcome:
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
     """Return the outcome of a stopped execution that has no process, or never got one."""
     status, message = _judge_stop(execution, reason, by)
-    if execution.phase is Phase.WAITING or execution.not_before_s is not None:
+    if execution.phase.is_before_start or execution.not_before_s is not None:
         message = f"{message} while it waited to start"
     return Outcome(status=status, reason=reason, message=message)
 

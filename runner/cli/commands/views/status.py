@@ -35,7 +35,6 @@ from runner.service.clock_watch import memory_in, wrong_clock_words
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.trouble import TroubleNote
 from runner.store.opening import owner_pid
-from runner.store.rows import Phase
 from runner.values import duration_text, from_microseconds
 
 _COMING = 5
@@ -125,10 +124,8 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "git_commit": meta.get("git_commit") or None,
         "requests": dict(Counter(view.status for view in found)),
         "clock": _clock_item(meta, loaded.now),
-        "running": [
-            _execution_item(each) for each in executions if each.phase is not Phase.WAITING
-        ],
-        "waiting": [_execution_item(each) for each in executions if each.phase is Phase.WAITING],
+        "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
+        "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
         "next": [
             {"request": fire.request, "scheduled_for": fire.scheduled_for}
             for fire in coming[:_COMING]

@@ -155,7 +155,9 @@ class Claims:
             match self._verdict(execution):
                 case Verdict.RUN:
                     execution = self._begun(execution)
-                case Verdict.WAIT | Verdict.QUEUE:
+                case Verdict.WAIT:
+                    execution = replace(execution, phase=Phase.QUEUED)
+                case Verdict.QUEUE:
                     execution = replace(execution, phase=Phase.WAITING)
                 case Verdict.REPLACE:
                     self._replace_holder(execution)
@@ -177,13 +179,15 @@ class Claims:
         self._in_progress.look_at_delayed(self.now)
         for waiting in self._in_progress.waiting:
             execution = self.changes.find(waiting)
-            if execution is None or execution.phase is not Phase.WAITING:
+            if execution is None or not execution.phase.is_before_start:
                 continue
             if not self._may_start(execution) or not self.changes.is_free_for(execution):
                 continue
             if not self._has_room(execution):
                 # Only groups ignore `max_running`. To start one from behind this
                 # execution would break the order, so stop here.
+                if execution.phase is Phase.WAITING:
+                    self.changes.put(replace(execution, phase=Phase.QUEUED))
                 return
             self.changes.put(self._begun(execution))
 
@@ -204,7 +208,7 @@ class Claims:
         current = self.changes.find(execution.id)
         if current is None or execution.id in self.stops:
             return
-        if current.phase is Phase.WAITING or current.id in self._in_progress.held:
+        if current.phase.is_before_start or current.id in self._in_progress.held:
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = reason

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from runner.planning.overlap import Guard
 from runner.service.executions.execution import Execution
-from runner.store.rows import Phase
 
 
 class View(Protocol):
@@ -64,7 +63,7 @@ def _held_up_by(execution: Execution, view: View) -> Iterator[Execution]:
         # A group that holds a guard waits for its innermost member, so the chain goes on
         # from there.
         execution = _innermost(holder, view)
-        if execution.phase is not Phase.WAITING:
+        if not execution.phase.is_before_start:
             return
 
 

@@ -51,7 +51,7 @@ class Adoption:
         `ordered_through` is from the store's snapshot; it is reliable within one boot.
         """
         for execution in sorted(executions, key=_by_claim_to_guard):
-            if execution.phase is Phase.WAITING or execution.is_group:
+            if execution.phase.is_before_start or execution.is_group:
                 if self._in_progress.put(execution):
                     self._timeouts.begin(execution)
                 continue
@@ -114,7 +114,7 @@ def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:
     retry keeps its guard while it waits.
     """
     return (
-        execution.phase is Phase.WAITING,
+        execution.phase.is_before_start,
         not execution.is_group,
         execution.claim.attempt == 1,
         execution.id,

@@ -122,7 +122,7 @@ class Dispatcher:
         while starting:
             self._progress.finish(self._in_progress[starting.popleft()], STOPPED_BEFORE_START)
         for execution in self._in_progress:
-            if execution.phase is Phase.WAITING:
+            if execution.phase.is_before_start:
                 continue
             if execution.is_group:
                 asked = replace(execution, stopped_for=execution.stopped_for or reason)

@@ -355,9 +355,14 @@ def test_an_unscheduled_request_says_who_unscheduled_it() -> None:
             "it was skipped: the group says so",
         ),
         (
-            run("processing", started=None, is_waiting=True),
+            run("processing", started=None, is_waiting=True, is_queued=True),
             "waiting",
             "it waits for its turn: `max_running` executions are running",
+        ),
+        (
+            run("processing", started=None, is_waiting=True),
+            "waiting",
+            "it waits for its start time, or until an earlier execution of its process ends",
         ),
     ],
 )

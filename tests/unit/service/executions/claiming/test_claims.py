@@ -54,7 +54,7 @@ def test_a_claim_ahead_takes_its_guard_and_its_place_and_starts_at_its_time() ->
     assert list(place.in_progress.starting) == []
     place.go_on(TICK)
     assert list(place.in_progress.starting) == [held.id]
-    assert place.phases() == {"a": ["starting"], "b": ["waiting"]}
+    assert place.phases() == {"a": ["starting"], "b": ["queued"]}
 
 
 def test_only_a_fire_that_would_start_at_once_is_claimed_ahead() -> None:
@@ -152,7 +152,7 @@ def test_a_newcomer_replaces_the_holder_and_the_queued_one() -> None:
 def test_newcomers_wait_while_others_use_up_max_running() -> None:
     place = world(request("a"), request("b"), request("c"), max_running=2)
     place.claim("a", "b", "c")
-    assert place.phases() == {"a": ["starting"], "b": ["starting"], "c": ["waiting"]}
+    assert place.phases() == {"a": ["starting"], "b": ["starting"], "c": ["queued"]}
     place.end("a")
     place.turn()
     assert place.phases() == {"b": ["starting"], "c": ["starting"]}
@@ -163,7 +163,7 @@ def test_an_execution_that_waits_for_max_running_goes_before_a_newcomer() -> Non
     place.claim("a", "b")
     place.in_progress.leave(place.running("a").id)
     place.claim("c")
-    assert place.phases() == {"b": ["starting"], "c": ["waiting"]}
+    assert place.phases() == {"b": ["starting"], "c": ["queued"]}
 
 
 def test_a_waiting_execution_whose_guard_is_held_does_not_block_those_behind_it() -> None:
@@ -173,7 +173,7 @@ def test_a_waiting_execution_whose_guard_is_held_does_not_block_those_behind_it(
     assert place.phases() == {
         "a": ["starting", "waiting"],
         "b": ["starting"],
-        "c": ["waiting"],
+        "c": ["queued"],
     }
     place.end("b")
     place.turn()
@@ -184,8 +184,27 @@ def test_nothing_starts_while_the_runner_closes() -> None:
     place = world(request("a"))
     with place.decision(is_closing=True) as claims:
         claims.claim(place.requests["a"], place.requests, place.now, DIRECT, git=None)
-    assert place.phases() == {"a": ["waiting"]}
+    assert place.phases() == {"a": ["queued"]}
     assert not place.in_progress.starting
+
+
+def test_a_delayed_attempt_is_queued_once_only_a_free_place_is_missing() -> None:
+    retry = Retry(attempts=2, delay=timedelta(minutes=5))
+    place = world(request("a", retry=retry), request("b"), max_running=1)
+    place.claim("a")
+    place.end("a", exit_code=1)
+    place.turn()
+    place.claim("b")
+    assert place.phases() == {"a": ["waiting"], "b": ["starting"]}
+    place.go_on(timedelta(minutes=5))
+    assert place.phases() == {"a": ["queued"], "b": ["starting"]}
+    (row,) = place.batch.executions.values()
+    assert (row.phase, row.attempt) == (Phase.QUEUED, 2)
+    place.turn()
+    assert not place.batch.executions, "the row is written once"
+    place.end("b")
+    place.turn()
+    assert place.phases() == {"a": ["starting"]}
 
 
 def test_a_program_that_serves_one_command_leaves_inherited_executions_waiting() -> None:
@@ -197,7 +216,7 @@ def test_a_program_that_serves_one_command_leaves_inherited_executions_waiting()
         place.in_progress.put(execution_of(row, place.settings.outputs))
     with place.decision(starts_inherited=False) as claims:
         claims.release_waiting()
-    assert place.phases() == {"a": ["waiting"]}
+    assert place.phases() == {"a": ["queued"]}
     place.turn()
     assert place.phases() == {"a": ["starting"]}
 
@@ -310,7 +329,7 @@ def test_after_any_claims_stops_and_ends_the_limits_hold_and_no_execution_is_los
 
 def take_step(place: ExecutionsWorld, step: str, number: int) -> None:
     processes = [
-        each for each in place.in_progress if each.phase is not Phase.WAITING and not each.is_group
+        each for each in place.in_progress if not each.phase.is_before_start and not each.is_group
     ]
     if not processes:
         place.turn()
@@ -324,7 +343,7 @@ def take_step(place: ExecutionsWorld, step: str, number: int) -> None:
 
 
 def check_limits(place: ExecutionsWorld, max_running: int | None) -> None:
-    begun = [each for each in place.in_progress if each.phase is not Phase.WAITING]
+    begun = [each for each in place.in_progress if not each.phase.is_before_start]
     processes = [each for each in begun if not each.is_group]
     assert place.in_progress.occupied == len(processes)
     assert max_running is None or len(processes) <= max_running
@@ -337,5 +356,5 @@ def check_that_a_restart_restores_guards(place: ExecutionsWorld) -> None:
     for row in map(row_of, place.in_progress):
         restored.put(execution_of(row, place.settings.outputs))
     for execution in place.in_progress:
-        if execution.phase is not Phase.WAITING and execution.guard is not None:
+        if not execution.phase.is_before_start and execution.guard is not None:
             assert restored.holder(execution.guard) == execution

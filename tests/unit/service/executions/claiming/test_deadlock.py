@@ -10,7 +10,6 @@ from support.executions_world import ExecutionsWorld, group_of, request, world
 from runner.lifecycle import OnOverlap
 from runner.requests.model import ProcessRequest
 from runner.service.executions.claiming.deadlock import would_wait_for_itself
-from runner.store.rows import Phase
 
 QUEUE: dict[str, Any] = {"prevent_concurrent": True, "on_overlap": OnOverlap.QUEUE}
 
@@ -30,7 +29,7 @@ def crossed() -> ExecutionsWorld:
 def test_an_execution_outside_any_group_cannot_deadlock() -> None:
     place = world(request("a", **QUEUE))
     place.claim("a", "a")
-    (waiting,) = (each for each in place.in_progress if each.phase is Phase.WAITING)
+    (waiting,) = (each for each in place.in_progress if each.phase.is_before_start)
     with place.decision() as claims:
         assert not would_wait_for_itself(waiting, claims.changes)
 
