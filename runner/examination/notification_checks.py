@@ -12,7 +12,7 @@ from runner.examination.doctor_findings import DoctorFinding, advice, good, warn
 from runner.examination.file_systems import MOUNTS, REMOTE, file_system_of
 from runner.examination.subject import Subject
 from runner.requests.catalog.catalog_reader import exhausted
-from runner.requests.catalog.listing import Absence, list_files
+from runner.requests.catalog.folder.listing import Absence, list_files
 from runner.system.regular_files import real_path
 from runner.watching.watched_links import unwatched
 

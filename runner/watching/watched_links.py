@@ -25,7 +25,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 
-from runner.requests.catalog.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.watching.link_targets import targets_of
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.utils import BaseThread
 
-from runner.requests.catalog.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.system.regular_files import Signature
 from runner.watching.mounts import MountTable, signatures_of_files
 from runner.watching.watched_links import CHANGES, WakingHandler, WatchedLinks

@@ -32,7 +32,7 @@ from support.runner_inside import started
 from watchdog.events import FileClosedEvent, FileSystemEvent
 
 from runner.requests.catalog import scan
-from runner.requests.catalog.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.service.loop import Runner
 from runner.watching.watched_links import WakingHandler
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.requests.catalog.catalog_reader import exhausted
-from runner.requests.catalog.listing import Absence, list_files
+from runner.requests.catalog.folder.listing import Absence, list_files
 from runner.requests.files.bounded_read import untrusted
 from runner.requests.files.permissions import is_guarded
 from runner.system.trust import ROOT

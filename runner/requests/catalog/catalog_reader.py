@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.catalog.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.catalog.merging import Merging
 from runner.requests.catalog.scan import JobFiles
 from runner.requests.catalog.validated_files import cache_text, origin_of, root_in, validated_in

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from runner.errors import Problem
 from runner.requests.catalog.defaults import NAMES, NONE, Defaults, together
 from runner.requests.catalog.defaults_file import defaults_in, digest_of
-from runner.requests.catalog.listing import Listing
+from runner.requests.catalog.folder.listing import Listing
 from runner.requests.catalog.request_file import Place, file_problem, fresh_after_ns
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.system.regular_files import Signature

@@ -10,11 +10,11 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 
-from runner.requests.catalog.changed_paths import ChangedPaths
 from runner.requests.catalog.defaults_files import DefaultsFiles
 from runner.requests.catalog.file_reader import read_file
-from runner.requests.catalog.listing import Absence, Listing, list_files
-from runner.requests.catalog.path_look import Found, look_at
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.listing import Absence, Listing, list_files
+from runner.requests.catalog.folder.path_look import Found, look_at
 from runner.requests.catalog.request_file import Place, RequestFile, reads_differ
 from runner.requests.catalog.validated_files import ValidatedFiles
 from runner.requests.files.bounded_read import Trouble

@@ -19,7 +19,7 @@ from runner.provenance.revision import Provenance
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
-from runner.requests.catalog.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.files.permissions import is_guarded
 from runner.requests.model import ProcessRequest
 from runner.service.registry import Incumbents

@@ -563,7 +563,7 @@ def test_folders_that_link_to_each_other_are_walked_once(tmp_path: Path) -> None
 def test_a_folder_with_too_many_entries_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.requests.catalog.listing.MOST_ENTRIES", 20)
+    monkeypatch.setattr("runner.requests.catalog.folder.listing.MOST_ENTRIES", 20)
     for number in range(30):
         write(tmp_path / f"r{number}.yaml")
     catalog = CatalogReader(tmp_path, default_zone="UTC").read({"r99": "gone.yaml"})

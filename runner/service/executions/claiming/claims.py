@@ -131,9 +131,13 @@ class Claims:
         )
         is_fire = ask.channel is Channel.PROCESS_SCHEDULER
         due = scheduled_for + delay_of(request) if is_fire else scheduled_for
-        ahead = (due - self.now).total_seconds()
-        not_before_s = self._now_s + ahead if ahead > 0 else None
+        not_before_s = self._not_before_s(due)
         return self.admit(execution_for(claim, due=due, not_before_s=not_before_s), failure)
+
+    def _not_before_s(self, due: datetime) -> float | None:
+        """Return the earliest start of a claim ahead of its time; None for any other claim."""
+        ahead = (due - self.now).total_seconds()
+        return self._now_s + ahead if ahead > 0 else None
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a copy of a claim with `changes`, a new id and a new output file."""

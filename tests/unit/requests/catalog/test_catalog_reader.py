@@ -187,7 +187,7 @@ def test_an_unreadable_folder_affects_every_request_that_it_supplied(
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("runner.requests.catalog.listing.os.scandir", failing)
+    monkeypatch.setattr("runner.requests.catalog.folder.listing.os.scandir", failing)
     catalog = read(folder, {"b": "sub/b.yaml", "c": "c.yaml"})
     assert rejected(catalog) == {"sub": (set(), True), "sub/b.yaml": (set(), True)}
     assert reported(catalog) == ["sub:1:1: the folder cannot be read: permission denied"]

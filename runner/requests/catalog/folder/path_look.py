@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runner.requests.catalog.listing import ENDINGS, SETTINGS, SKIPPED, is_plain_name
+from runner.requests.catalog.folder.listing import ENDINGS, SETTINGS, SKIPPED, is_plain_name
 from runner.requests.files.bounded_read import trouble_with
 from runner.system.regular_files import Signature, signature_of
 from runner.system.trust import ROOT

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from runner.requests.catalog import scan
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
-from runner.requests.catalog.changed_paths import ChangedPaths
-from runner.requests.catalog.listing import list_files
+from runner.requests.catalog.folder.changed_paths import ChangedPaths
+from runner.requests.catalog.folder.listing import list_files
 
 Change = Callable[[Path], object]
 """What happens in a jobs folder."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.requests.catalog.changed_paths import MOST_NOTES, ChangedPaths
+from runner.requests.catalog.folder.changed_paths import MOST_NOTES, ChangedPaths
 
 
 def settled() -> ChangedPaths:
