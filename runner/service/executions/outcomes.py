@@ -66,26 +66,21 @@ WITHDRAWN = Outcome(
     reason=Reason.UNSCHEDULED,
     message="unscheduled or planned anew just before its time",
 )
-LOST = Outcome(
-    status=ExecutionStatus.SYSTEM_RESTART,
-    reason=Reason.RUNNER_LOST,
-    message="the runner ended while the process ran; the exit code is unknown",
+
+
+def _lost(message: str) -> Outcome:
+    """Return the outcome of an execution whose runner ended first."""
+    return Outcome(
+        status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message
+    )
+
+
+LOST = _lost("the runner ended while the process ran; the exit code is unknown")
+LOST_AT_START = _lost(
+    "the runner ended while it was starting the process, which may or may not have run"
 )
-LOST_AT_START = Outcome(
-    status=ExecutionStatus.SYSTEM_RESTART,
-    reason=Reason.RUNNER_LOST,
-    message="the runner ended while it was starting the process, which may or may not have run",
-)
-NEVER_STARTED = Outcome(
-    status=ExecutionStatus.SYSTEM_RESTART,
-    reason=Reason.RUNNER_LOST,
-    message="the runner ended before it could start this; it never ran",
-)
-OUTLIVED = Outcome(
-    status=ExecutionStatus.SYSTEM_RESTART,
-    reason=Reason.RUNNER_LOST,
-    message="the process outlived the runner that started it; its exit code is unknown",
-)
+NEVER_STARTED = _lost("the runner ended before it could start this; it never ran")
+OUTLIVED = _lost("the process outlived the runner that started it; its exit code is unknown")
 STOPPED_BEFORE_START = Outcome(
     status=_KILLED,
     reason=Reason.RUNNER_STOPPED,
@@ -128,9 +123,7 @@ def cut_off_group(member: str, left: int) -> Outcome:
     message = f"the runner ended while member {member} ran" + (
         f"; {left} more did not run" if left else ""
     )
-    return Outcome(
-        status=ExecutionStatus.SYSTEM_RESTART, reason=Reason.RUNNER_LOST, message=message
-    )
+    return _lost(message)
 
 
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
