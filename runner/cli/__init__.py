@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from io import TextIOWrapper
-from typing import NoReturn
 
 from runner.system import early_signals, shortage
-from runner.system.stalls import WATCH
+
+TYPE_CHECKING = False  # the module `typing` would take a third of the time of `--help`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> None:
@@ -40,6 +41,10 @@ def _main() -> None:
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
+    from contextlib import suppress
+
+    from runner.system.stalls import WATCH
+
     WATCH.begin(is_start=is_start)
     with suppress(ModuleNotFoundError):  # a Python without OpenSSL
         # If too little memory is left for these, hashlib prints a traceback per algorithm.
@@ -71,6 +76,8 @@ def _main() -> None:
 
 
 def _fail(text: str, exit_code: int) -> NoReturn:
+    from contextlib import suppress
+
     from runner.cli.output.tables import echo_error
 
     with suppress(OSError):  # stderr itself may be what fails
@@ -98,6 +105,8 @@ def _drop_output() -> None:
     """Discard unwritten output. Otherwise Python flushes again at exit, fails, and
     prints an error.
     """
+    from contextlib import suppress
+
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -109,11 +118,23 @@ def _is_help_written() -> bool:
     Importing click alone takes four times as long. A narrow terminal needs other line
     breaks, and a failed write needs an error message: both are left to click.
     """
-    from shutil import get_terminal_size
-
     from runner.cli.documentation.help_text import HELP
 
     try:
-        return get_terminal_size().columns >= 80 and os.write(1, HELP.encode()) > 0
+        return _columns() >= 80 and os.write(1, HELP.encode()) > 0
     except OSError:
         return False
+
+
+def _columns() -> int:
+    """Return the terminal's width as `shutil.get_terminal_size` finds it.
+
+    The import of `shutil` takes longer than the rest of `--help`.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:  # not a terminal
+        return 80

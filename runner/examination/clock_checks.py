@@ -20,7 +20,7 @@ from runner.examination.subject import Subject
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Event
 from runner.service.clock_watch import wrong_clock_words
-from runner.service.clocks.zone_change import ZONE, zone_data_of
+from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.store.opening import read_store
 from runner.system.zone_data import read_zone
 from runner.timing.zones import zone_named

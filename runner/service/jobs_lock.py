@@ -17,8 +17,6 @@ import os
 import time
 from pathlib import Path
 
-from loguru import logger
-
 from runner.errors import RefusedError
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.clock import Clock
@@ -143,6 +141,8 @@ class JobsLock:
     def _warn(self, error: OSError) -> None:
         if self._is_firing and not self._has_warned:
             self._has_warned = True
+            from loguru import logger  # not needed by the commands that ask `holder_of`
+
             logger.warning(
                 "the jobs folder {} cannot be locked ({}): ensure that no other runner serves it",
                 self._folder,

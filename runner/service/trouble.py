@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from loguru import logger
-
 from runner.system.clock import Clock
 from runner.system.regular_files import read_regular
 from runner.values import neutral
@@ -103,6 +101,8 @@ class TroubleReports:
         for what, trouble in troubles.items():
             if trouble == self._known.get(what):
                 continue
+            from loguru import logger  # not needed by the commands that read a `TroubleNote`
+
             if trouble:
                 logger.warning("{}", trouble)
             else:

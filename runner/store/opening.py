@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.store.protocol import Mailbox, Store, StoreReader
 from runner.store.sqlite import lock
-from runner.store.sqlite.mailbox import SqliteMailbox
 from runner.store.sqlite.reader import SqliteReader
-from runner.store.sqlite.store import SqliteStore
 from runner.system.regular_files import is_read_only
+
+if TYPE_CHECKING:
+    from runner.store.protocol import Mailbox, Store, StoreReader
 
 
 def own_store(folder: Path) -> Store:
@@ -18,6 +19,9 @@ def own_store(folder: Path) -> Store:
     Raises StoreInUseError with the owner's pid, and StoreError for a newer version, a
     damaged file or an unusable folder; nothing is overwritten then.
     """
+    # Imported late: a command that only reads needs neither it nor its log messages.
+    from runner.store.sqlite.store import SqliteStore
+
     return SqliteStore.own(folder)
 
 
@@ -28,6 +32,8 @@ def read_store(folder: Path) -> StoreReader:
 
 def mailbox_of(folder: Path) -> Mailbox:
     """Return the mailbox of the store of a state folder."""
+    from runner.store.sqlite.mailbox import SqliteMailbox
+
     return SqliteMailbox(folder)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import zoneinfo
-from importlib.resources import files
 from pathlib import PurePath
 
 from runner.system.regular_files import is_file, read_regular, real_path
@@ -46,6 +45,9 @@ def read_zone(key: str) -> bytes | None:
     for folder in zoneinfo.TZPATH:
         if is_file(path := f"{folder}/{key}"):
             return _whole(path)
+    # Imported late: most systems have the data themselves.
+    from importlib.resources import files
+
     return _whole(f"{files('tzdata')}/zoneinfo/{key}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
@@ -93,10 +92,6 @@ def processing(places: Places) -> list[Record]:
     These records have no `id`, because they are not lines of the log. If the store
     cannot be read, an error goes to stderr and the result is empty.
     """
-    from runner.execution.output import outputs_folder
-    from runner.monitor.records import Recorder, decode
-    from runner.service.executions.execution import execution_of
-    from runner.service.executions.execution_records import started_record
     from runner.store.opening import owner_pid, read_store
 
     try:
@@ -105,8 +100,15 @@ def processing(places: Places) -> list[Record]:
     except StoreError as error:
         echo_error(f"running executions cannot be shown: {error}")
         return []
-    if meta.get("monitor_log") != str(places.monitor_log):
-        return []  # --monitor-log names another runner's log
+    if not rows or meta.get("monitor_log") != str(places.monitor_log):
+        return []  # --monitor-log may name another runner's log
+    import socket
+
+    from runner.execution.output import outputs_folder
+    from runner.monitor.records import Recorder, decode
+    from runner.service.executions.execution import execution_of
+    from runner.service.executions.execution_records import started_record
+
     message = (
         None
         if owner_pid(places.state)

@@ -24,7 +24,7 @@ from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.model import ProcessRequest
 from runner.requests.settings import NO_JOBS_HINT
-from runner.service.clocks.zone_change import ZONE
+from runner.service.clocks.kept_zones import ZONE
 from runner.service.registry import Incumbents, remembered
 from runner.store.opening import read_store
 from runner.store.rows import Snapshot

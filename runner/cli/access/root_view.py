@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.requests.catalog.catalog_reader import exhausted
-from runner.requests.catalog.folder.listing import Absence, list_files
-from runner.requests.files.bounded_read import untrusted
 from runner.requests.files.permissions import is_guarded
 from runner.system.trust import ROOT
 from runner.values import neutral
@@ -44,6 +41,10 @@ def rejected_by_root(
     `besides` are the other files that its requests name. `is_meant` selects the files
     to report, by path; a whole folder is always reported.
     """
+    from runner.requests.catalog.catalog_reader import exhausted
+    from runner.requests.catalog.folder.listing import Absence, list_files
+    from runner.requests.files.bounded_read import untrusted
+
     listing = exhausted(list_files(folder, {}, is_guarded=True))
     if isinstance(listing, Absence):
         return

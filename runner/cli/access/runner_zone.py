@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.cli.access.ownership import meta_of, other_jobs
 from runner.cli.output.tables import echo
 from runner.errors import RuleError, StoreError, UsageError
-from runner.service.clocks.zone_change import ZONE, zone_data_of
+from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.store.opening import owner_pid
 from runner.system.zone_data import read_zone
 from runner.timing.zones import use_zone_data, zone_named

@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from shutil import get_terminal_size
 from typing import TextIO
 
 from runner.cli.output.tables import echo, local_text, style, unstyle, width_of
@@ -24,7 +23,11 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
     """Return the terminal width of a stream (stdout by default), or None if it is not a
     terminal.
     """
-    return get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+    if not (stream or sys.stdout).isatty():
+        return None
+    from shutil import get_terminal_size  # not needed in a pipe
+
+    return get_terminal_size().columns
 
 
 def print_fitted(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from runner.errors import Problem
 from runner.requests.catalog.defaults import NAMES, NONE, Defaults, together
-from runner.requests.catalog.defaults_file import defaults_in, digest_of
 from runner.requests.catalog.folder.listing import Listing
 from runner.requests.catalog.request_file import Place, file_problem, fresh_after_ns
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
@@ -128,6 +127,9 @@ class DefaultsFiles:
         return replace(own, problems=(problem, *own.problems), digest=own.digest[::-1])
 
     def _refreshed(self, relative: str, trouble: Trouble | None) -> _Known:
+        # Imported late: most jobs folders have no such file, and need no YAML if unchanged.
+        from runner.requests.catalog.defaults_file import defaults_in, digest_of
+
         path = f"{self._root}/{relative}"
         content = trouble or read_bounded(path)
         if isinstance(content, Trouble):

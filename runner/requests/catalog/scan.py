@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 
 from runner.requests.catalog.defaults_files import DefaultsFiles
-from runner.requests.catalog.file_reader import read_file
 from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.catalog.folder.listing import Absence, Listing, list_files
 from runner.requests.catalog.folder.path_look import Found, look_at
@@ -220,6 +219,9 @@ class JobFiles:
                 self.keep(relative, valid)
                 yield
                 continue
+            # Imported late: a command on unchanged files never needs YAML.
+            from runner.requests.catalog.file_reader import read_file
+
             file = read_file(place, known)
             if is_another := known is None or not known.is_same(file):
                 self._is_settled = False

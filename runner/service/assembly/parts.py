@@ -26,7 +26,8 @@ from runner.service.assembly.exclusive_parts import (
 )
 from runner.service.clock_watch import ClockWatch
 from runner.service.clocks.clock_follower import ClockFollower
-from runner.service.clocks.zone_change import ZONE, ZoneWatch, zone_data_of
+from runner.service.clocks.kept_zones import ZONE, zone_data_of
+from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail
 from runner.service.executions.dispatching.dispatcher import Dispatcher

@@ -8,26 +8,22 @@ of the change.
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from runner.errors import RuleError, RunnerError
 from runner.monitor.events import RunnerFacts, runner_reloaded
 from runner.planning.states.rezoning import known_fires, rezoned, zone_of
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.model import ProcessRequest
+from runner.service.clocks.kept_zones import meta_of_zones
 from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
 from runner.system.clock import Clock
 from runner.system.zone_data import system_zone
-from runner.timing.zones import changed_zone_data, use_zone_data, zone_data_in_use, zone_named
+from runner.timing.zones import changed_zone_data, use_zone_data, zone_named
 
-ZONE, _DATA = "zone", "zone_data"
 _SHOWN = 3
 LOOK_EVERY_S = 5.0
 """How often to look at the system's zone; the jobs folder is compared as often."""
@@ -147,25 +143,3 @@ class _Everything:
 
     def __contains__(self, _: object) -> bool:
         return True
-
-
-def meta_of_zones(zone: str) -> dict[str, str]:
-    """Return what the store keeps of the default zone and the zone data."""
-    return {
-        ZONE: zone,
-        _DATA: json.dumps({key: _text(raw) for key, raw in zone_data_in_use().items()}),
-    }
-
-
-@lru_cache(maxsize=1024)
-def _text(raw: bytes) -> str:
-    return base64.b64encode(zlib.compress(raw)).decode()
-
-
-def zone_data_of(meta: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the zone data that the store keeps; unreadable data counts as none."""
-    try:
-        kept = json.loads(meta.get(_DATA, "{}"))
-        return {key: zlib.decompress(base64.b64decode(text)) for key, text in kept.items()}
-    except (ValueError, TypeError, AttributeError, zlib.error):
-        return {}

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from runner.errors import RefusedError
 from runner.monitor.events import RunnerFacts, runner_reloaded, runner_started
-from runner.service.clocks.zone_change import ZoneWatch, meta_of_zones
+from runner.service.clocks.kept_zones import meta_of_zones
+from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail

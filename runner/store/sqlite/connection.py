@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -246,7 +245,8 @@ def lengthen_wal(connection: sqlite3.Connection, path: Path) -> None:
     A commit that lengthens a file also waits for the file system's journal, and takes
     half as long again. A nearly full disk is left alone.
     """
-    if shutil.disk_usage(path.parent).free < _AMPLE_DISK:
+    disk = os.statvfs(path.parent)
+    if disk.f_bavail * disk.f_frsize < _AMPLE_DISK:
         return
     with transaction(connection):
         connection.execute(schema.INSERT_PADDING, (_USUAL_WAL,))

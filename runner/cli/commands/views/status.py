@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from runner import RELEASED
-from runner.cli.access.former_runner import former_runner_lines
 from runner.cli.access.loading import Loaded, load, served_jobs
 from runner.cli.access.ownership import no_runner_words, other_jobs, words_of
 from runner.cli.access.places import Places
@@ -53,6 +52,8 @@ def status_command(output: str, places: Places) -> None:
     """
     pid = owner_pid(places.state)
     if pid is None:
+        from runner.cli.access.former_runner import former_runner_lines
+
         raise NoRunnerError("\n".join((no_runner_words(places), *former_runner_lines(places))))
     trouble = TroubleNote(places.state).read()
     if trouble and output == "text":  # printed first: it explains why the store may be unreadable

@@ -1,0 +1,50 @@
+"""What commands import: a command that only looks starts at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from support.place import Place
+
+PARSING = {"yaml", "jsonschema", "runner.requests.catalog.file_reader", "loguru", "asyncio"}
+READING = PARSING | {"runner.requests.catalog.catalog_reader", "runner.planning.changeover"}
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2100-01-01"}}
+
+
+def imported_by(place: Place, *arguments: str) -> set[str]:
+    """Return the modules that a command imports, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "runner", *arguments],
+        env=place.environment,
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (("monitor",), READING),
+        (("monitor", "--output", "json"), READING),
+        (("log", "daily"), READING),
+        (("status",), PARSING),
+        (("ls",), PARSING),
+        (("next",), PARSING),
+        (("show", "daily"), PARSING),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(
+    place: Place, arguments: tuple[str, ...], unwanted: set[str]
+) -> None:
+    place.declare("daily", "echo hello", DAILY)
+    runner = place.start()
+    assert place.run("exec", "daily").returncode == 0
+    assert place.run("ls").returncode == 0, "its cache now has the file"
+    assert not imported_by(place, *arguments) & unwanted
+    assert place.stop(runner) == 0
