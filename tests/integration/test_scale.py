@@ -442,7 +442,7 @@ def test_no_slice_of_a_reload_grows_with_the_folder(
     for name in (
         "requests.catalog.merging._BETWEEN_YIELDS",
         "requests.catalog.scan._KNOWN_BETWEEN_YIELDS",
-        "requests.catalog.listing._ENTRIES_BETWEEN_YIELDS",
+        "requests.catalog.folder.listing._ENTRIES_BETWEEN_YIELDS",
         "planning.difference._BETWEEN_YIELDS",
     ):
         monkeypatch.setattr(f"runner.{name}", 10)
