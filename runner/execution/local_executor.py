@@ -65,8 +65,9 @@ class LocalExecutor:
         descriptors = [descriptor for descriptor, _ in self._poll.poll(0)]
         ends = (self.processes.reap(each) for each in descriptors if self.processes.owns(each))
         events: list[ExecutionEvent] = [ended for ended in ends if ended is not None]
-        events += map(self._entered, self._spawners.take())
-        self._cancel_hanging()
+        if descriptors or not self._spawners.is_idle:
+            events += map(self._entered, self._spawners.take())
+            self._cancel_hanging()
         events += (NotStarted(execution=execution, why=None) for execution in self._cancelled)
         self._cancelled.clear()
         self._enforce(self._clock.elapsed_s())

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner import RELEASED
 from runner.commands import Answer, Command
-from runner.errors import StoreError, StoreUnwritableError
+from runner.errors import StoreUnwritableError
 from runner.lifecycle import Reason
 from runner.monitor.events import runner_stopped
 from runner.service.assembly.exclusive_parts import Options
@@ -30,6 +30,8 @@ from runner.values import to_microseconds
 
 MANY_STARTING, BATCH_S = 4, 0.005
 """While so many starts are in progress, a turn begins at most this often."""
+STORE_LOOK_S = 0.25
+"""A look at the store's files takes a third of an idle turn, and each commit looks anyway."""
 _LEISURE_S = 0.05
 """A wait of at least this length leaves time for postponed work of the store."""
 
@@ -86,8 +88,10 @@ class Runner:
         self._begun_s = self._clock.elapsed_s()
         self._store_pause = core.decisions.pause
         self._log_pause = Pause(self._clock)
+        self._store_look = Pause(self._clock, lasts_s=STORE_LOOK_S)
         # A signal may have come during the start: then the first turn must start nothing.
         self._is_signalled = True
+        self._is_amid_burst = False
         self._trouble_reports = TroubleReports()
         self._trouble_note = TroubleNote(parts.settings.state)
 
@@ -125,8 +129,10 @@ class Runner:
         WATCH.beat()
         self._take_signals()
         self._dispatcher.start_committed()
-        if not self._store_pause.is_on and not self._journal.check_store():
-            self._store_pause.begin()
+        if not self._store_pause.is_on and not self._store_look.is_on:
+            self._store_look.begin()
+            if not self._journal.check_store():
+                self._store_pause.begin()
         if self._is_firing:
             self._jobs_lock.look()
         if not self._store_pause.is_on:
@@ -139,12 +145,11 @@ class Runner:
             self._log_pause.begin()
         is_woken = bool(self._parts.wakeups.poll.poll(0, 1))
         self._journal.show(is_busy=is_woken or self._executor.starting > 0)
-        if self._folder.is_serving and not self._store_pause.is_on:
+        self._stopping.advance()
+        if self._folder.is_serving and not self._store_pause.is_on and not self._is_amid_burst:
             if not self._stopping.is_asked and not self._folder.is_switching:
                 self._parts.clock_changes.look_at_zone()
             self._folder.advance()
-        self._stopping.advance()
-        if self._folder.is_serving and not self._store_pause.is_on:
             self._parts.housekeeping.advance()
         self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
@@ -207,13 +212,14 @@ class Runner:
         """Decide about waiting executions, due fires and commands, commit, and apply it.
 
         The order matters: a fire that is due now stays due, whatever a command then says.
+        So commands wait until all fires that are due together have their verdict.
         """
-        try:
-            self._mail.take()
-        except StoreError:
-            self._store_pause.begin()
         is_stopping = self._stopping.is_asked
-        due = self.registry.take_due() if self._folder.is_serving and not is_stopping else []
+        may_fire = self._folder.is_serving and not is_stopping
+        due = self.registry.take_due(is_holding=self.in_progress.is_holding) if may_fire else []
+        self._is_amid_burst = may_fire and self.registry.has_due
+        if not self._is_amid_burst and not self._mail.take():
+            self._store_pause.begin()
         overdue = self._dispatcher.timeouts.take_overdue()
         has_work = due or overdue or self._mail.is_taken or self._journal.has_facts
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
@@ -225,15 +231,16 @@ class Runner:
             decision.claims.release_waiting()
         for name in due:
             decision.fire(name)
-        self._mail.answer(decision, self._folder.reload_on_command if self._is_firing else None)
+        if not self._is_amid_burst:
+            self._mail.answer(decision, self._folder.reload_on_command if self._is_firing else None)
         if self._decisions.commit(decision):
-            self._mail.forget_answered()
+            if not self._is_amid_burst:
+                self._mail.forget_answered()
         else:
             self._dispatcher.timeouts.put_back(overdue)
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
-                # No verdict yet, or the store refused.
-                self.registry.plan_when_due(name)
+                self.registry.plan_when_due(name)  # no verdict yet, or the store refused
 
     def _look_at_clock(self) -> None:
         """Follow the clock; read the folder for the first time once the clock is right."""

@@ -20,6 +20,9 @@ from runner.store.rows import RequestRow
 from runner.system.clock import Clock
 from runner.system.garbage_collection import objects_frozen
 
+FEW, MANY = 16, 1000
+"""How many requests are due first, and how many at a time after them."""
+
 
 class Incumbents(Mapping[str, str]):
     """Maps each request to its file, without a copy of the requests."""
@@ -71,15 +74,28 @@ class Registry:
         """Return the file that supplies each request now."""
         return Incumbents(self.requests)
 
-    def take_due(self) -> list[str]:
-        """Return the names of the requests with a fire to claim, in order of time.
+    def take_due(self, *, is_holding: bool) -> list[str]:
+        """Return the names of requests with a fire to claim, in order of time.
 
-        Each of them is to be planned again, by `accept` or `plan_when_due`.
+        Of the requests that are due together, the first call returns a few: a decision
+        about them takes a moment, and their processes start while the rest is decided. So
+        that the rest does not delay them, it comes only when no execution is held for its
+        time any more. Each request is to be planned again, by `accept` or `plan_when_due`.
         """
-        self._due = []
-        self._plan_noted()
-        self._scheduler.run_pending()
-        return self._due
+        at_most = MANY
+        if self._due and is_holding:
+            return []
+        if not self._due:
+            at_most = FEW
+            self._plan_noted()
+            self._scheduler.run_pending()
+        taken, self._due = self._due[:at_most], self._due[at_most:]
+        return taken
+
+    @property
+    def has_due(self) -> bool:
+        """Whether `take_due` still has to return some that are due together."""
+        return bool(self._due)
 
     def idle_s(self) -> float | None:
         """Return the seconds until the next fire is to be claimed; None if none will be."""

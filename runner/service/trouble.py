@@ -22,15 +22,16 @@ Empty after an orderly stop. If nobody owns the store and it is not, that runner
 
 
 class Pause:
-    """A pause that is on for `RETRY_S` after `begin`."""
+    """A pause that is on for `lasts_s` seconds after `begin`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, lasts_s: float = RETRY_S) -> None:
         self._clock = clock
-        self._until_s = 0.0
+        self._lasts_s = lasts_s
+        self._until_s: float | None = None
 
     def begin(self) -> None:
         """Begin the pause now."""
-        self._until_s = self._clock.elapsed_s() + RETRY_S
+        self._until_s = self._clock.elapsed_s() + self._lasts_s
 
     @property
     def is_on(self) -> bool:
@@ -40,6 +41,8 @@ class Pause:
     @property
     def left_s(self) -> float:
         """How long the pause still lasts, in seconds."""
+        if self._until_s is None:
+            return 0.0
         return max(self._until_s - self._clock.elapsed_s(), 0.0)
 
 

@@ -43,5 +43,7 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
         return
     if is_serving and (left_s := core.registry.idle_s()) is not None:
         yield left_s
+    if is_serving and core.registry.has_due and not core.in_progress.is_holding:
+        yield 0.0
     if (due_s := core.in_progress.next_due_s()) is not None:
         yield due_s - parts.options.clock.now().timestamp()

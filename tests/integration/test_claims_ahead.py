@@ -19,6 +19,7 @@ from support.clock_world import GivenClock, Life, living
 from support.place import GATE, Place, check_log, wait_until
 
 from runner.planning.states.claims_ahead import AHEAD
+from runner.service.registry import FEW
 from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id, to_microseconds
@@ -51,6 +52,11 @@ def runs(place: Place) -> list[str]:
 
 def order(place: Place, life: Life, kind: str, target: str) -> None:
     """Give a command, and let the loop take it at the same moment."""
+    command = post(place, life, kind, target)
+    wait_until(lambda: _is_answered(place, life, command), what=f"the answer to {kind}")
+
+
+def post(place: Place, life: Life, kind: str, target: str) -> str:
     row = CommandRow(
         id=new_id(),
         kind=kind,
@@ -60,7 +66,7 @@ def order(place: Place, life: Life, kind: str, target: str) -> None:
         status=CommandStatus.PENDING,
     )
     mailbox_of(place.state).post(row)
-    wait_until(lambda: _is_answered(place, life, row.id), what=f"the answer to {kind}")
+    return row.id
 
 
 def _is_answered(place: Place, life: Life, command: str) -> bool:
@@ -206,6 +212,39 @@ def test_a_runner_that_dies_before_its_time_leaves_a_record_that_it_never_ran(
         assert record["message"] == "the runner ended before it could start this; it never ran"
     assert runs(place) == []
     check_log(place.log)
+
+
+def declare_burst(place: Place) -> list[str]:
+    """Write more requests than the first decision about a burst takes; return their names."""
+    names = [f"r{number:02}" for number in range(FEW + 3)]
+    for name in names:
+        place.declare(name, RAN, DAILY)
+    return names
+
+
+def test_of_a_burst_a_few_start_at_their_time_before_the_rest_is_decided(place: Place) -> None:
+    names = declare_burst(place)
+    with just_before(place) as life:
+        assert [request for request, _ in claimed(place)] == names[:FEW]
+        life.runner.turn()
+        assert [request for request, _ in claimed(place)] == names[:FEW]
+        life.clock.go_on(AHEAD)
+        life.settle()
+    assert sorted(runs(place)) == names
+    assert {record["lateness_s"] for record in place.events("execution.finished")} == {0.0}
+
+
+def test_a_command_amid_a_burst_leaves_all_that_is_due_its_verdict(place: Place) -> None:
+    names = declare_burst(place)
+    with living(place, GivenClock(TEN - SECOND)) as life:
+        life.clock.go_on(SECOND)
+        post(place, life, "unschedule", names[-1])
+        life.runner.wait(at_most_s=0)
+        life.settle()
+    assert sorted(runs(place)) == names
+    (end,) = place.finished(names[-1])
+    assert (end["status"], end["channel"]) == ("success", "process_scheduler")
+    assert [each["requested_by"] for each in place.events("request.unscheduled")] == ["maria"]
 
 
 def test_a_guard_that_becomes_free_in_the_last_moment_does_not_cost_the_fire(

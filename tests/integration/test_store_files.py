@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 from support.place import SECONDLY, Place, check_log, child, wait_until
+from support.runner_inside import GivenClock, started
 
 from runner.errors import StoreUnwritableError
+from runner.service.loop import STORE_LOOK_S
 from runner.store.opening import own_store
 from runner.store.protocol import Store
 from runner.store.rows import Batch
@@ -250,6 +252,18 @@ def test_a_runner_whose_wal_was_removed_runs_nothing_twice_after_a_kill(
     started = [record["scheduled_for"] for record in place.events("execution.started", "tick")]
     assert len(started) == len(set(started))
     check_log(place.log)
+
+
+def test_an_idle_runner_notices_within_a_moment_that_its_store_was_removed(place: Place) -> None:
+    place.declare("a", "true")
+    clock = GivenClock()
+    with started(place.jobs, clock, state=place.state) as runner:
+        runner.turn()
+        database_path(place.state).rename(place.folder / "moved")
+        clock.go_on(STORE_LOOK_S)
+        runner.turn()
+        assert "was removed or replaced" in (place.state / "trouble").read_text()
+        (place.folder / "moved").rename(database_path(place.state))
 
 
 def test_a_runner_whose_store_was_overwritten_stops_firing_and_says_so_everywhere(

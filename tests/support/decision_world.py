@@ -90,11 +90,14 @@ class World:
 
     def fire(self) -> None:
         """Fire all due requests."""
-        decision = self._decision()
-        for name in self.registry.take_due():
-            decision.fire(name)
-            self.registry.plan_when_due(name)
-        self._commit(decision)
+        is_done = False
+        while not is_done:
+            decision = self._decision()
+            for name in self.registry.take_due(is_holding=False):
+                decision.fire(name)
+                self.registry.plan_when_due(name)
+            self._commit(decision)
+            is_done = not self.registry.has_due
 
     def press(self, button: Button, name: str) -> None:
         decision = self._decision()

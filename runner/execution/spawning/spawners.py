@@ -91,6 +91,11 @@ class Spawners:
         return self._threads.descriptor
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no start is in progress, not even one that hangs."""
+        return not self._starts and not self._hung
+
+    @property
     def busy(self) -> int:
         """How many starts are in progress, apart from those that hang or are held back."""
         stuck = len(self._held) + sum(not start.is_abandoned for start in self._hung)

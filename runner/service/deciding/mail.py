@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from runner.commands import Answer, Command, Kind, command_of
-from runner.errors import RefusedError
+from runner.errors import RefusedError, StoreError
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.store.protocol import MOST_COMMANDS, Store
@@ -38,13 +38,17 @@ class Mail:
         """Whether taken commands still need an answer."""
         return bool(self._taken)
 
-    def take(self) -> None:
-        """Take the commands that arrived. If this raises StoreError, they wait in the store."""
+    def take(self) -> bool:
+        """Take the commands that arrived. Return False if the store refused: they wait there."""
         if self.is_waiting:
-            taken = self._store.take_commands(to_microseconds(self._clock.now()))
+            try:
+                taken = self._store.take_commands(to_microseconds(self._clock.now()))
+            except StoreError:
+                return False
             self._taken += taken
             # A full batch means that there may be more.
             self.is_waiting = len(taken) == MOST_COMMANDS
+        return True
 
     def answer(self, decision: Decision, reload: Callable[[], None] | None) -> None:
         """Carry out the taken commands, as part of a decision.

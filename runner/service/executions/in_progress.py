@@ -113,6 +113,11 @@ class InProgress:
                 if place.get(ended.guard) == execution:
                     del place[ended.guard]
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether an execution that was claimed ahead waits for its time."""
+        return self.held.next_s() is not None
+
     def look_at_held(self, now_s: float) -> None:
         """Move the executions whose time has come, in elapsed seconds, to `starting`."""
         self.starting.extend(self.held.take(now_s))
