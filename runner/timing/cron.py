@@ -21,42 +21,21 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from runner.timing.cron_expression import Expression, parsed
-from runner.timing.zones import END, TICK, instant_on_its_day, next_change, offset_at, wall_at
+from runner.timing.zones import END, TICK, next_change, offset_at
 
 # The rarest date, 29 February on a given weekday, recurs within 40 years.
 _DAYS_OF_50_YEARS = 18_263
 
 
-def cron_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Yield the fires later than `after` (UTC), strictly ascending.
-
-    The iterator ends after 50 years without a fire.
-    """
-    found = parsed(expression)
-    return (
-        _named_times(found, zone, after)
-        if found.names_times_of_day
-        else _wall_clock(found, zone, after)
-    )
-
-
-def _named_times(expression: Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Yield each matching time of day once on each of its days."""
-    last = after
-    for wall in _walls(expression, wall_at(after, zone)):
-        instant = instant_on_its_day(wall, zone)
-        if instant is not None and instant > last:
-            yield instant
-            last = instant
-
-
-def _wall_clock(expression: Expression, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Yield the instants at which the wall clock matches.
+def wall_clock_fires(text: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Yield the instants later than `after` (UTC) at which the wall clock matches.
 
     Between two clock changes, wall time is UTC plus a constant offset. Walk each such
     stretch in wall time, and restart at each change with the new offset. Wall times of a
-    gap then never come up, and those of an overlap come up twice.
+    gap then never come up, and those of an overlap come up twice. The iterator ends after
+    50 years without a fire.
     """
+    expression = parsed(text)
     # No change lies in (after, calm]. The next wall time must be later than that of `begin`.
     offset, calm, begin = offset_at(after, zone), after, after
     while True:
@@ -76,15 +55,22 @@ def _wall_clock(expression: Expression, zone: ZoneInfo, after: datetime) -> Iter
 
 def _walls(expression: Expression, after: datetime) -> Iterator[datetime]:
     """Yield the matching naive wall times later than `after`."""
-    fruitless = 0  # days in a row without a match
     first = expression.clocks_through(after.time())
-    for ordinal in range(after.toordinal(), END.toordinal()):
+    for day in matching_days(expression, after.date()):
+        begin = first if day == after.date() else 0
+        for number in range(begin, expression.clocks):
+            yield datetime.combine(day, expression.clock(number))
+
+
+def matching_days(expression: Expression, since: date) -> Iterator[date]:
+    """Yield the dates from `since` on that match; ends after 50 years without one."""
+    fruitless = 0  # days in a row without a match
+    for ordinal in range(since.toordinal(), END.toordinal()):
         day = date.fromordinal(ordinal)
         if expression.has_day(day):
             fruitless = 0
-            for number in range(first, expression.clocks):
-                yield datetime.combine(day, expression.clock(number))
-        fruitless, first = fruitless + 1, 0
+            yield day
+        fruitless += 1
         if fruitless > _DAYS_OF_50_YEARS:
             return
 
@@ -92,7 +78,7 @@ def _walls(expression: Expression, after: datetime) -> Iterator[datetime]:
 def count_wall_clock(expression: str, zone: ZoneInfo, after: datetime, until: datetime) -> int:
     """Count the fires in (after, until] of an expression that follows the wall clock.
 
-    Counts whole days, one stretch of constant offset after the other, like `_wall_clock`.
+    Counts whole days, one stretch of constant offset after the other, like `wall_clock_fires`.
     """
     found = parsed(expression)
     count, offset, calm, begin = 0, offset_at(after, zone), after, after

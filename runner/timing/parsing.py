@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.errors import RuleError
+from runner.timing.calendars import NO_DATES, Dates, Shift
 from runner.timing.cron_expression import never_matches, read_expression
 from runner.timing.rules import (
     Cron,
@@ -19,6 +20,7 @@ from runner.timing.rules import (
     MonthDay,
     Monthly,
     NthWeekday,
+    NthWorkday,
     Pattern,
     Rule,
     Weekly,
@@ -31,10 +33,21 @@ from runner.values import EPOCH
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NTH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 _DAY_GROUPS = {"weekdays": frozenset(range(5)), "weekends": frozenset({5, 6})}
+_DAY_GROUPS["workdays"] = _DAY_GROUPS["weekdays"]
 _UNIT_SECONDS = {"secondly": 1, "minutely": 60, "hourly": 3600}
+_NTH_WORKDAY = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+)  # fmt: skip
 _NAMED_MONTH_DAYS: dict[str, MonthDay] = {
     "last": LastDay(),
-    "last_workday": LastDay(workday=True),
+    "first_workday": NthWorkday(nth=1),
+    "last_workday": NthWorkday(nth=-1),
+    **{f"{nth} workday": NthWorkday(nth=at) for at, nth in enumerate(_NTH_WORKDAY, 1) if at > 1},
+    **{
+        f"{nth} last workday": NthWorkday(nth=-at)
+        for at, nth in enumerate(_NTH_WORKDAY, 1)
+        if at > 1
+    },
     **{
         f"{nth} {weekday}": NthWeekday(nth=number, weekday=index)
         for nth, number in _NTH.items()
@@ -48,11 +61,15 @@ Field = tuple[str | int, ...]
 
 
 def parse_rule(
-    data: Mapping[str, Any], *, default_zone: str, excepted: frozenset[date] = frozenset()
+    data: Mapping[str, Any],
+    *,
+    default_zone: str,
+    excepted: Dates = NO_DATES,
+    only: Dates | None = None,
 ) -> Rule:
     """Build the rule of a `schedule` mapping that the JSON schema has accepted.
 
-    The caller reads `except` and passes its dates as `excepted`. Raises RuleError with
+    The caller reads the dates of `except` and `only`. Raises RuleError with
     the wrong field for: no `at` and no time of day in `start`, a cron expression that
     cannot be read, repetitions without start, a rule that can never fire, a finish
     before start, an unknown zone.
@@ -66,9 +83,12 @@ def parse_rule(
         at=() if isinstance(pattern, Interval | Cron) else _times_of_day(data, start, zone),
         start=instant_of(start, zone) if start else None,
         finish=_finish(data["finish"], zone) if "finish" in data else None,
-        repetitions=_repetitions(data, pattern) if "repetitions" in data else None,
+        repetitions=int(data["repetitions"]) if "repetitions" in data else None,
         excepted=excepted,
+        only=only,
+        shift=Shift(data.get("shift", Shift.DROP)),
     )
+    _check_repetitions(rule)
     _check_that_it_fires(rule)
     return rule
 
@@ -117,7 +137,7 @@ def _daily(interval: int, days: str | None) -> Daily:
             field=_at("interval"),
             suggestion="leave out interval, or days",
         )
-    return Daily(weekdays=_DAY_GROUPS[days])
+    return Daily(weekdays=_DAY_GROUPS[days], workdays=days == "workdays")
 
 
 def _weekdays(names: list[str]) -> frozenset[int]:
@@ -136,7 +156,7 @@ def _month_day(day: int | str) -> MonthDay:
     raise RuleError(
         f"{shortened(day)} is not a day of the month",
         field=_at("day"),
-        suggestion='write 1 to 31, last, last_workday or "second sunday"',
+        suggestion='write 1 to 31, last, last_workday, "third workday" or "second sunday"',
     )
 
 
@@ -172,21 +192,23 @@ def _finish(text: str, zone: ZoneInfo) -> datetime:
     return first_instant(min(moment.day, END.date()) + timedelta(days=1), zone) - TICK
 
 
-def _repetitions(data: Mapping[str, Any], pattern: Pattern) -> int:
-    repetitions = int(data["repetitions"])
-    if "start" not in data:
+def _check_repetitions(rule: Rule) -> None:
+    """Raise RuleError for repetitions without a start, or too many to be walked over."""
+    if rule.repetitions is None:
+        return
+    if rule.start is None:
         raise RuleError(
             "repetitions count from start, which is missing",
             field=_at("repetitions"),
             suggestion="add a start",
         )
-    if repetitions > _MOST_REPETITIONS and not isinstance(pattern, Interval):
+    is_counted = isinstance(rule.pattern, Interval) and rule.only is None and not rule.moves
+    if rule.repetitions > _MOST_REPETITIONS and not is_counted:
         raise RuleError(
             f"more than {_MOST_REPETITIONS:,} repetitions",
             field=_at("repetitions"),
             suggestion="bound it by finish",
         )
-    return repetitions
 
 
 def _check_that_it_fires(rule: Rule) -> None:
@@ -200,15 +222,20 @@ def _check_that_it_fires(rule: Rule) -> None:
     if _first_fire(rule):
         return
     # Drop the bounds one by one to find the one that leaves no fire.
-    always = _first_fire(replace(rule, finish=None, excepted=frozenset()))
+    by_pattern = replace(rule.by_pattern, excepted=NO_DATES)
+    always = _first_fire(by_pattern)
     if always is None:
         raise _never_by_pattern(rule)
-    if not _first_fire(replace(rule, excepted=frozenset())):
+    if not _first_fire(replace(by_pattern, finish=rule.finish)):
         first = wall_at(always, zone_named(rule.zone)).isoformat(" ", "seconds")
         raise RuleError(
             "it can never fire: finish is before the first fire",
             field=_at("finish"),
             suggestion=f"the first would be at {first}, {rule.zone}",
+        )
+    if not _first_fire(replace(by_pattern, only=rule.only, finish=rule.finish)):
+        raise RuleError(
+            "it can never fire: its rule names none of the dates of `only`", field=_at("only")
         )
     raise RuleError("it can never fire: all of its days are excepted", field=_at("except"))
 

@@ -8,13 +8,26 @@ from datetime import datetime, time
 from typing import assert_never
 
 from runner.timing import rules
+from runner.timing.calendars import Shift
 from runner.timing.cron_expression import explanation
 from runner.timing.rules import Rule
 from runner.timing.zones import wall_at, zone_named
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last"}
+_NTH = dict(
+    enumerate(
+        ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
+         "tenth"), 1
+    )
+)  # fmt: skip
+_NTH |= {-1: "last", **{-nth: f"{word} last" for nth, word in _NTH.items() if nth > 1}}
 _ORDINAL = re.compile(r"\b([2-9]?)([123])th\b")
+_SHIFTS = {
+    Shift.NEXT: "the next date",
+    Shift.PREVIOUS: "the date before",
+    Shift.NEXT_WORKDAY: "the next workday",
+    Shift.PREVIOUS_WORKDAY: "the workday before",
+}
 _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -34,9 +47,14 @@ def describe(rule: Rule) -> str:
         text += f", until {_local(rule.finish, rule)}"
     if rule.repetitions is not None:
         text += f", {rule.repetitions + 1} times" if rule.repetitions else ", once"
+    return f"{text}{_calendar(rule)} ({rule.zone})"
+
+
+def _calendar(rule: Rule) -> str:
+    text = "" if rule.only is None else f", only on {_counted(len(rule.only), 'date')}"
     if rule.excepted:
         text += f", except on {_counted(len(rule.excepted), 'date')}"
-    return f"{text} ({rule.zone})"
+    return text + (f", moved to {_SHIFTS[rule.shift]}" if rule.moves else "")
 
 
 def _pattern_text(pattern: rules.Pattern) -> str:
@@ -44,6 +62,8 @@ def _pattern_text(pattern: rules.Pattern) -> str:
         case rules.Interval(seconds=seconds):
             unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
             return f"every {_counted(seconds // size, unit, one='')}"
+        case rules.Daily(workdays=True):
+            return "every workday"
         case rules.Daily(interval=interval, weekdays=weekdays):
             return (
                 f"every {_counted(interval, 'day', one='')}"
@@ -75,8 +95,10 @@ def _month_day(day: rules.MonthDay) -> str:
     match day:
         case rules.DayNumber(number=number):
             return f"day {number}"
-        case rules.LastDay(workday=workday):
-            return "the last workday" if workday else "the last day"
+        case rules.LastDay():
+            return "the last day"
+        case rules.NthWorkday(nth=nth):
+            return f"the {_NTH[nth]} workday"
         case rules.NthWeekday(nth=nth, weekday=weekday):
             return f"the {_NTH[nth]} {_WEEKDAYS[weekday]}"
     assert_never(day)

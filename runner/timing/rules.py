@@ -6,10 +6,11 @@ Weekdays are numbered as `datetime.weekday` does: Monday is 0.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from dataclasses import dataclass, replace
+from datetime import datetime, time
 from typing import assert_never
 
+from runner.timing.calendars import NO_DATES, Dates, Shift
 from runner.values import instant_text
 
 
@@ -26,10 +27,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daily:
-    """Every `interval` calendar days; with an interval of 1, only on `weekdays`."""
+    """Every `interval` calendar days; with an interval of 1, only on `weekdays`.
+
+    With `workdays`, the dates that the rule excepts are none of its days.
+    """
 
     interval: int = 1
     weekdays: frozenset[int] = frozenset(range(7))
+    workdays: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +54,18 @@ class DayNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastDay:
-    """The last day of the month; with `workday`, the last Monday to Friday."""
+    """The last day of the month."""
 
-    workday: bool = False
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NthWorkday:
+    """The `nth` workday of the month; -1 is the last one, -2 the one before.
+
+    Workdays are Monday to Friday without the dates that the rule excepts. The rule skips a
+    month without it.
+    """
+
+    nth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +79,7 @@ class NthWeekday:
     weekday: int
 
 
-MonthDay = DayNumber | LastDay | NthWeekday
+MonthDay = DayNumber | LastDay | NthWorkday | NthWeekday
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +107,9 @@ class Rule:
 
     `at` is sorted without duplicates; it is empty for Interval and Cron. `start` and
     `finish` are UTC and both inclusive. `repetitions` n means n + 1 fires, counted from
-    `start`. `excepted` holds dates in `zone`. `zone` is an IANA key.
+    `start`. `zone` is an IANA key. `excepted` and `only` hold dates in `zone`: the pattern's
+    fires of other dates than `only` are dropped, and `shift` says what becomes of those on
+    excepted dates. `start` and `finish` bound the fires where they have moved to.
     """
 
     pattern: Pattern
@@ -102,7 +118,38 @@ class Rule:
     start: datetime | None = None
     finish: datetime | None = None
     repetitions: int | None = None
-    excepted: frozenset[date] = frozenset()
+    excepted: Dates = NO_DATES
+    only: Dates | None = None
+    shift: Shift = Shift.DROP
+
+    @property
+    def moves(self) -> bool:
+        """Whether fires may move to other dates."""
+        return self.shift is not Shift.DROP and bool(self.excepted or self.shift.to_workdays)
+
+    @property
+    def has_calendar(self) -> bool:
+        """Whether some dates of the pattern do not fire, or fire elsewhere."""
+        return bool(self.excepted) or self.only is not None or self.moves
+
+    @property
+    def counts_workdays(self) -> bool:
+        """Whether the excepted dates decide which dates the pattern names."""
+        match self.pattern:
+            case Daily(workdays=True) | Monthly(day=NthWorkday()):
+                return True
+        return False
+
+    @property
+    def by_pattern(self) -> Rule:
+        """The rule of the pattern alone: no date is excepted, chosen or moved, nothing ends.
+
+        Excepted dates that decide which dates are workdays stay.
+        """
+        excepted = self.excepted if self.counts_workdays else NO_DATES
+        return replace(
+            self, excepted=excepted, only=None, shift=Shift.DROP, finish=None, repetitions=None
+        )
 
     @property
     def key(self) -> str:
@@ -110,28 +157,38 @@ class Rule:
 
         Equal keys mean an unchanged rule. The text is the same in every process and on
         every machine. An interval counts elapsed time, so its zone is part of the key
-        only if the rule excepts dates. The excepted dates appear as a digest because
-        the list may be a long file.
+        only if dates matter to the rule. Dates appear as a digest because the list may be
+        a long file.
         """
         parts = [_pattern_text(self.pattern)]
         if self.at:
             parts.append("at " + ",".join(sorted({at.isoformat("seconds") for at in self.at})))
-        if self.excepted or not isinstance(self.pattern, Interval):
+        if self.has_calendar or not isinstance(self.pattern, Interval):
             parts.append(f"in {self.zone}")
         if self.start is not None:
             parts.append(f"from {instant_text(self.start)}")
         if self.repetitions is not None:
             parts.append(f"repetitions {self.repetitions}")
         if self.excepted:
-            listed = ",".join(sorted(day.isoformat() for day in self.excepted))
-            parts.append(f"except {hashlib.sha256(listed.encode()).hexdigest()}")
+            what = "workdays except" if self.counts_workdays else "except"
+            parts.append(f"{what} {_digest(self.excepted)}")
+        if self.only is not None:
+            parts.append(f"only {_digest(self.only)}")
+        if self.moves:
+            parts.append(f"shift {self.shift}")
         return "; ".join(parts)
+
+
+def _digest(dates: Dates) -> str:
+    return hashlib.sha256(dates.text.encode()).hexdigest()
 
 
 def _pattern_text(pattern: Pattern) -> str:
     match pattern:
         case Interval(seconds=seconds):
             return f"interval {seconds}"
+        case Daily(workdays=True):
+            return "workdays"
         case Daily(interval=interval, weekdays=weekdays):
             return f"daily {interval} {_digits(weekdays)}"
         case Weekly(interval=interval, weekdays=weekdays):
@@ -148,8 +205,12 @@ def _month_day_text(day: MonthDay) -> str:
     match day:
         case DayNumber(number=number):
             return f"day {number}"
-        case LastDay(workday=workday):
-            return "last workday" if workday else "last day"
+        case LastDay():
+            return "last day"
+        case NthWorkday(nth=-1):
+            return "last workday"
+        case NthWorkday(nth=nth):
+            return f"workday {nth}"
         case NthWeekday(nth=nth, weekday=weekday):
             return f"weekday {nth} {weekday}"
     assert_never(day)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
+from runner.timing.passing_time import count, latest, measures_passing_time
 from runner.timing.rules import Interval, Rule
-from runner.timing.streams import count, endless, latest, measures_passing_time
+from runner.timing.streams import endless, unmerged
 from runner.timing.zones import END, TICK, kept_by_zone_data
 from runner.values import EPOCH
 
@@ -113,14 +114,15 @@ def _bounds(
 def _last_counted(rule: Rule, counted_from: datetime | None) -> datetime:
     """Return an upper bound that admits exactly the fires that `repetitions` allows.
 
-    It lies at or after the last allowed fire, and before the one that follows.
+    It lies at or after the last allowed fire, and before the one that follows. Fires that
+    moved to one instant count one by one.
     """
     assert rule.repetitions is not None
     after = (rule.start or EPOCH) - TICK
     after = max(after, counted_from or after)
-    if isinstance(rule.pattern, Interval):
+    if isinstance(rule.pattern, Interval) and rule.only is None and not rule.moves:
         return _last_counted_interval(rule, rule.pattern, after, rule.repetitions)
-    return next(islice(endless(rule, after), rule.repetitions, None), END)
+    return next(islice(unmerged(rule, after), rule.repetitions, None), END)
 
 
 def _last_counted_interval(

@@ -16,8 +16,8 @@ from runner.planning.coming_fires import coming_fires
 from runner.planning.states.due_fires import coming
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, Schedule
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Cron, Interval, Rule
-from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import fires, span
 from runner.timing.zones import TICK, stretches_of, wall_at, zone_named
 from runner.values import to_microseconds
@@ -107,7 +107,7 @@ def fires_in(
 
     Excepted dates cut the fires of an interval into several sequences.
     """
-    if isinstance(rule.pattern, Interval):
+    if isinstance(rule.pattern, Interval) and rule.only is None and not rule.moves:
         return _joined(_of_interval(rule, rule.pattern, begin, end, counted_from))
     walked = takewhile(
         lambda fire: fire < end, fires(rule, begin - TICK, counted_from=counted_from)
@@ -162,7 +162,7 @@ def _excepted(rule: Rule, begin: datetime, end: datetime) -> Iterator[tuple[int,
         return
     zone = zone_named(rule.zone)
     first, last = wall_at(begin, zone).date() - _DAY, wall_at(end, zone).date() + _DAY
-    days = (day for day in rule.excepted if first <= day <= last)
+    days = rule.excepted.within(first, last)
     for since, until in sorted(stretch for day in days for stretch in stretches_of(day, zone)):
         yield to_microseconds(since), to_microseconds(until)
 

@@ -34,7 +34,7 @@ from runner.planning.states.due_fires import unclaimed_fires
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
-from runner.timing.streams import measures_passing_time
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.zones import TICK
 
 STEP_BACK = timedelta(seconds=60)

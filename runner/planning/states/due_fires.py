@@ -29,8 +29,8 @@ from datetime import datetime
 from runner.planning.states.claimed_spans import ClaimedSpans
 from runner.planning.states.state import RequestState
 from runner.requests.model import Schedule
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Rule
-from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import Span, fires, next_fire, span
 from runner.timing.zones import END, TICK
 

@@ -14,8 +14,8 @@ from runner.planning.states.planned_status import Registration
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Rule
-from runner.timing.streams import measures_passing_time
 from runner.timing.upcoming import next_fire
 from runner.timing.zones import TICK, to_instant, wall_at, zone_named
 

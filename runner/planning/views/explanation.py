@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from runner.planning.coming_fires import standing
+from runner.planning.moved_fires import excepting_line
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.state import RequestState
 from runner.planning.views.fire_query import FireQuery, unscheduled_words
@@ -79,7 +80,13 @@ def _hindrance(query: FireQuery) -> Explanation | None:
             message = "it has no timing: it runs only on demand"
             return Explanation(because=(Because(cause=Cause.NO_TIMING, message=message),))
         case Schedule(rule=rule):
-            return rule_hinders(rule, query.at, query.zone, counted_from=_counted_from(query))
+            return rule_hinders(
+                rule,
+                query.at,
+                query.zone,
+                counted_from=_counted_from(query),
+                where=lambda day: excepting_line(query.request, day),
+            )
         case RunImmediately() | RunLater():
             return _one_time_hindered(timing, query)
         case _:

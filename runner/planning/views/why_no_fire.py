@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from runner.planning.views.history import Run
+from runner.timing.calendars import FARTHEST_MOVE
+from runner.timing.moves import destination
 from runner.timing.rules import Rule
 from runner.timing.upcoming import next_fire, span
 from runner.timing.zones import TICK, zone_named
@@ -29,6 +32,7 @@ class Cause(StrEnum):
     BEFORE_START = "before_start"
     AFTER_FINISH = "after_finish"
     EXCEPTED = "excepted"
+    NOT_CHOSEN = "not_chosen"
     REPETITIONS_USED_UP = "repetitions_used_up"
     NOT_REGISTERED = "not_registered"
     RULE_CHANGED = "rule_changed"
@@ -62,6 +66,14 @@ class Explanation:
     runs: tuple[Run, ...] = ()
     before: datetime | None = None
     after: datetime | None = None
+
+
+Where = Callable[[date], str | None]
+"""Returns the line of a file that excepts a date, such as "holidays.txt:14"."""
+
+
+def nowhere(_: date) -> None:
+    """Name no file."""
 
 
 def fire_at(rule: Rule, at: datetime, *, counted_from: datetime | None = None) -> datetime | None:
@@ -98,21 +110,28 @@ def _last_counted_fire(
 
 
 def rule_hinders(
-    rule: Rule, at: datetime, zone: str, *, counted_from: datetime | None = None
+    rule: Rule,
+    at: datetime,
+    zone: str,
+    *,
+    counted_from: datetime | None = None,
+    where: Where = nowhere,
 ) -> Explanation | None:
-    """Return why a rule has no fire at an instant; None if it has one."""
+    """Return why a rule has no fire at an instant; None if it has one.
+
+    `where` names the line that excepts a date.
+    """
     if fire_at(rule, at, counted_from=counted_from):
         return None
-    unbounded = replace(rule, finish=None, repetitions=None, excepted=frozenset())
+    by_pattern = rule.by_pattern
     if rule.start is not None and at < rule.start:
         because = Because(
             cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}"
         )
-    elif not fire_at(unbounded, at):
+    elif not (named := fire_at(by_pattern, at)):
         because = Because(cause=Cause.NO_FIRE, message="its rule has no fire then")
-    elif not fire_at(replace(unbounded, excepted=rule.excepted), at):
-        day = at.astimezone(zone_named(rule.zone)).date()
-        because = Because(cause=Cause.EXCEPTED, message=f"{day} is an excepted date")
+    elif not fire_at(replace(rule, finish=None, repetitions=None), at):
+        because = _calendar_reason(rule, named, zone, where)
     elif rule.finish is not None and at > rule.finish:
         because = Because(
             cause=Cause.AFTER_FINISH,
@@ -126,6 +145,26 @@ def rule_hinders(
     after = next_fire(rule, at, counted_from=counted_from)
     before = last_fire(rule, at, counted_from=counted_from)
     return Explanation(because=(because,), before=before, after=after)
+
+
+def _calendar_reason(rule: Rule, named: datetime, zone: str, where: Where) -> Because:
+    """Say why the calendar keeps a fire of the pattern from its date, and where it goes."""
+    day = named.astimezone(zone_named(rule.zone)).date()
+    if rule.only is not None and day not in rule.only:
+        message = f"{day} is not one of the dates of `only`"
+        return Because(cause=Cause.NOT_CHOSEN, message=message)
+    message = f"{day} is a {day:%A}"
+    if day in rule.excepted:
+        place = where(day)
+        message = f"{day} is an excepted date" + (f" ({place})" if place else "")
+    if rule.moves:
+        target = destination(rule, named)
+        message += (
+            f"; its fire moves to {local_words(target, zone)}"
+            if target
+            else f"; it is dropped, because no date within {FARTHEST_MOVE} days is free"
+        )
+    return Because(cause=Cause.EXCEPTED, message=message)
 
 
 def is_at(fire: datetime, at: datetime) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 from runner.errors import RuleError
 from runner.lifecycle import Misfire
 from runner.requests.building.document_part import Part
 from runner.requests.building.process import process_of
-from runner.requests.dates import parse_date
-from runner.requests.findings import DataPath, Finding, without
+from runner.requests.dates import KEYS, dates_of, files_named, is_entry, listed_in, parse_entry
+from runner.requests.findings import DataPath, Finding, value_at, without
 from runner.requests.model import (
     Context,
     Process,
@@ -24,13 +25,12 @@ from runner.requests.model import (
     Timing,
 )
 from runner.requests.schema.shipped import is_request
+from runner.timing.calendars import NO_DATES, Dates, union
 from runner.timing.parsing import parse_rule
 from runner.timing.zones import kept_by_zone_data, parse_wall, zone_named
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _GRACE = timedelta(seconds=60)
+_SCHEDULE: DataPath = ("timing", "schedule")
 _TIMINGS_KEPT = 1 << 12
 _ANY_PROCESS = {"shell": ":"}
 _FOLDER = "_folder"
@@ -38,13 +38,17 @@ _FOLDER = "_folder"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+DatesByKey = Mapping[str, Mapping[str, str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDraft:
     """The data of a document on its way to a request, and what the document refers to.
 
-    `folder` is the absolute folder of its file. `excepted` are the dates of the file
-    that `except` names, if any. `folders` maps some keys of the process to the absolute
-    folders that their paths are relative to instead. `stored` is the store's text that
+    `folder` is the absolute folder of its file. `dates` has the entries (`entries_in`) of
+    the files that `except` and `only` name: by key, then by path as written. `folders`
+    maps some keys of the process to the absolute folders that their paths are relative to
+    instead. `stored` is the store's text that
     the draft came from, if any.
     """
 
@@ -52,7 +56,7 @@ class RequestDraft:
     name: str
     folder: str
     source: Source
-    excepted: frozenset[date] | None = None
+    dates: DatesByKey = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
     stored: str = ""
 
@@ -68,9 +72,7 @@ class RequestDraft:
             "file": self.source.file,
             "line": self.source.line,
             "sha256": self.source.sha256,
-            "excepted": None
-            if self.excepted is None
-            else sorted(map(date.isoformat, self.excepted)),
+            **({"dates": self.dates} if self.dates else {}),
             **{f"{key}{_FOLDER}": folder for key, folder in self.folders.items()},
         }
         return _encode(parts)
@@ -82,13 +84,15 @@ def draft_from(definition: str) -> RequestDraft:
     Raises ValueError, KeyError or TypeError for any other text.
     """
     parts = json.loads(definition)
-    dates = parts["excepted"]
+    data, dates = parts["data"], parts.get("dates", {})
+    for key, named, _ in files_named(value_at(data, _SCHEDULE), _SCHEDULE):
+        dates_of(dates[key][named])
     return RequestDraft(
-        data=parts["data"],
+        data=data,
         name=parts["name"],
         folder=parts["folder"],
         source=Source(file=parts["file"], line=parts["line"], sha256=parts["sha256"]),
-        excepted=None if dates is None else frozenset(map(date.fromisoformat, dates)),
+        dates=dates,
         folders={
             key.removesuffix(_FOLDER): folder
             for key, folder in parts.items()
@@ -143,7 +147,7 @@ def _attempt(
         process = process_of(
             whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders
         )
-    timing = _timing(whole, default_zone, draft.excepted)
+    timing = _timing(whole, default_zone, draft.dates)
     if process is None or findings:
         return None, tuple(dict.fromkeys(findings))
     return _request(draft, process, timing), ()
@@ -181,40 +185,40 @@ class _WrongTimingError(Exception):
         self.findings = findings
 
 
-def _timing(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
+def _timing(whole: Part, default_zone: str, dates: DatesByKey) -> Timing | None:
     data = whole.data.get("timing")
     if data is None:
         return None
     try:
-        return _timing_in(_encode(data), default_zone, of_file)
+        return _timing_in(_encode(data), default_zone, _encode(dates) if dates else "{}")
     except _WrongTimingError as wrong:
         whole.findings.extend(wrong.findings)
         return None
 
 
 @kept_by_zone_data(maxsize=_TIMINGS_KEPT)
-def _timing_in(text: str, default_zone: str, of_file: frozenset[date] | None) -> Timing:
-    """Return the timing in a JSON text, cached by that text.
+def _timing_in(text: str, default_zone: str, dates: str) -> Timing:
+    """Return the timing in a JSON text, with the dates in another, cached by these texts.
 
     Finding the first fire is the slow part, and many requests share a timing. Raises
     _WrongTimingError, which is not cached: a zone that is missing may appear.
     """
     findings: list[Finding] = []
     whole = Part(data={"timing": json.loads(text)}, path=(), findings=findings)
-    timing = _timing_of(whole, default_zone, of_file)
+    timing = _timing_of(whole, default_zone, json.loads(dates))
     if timing is None or findings:
         raise _WrongTimingError(findings)
     return timing
 
 
-def _timing_of(whole: Part, default_zone: str, of_file: frozenset[date] | None) -> Timing | None:
+def _timing_of(whole: Part, default_zone: str, dates: DatesByKey) -> Timing | None:
     match whole.data["timing"]:
         case "run_immediately" | {"run_immediately": _}:
             return RunImmediately()
         case {"run_later": _}:
             return _run_later(whole.below("timing", "run_later"), default_zone)
         case {"schedule": _}:
-            return _schedule(whole.below("timing", "schedule"), default_zone, of_file)
+            return _schedule(whole.below("timing", "schedule"), default_zone, dates)
     raise AssertionError("the schema let an unknown timing pass")
 
 
@@ -230,12 +234,17 @@ def _run_later(part: Part, default_zone: str) -> RunLater | None:
     return RunLater(start=start, zone=zone, misfire=misfire, misfire_grace=grace)
 
 
-def _schedule(part: Part, default_zone: str, of_file: frozenset[date] | None) -> Schedule | None:
+def _schedule(part: Part, default_zone: str, dates: DatesByKey) -> Schedule | None:
     spread = part.duration("spread", timedelta())
     grace = part.duration("misfire_grace", _GRACE, above_zero=True)
-    excepted = _excepted(part, of_file)
+    excepted, only = (_dates(key, part, dates.get(key, {})) for key in KEYS)
     try:
-        rule = parse_rule(part.data, default_zone=default_zone, excepted=excepted)
+        rule = parse_rule(
+            part.data,
+            default_zone=default_zone,
+            excepted=excepted or NO_DATES,
+            only=only,
+        )
     except RuleError as error:
         _find(part, error)
         return None
@@ -248,15 +257,22 @@ def _find(part: Part, error: RuleError, *otherwise: str) -> None:
     part.find(error.field[1:] if error.field else otherwise, str(error), error.suggestion)
 
 
-def _excepted(part: Part, of_file: frozenset[date] | None) -> frozenset[date]:
-    """Return the dates of `except`, from the list or from the file it names."""
-    listed = part.data.get("except", [])
-    if isinstance(listed, str):
-        return of_file or frozenset()
-    dates = set()
-    for index, text in enumerate(listed):
+def _dates(key: str, part: Part, of_files: Mapping[str, str]) -> Dates | None:
+    """Return the dates of `except` or `only`, from the value itself and from its files.
+
+    None if there is no such value, or if any of its dates are wrong.
+    """
+    found, is_whole = [], key in part.data
+    for index, text in listed_in(part.data.get(key)):
+        if not is_entry(text):
+            is_whole = is_whole and text in of_files
+            found.append(dates_of(of_files.get(text, "")))
+            continue
         try:
-            dates.add(parse_date(text))
+            found.append(parse_entry(text))
         except ValueError as error:
-            part.find(("except", index), str(error))
-    return frozenset(dates)
+            is_whole = False
+            part.find((key,) if index is None else (key, index), str(error))
+    if not is_whole:
+        return None
+    return union(found) if len(found) > 1 else next(iter(found), NO_DATES)

@@ -11,7 +11,7 @@ from runner.requests.schema.checking import findings_in
 
 
 def definition_text(request: ProcessRequest) -> str:
-    """Return a request's definition for the store: data, folder, source, dates of `except`."""
+    """Return a request's definition for the store: data, folder, source, dates of files."""
     return request.source.definition
 
 

@@ -16,9 +16,9 @@ from runner.requests.schema.shipped import keys_excluded_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import date
 
     from runner.errors import Problem
+    from runner.requests.building.request import DatesByKey
     from runner.requests.findings import Spot
     from runner.system.regular_files import Signature
 
@@ -31,7 +31,7 @@ PLACED = ("directory", "environment_file")
 """Process keys whose paths are relative to the file that sets them."""
 OF_TIMINGS: Mapping[str, tuple[str, ...]] = {
     "run_later": ("timezone", "misfire", "misfire_grace"),
-    "schedule": ("timezone", "misfire", "misfire_grace", "spread", "except"),
+    "schedule": ("timezone", "misfire", "misfire_grace", "spread", "except", "only", "shift"),
 }
 """The keys that a timing of each kind may inherit."""
 _PARTS = ("process", "timing")
@@ -52,14 +52,14 @@ class Defaults:
     """What one defaults file sets, or several of them merged.
 
     `folders` are the absolute folders that the paths in `data` are relative to.
-    `excepted` are the dates of the file that `except` names. Equal `digest` means equal
-    in everything else. With `problems`, neither these defaults nor any request below
-    them can be used.
+    `dates` has the entries of the files that `except` and `only` name, by key. Equal
+    `digest` means equal in everything else. With `problems`, neither these defaults nor
+    any request below them can be used.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
-    excepted: frozenset[date] | None = None
+    dates: DatesByKey = field(default_factory=dict)
     on_failure: SharedFailure | None = None
     problems: tuple[Problem, ...] = ()
     reads: Mapping[str, Signature | None] = field(default_factory=dict)
@@ -72,11 +72,11 @@ NONE = Defaults()
 def together(far: Defaults, near: Defaults, digest: bytes) -> Defaults:
     """Merge two defaults; where both set a value, `near` wins."""
     parts = {key: _over(far.data.get(key, {}), near.data.get(key, {})) for key in _PARTS}
-    has_dates = "except" in near.data.get("timing", {})
+    of_far = {key: far.dates[key] for key in far.dates if key not in near.data.get("timing", {})}
     return Defaults(
         data={**_over(far.data, near.data), **{key: part for key, part in parts.items() if part}},
         folders={**far.folders, **near.folders},
-        excepted=near.excepted if has_dates else far.excepted,
+        dates={**of_far, **near.dates},
         on_failure=near.on_failure or far.on_failure,
         problems=(*far.problems, *near.problems),
         digest=digest,
@@ -109,11 +109,13 @@ def folders_of(data: Any, defaults: Defaults) -> Mapping[str, str]:
     return {key: folder for key, folder in defaults.folders.items() if key not in process}
 
 
-def has_dates_of(data: Any, defaults: Defaults) -> bool:
-    """Report whether a document inherits its `except` from the defaults."""
-    timing = data.get("timing") if "except" in defaults.data.get("timing", {}) else None
+def dates_for(data: Any, defaults: Defaults) -> DatesByKey:
+    """Return the dates that a document inherits from the defaults, by key."""
+    timing = data.get("timing") if defaults.dates and isinstance(data, dict) else None
     schedule = timing.get("schedule") if isinstance(timing, dict) else None
-    return isinstance(schedule, dict) and "except" not in schedule
+    if not isinstance(schedule, dict):
+        return {}
+    return {key: dates for key, dates in defaults.dates.items() if key not in schedule}
 
 
 def _over(far: Mapping[str, Any], near: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One `_defaults.yaml` file, from its bytes to defaults. Reads the file of dates it names."""
+"""One `_defaults.yaml` file, from its bytes to defaults. Reads the files of dates it names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from runner.errors import Problem
 from runner.requests.building.request import RequestDraft, built
 from runner.requests.catalog.defaults import OF_TIMINGS, PLACED, Defaults, SharedFailure
 from runner.requests.catalog.request_file import Place, file_problem
+from runner.requests.dates import files_named
 from runner.requests.files.bounded_read import Trouble
-from runner.requests.files.dates_file import DatesFile
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
     DataPath,
@@ -24,8 +24,8 @@ from runner.requests.findings import (
 from runner.requests.model import Source
 from runner.requests.schema.checking import findings_in
 from runner.requests.yaml.document import Document, documents_in
+from runner.system.regular_files import Signature
 
-_EXCEPT: DataPath = ("timing", "except")
 _SCHEDULE: DataPath = ("timing", "schedule")
 _ONE_S_OWN = ("name", "description", "formerly", "reschedule")
 _EMPTY = Trouble(reason="the file is empty", suggestion="write settings into it, or delete it")
@@ -54,7 +54,8 @@ class _Reading:
         self.problems: list[Problem] = []
         self._place = place
         self._data: dict[str, Any] = {}
-        self._dates: DatesFile | None = None
+        self._dates: dict[str, dict[str, str]] = {}
+        self._reads: dict[str, Signature | None] = {}
         self._on_failure: SharedFailure | None = None
 
     def read(self, documents: tuple[Document, ...]) -> None:
@@ -78,18 +79,16 @@ class _Reading:
         self.problems.extend(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
     def result(self, raw: bytes) -> Defaults:
-        """Return the defaults, with the problems of the file and of its dates file."""
-        dates = self._dates
-        excepted = dates.dates if dates else None
+        """Return the defaults, with the problems of the file and of its files of dates."""
         problems = without_content(self.problems, self._place.path, self._place.root)
-        parts = (self._place.relative, raw, sorted(excepted or ()), problems)
+        parts = (self._place.relative, raw, self._dates, problems)
         return Defaults(
             data=self._data,
             folders={key: self._folder for key in PLACED if key in self._data.get("process", {})},
-            excepted=excepted,
+            dates=self._dates,
             on_failure=self._on_failure,
             problems=problems,
-            reads={dates.path: dates.signature} if dates else {},
+            reads=self._reads,
             digest=digest_of(repr(parts)),
         )
 
@@ -98,13 +97,14 @@ class _Reading:
         return os.path.dirname(self._place.path)  # noqa: PTH120
 
     def _read_dates(self, data: dict[str, Any], findings: list[Finding]) -> None:
-        named = value_at(data, _EXCEPT)
-        if not isinstance(named, str) or not named:
-            return
-        self._dates = read = self._place.dates_named(named, _EXCEPT)
-        self.problems.extend(read.problems)
-        if read.finding is not None:
-            findings.append(read.finding)
+        for key, named, at in files_named(data.get("timing"), ("timing",)):
+            read = self._place.dates_named(named, at)
+            self._reads[read.path] = read.signature
+            self.problems.extend(read.problems)
+            if read.finding is not None:
+                findings.append(read.finding)
+            if read.entries is not None:
+                self._dates.setdefault(key, {})[named] = read.entries
 
     def _misused(self, data: dict[str, Any], findings: list[Finding]) -> list[Finding]:
         """Find values that the schema accepts but that are wrong.
@@ -124,9 +124,8 @@ class _Reading:
             }
             probe["timing"] = {"schedule": {**inherited, **_PROBE}}
         source = Source(file=self._place.relative, line=1, sha256="")
-        dates = self._dates.dates if self._dates else None
         draft = RequestDraft(
-            data=probe, name="defaults", folder=self._folder, source=source, excepted=dates
+            data=probe, name="defaults", folder=self._folder, source=source, dates=self._dates
         )
         spoiled = frozenset(finding.path[:1] for finding in findings if finding.path)
         if not spoiled and findings:

@@ -23,6 +23,7 @@ from runner.requests.catalog.request_file import (
     fresh_after_ns,
     reads_differ,
 )
+from runner.requests.dates import files_named
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import (
@@ -41,11 +42,9 @@ from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import Signature
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from runner.requests.findings import DataPath
 
-_EXCEPT = ("timing", "schedule", "except")
+_SCHEDULE = ("timing", "schedule")
 _MOST_PROBLEMS = 200
 _EMPTY = Trouble(
     reason="the file is empty",
@@ -154,8 +153,7 @@ class _Loading:
         defaults = self._place.defaults
         data = shared.filled(document.data, defaults, name)
         findings = [*_findings(document, data), *wrongly_named]
-        has_dates_of = shared.has_dates_of(document.data, defaults)
-        excepted = defaults.excepted if has_dates_of else self._excepted(document, findings)
+        dates = {**shared.dates_for(document.data, defaults), **self._dates(document, findings)}
         request = None
         if isinstance(data, dict):
             draft = RequestDraft(
@@ -165,7 +163,7 @@ class _Loading:
                 source=Source(
                     file=self._place.relative, line=document.line, sha256=self._digest(document)
                 ),
-                excepted=excepted,
+                dates=dates,
                 folders=shared.folders_of(document.data, defaults),
             )
             spoiled = frozenset(finding.path for finding in findings)
@@ -196,21 +194,21 @@ class _Loading:
         findings.append(Finding(path=(), message=message, suggestion=_naming(stem)))
         return None
 
-    def _excepted(self, document: Document, findings: list[Finding]) -> frozenset[date] | None:
-        """Read the file of dates that a document's `except` names, if any."""
-        named = value_at(document.data, _EXCEPT)
-        if (
-            not isinstance(named, str)
-            or not named
-            or any(lies_below(_EXCEPT, {each.path}) for each in findings)
-        ):
-            return None
-        read = self._place.dates_named(named, _EXCEPT)
-        self._reads[read.path] = read.signature
-        self._problems.extend(read.problems)
-        if read.finding is not None:
-            findings.append(read.finding)
-        return read.dates
+    def _dates(self, document: Document, findings: list[Finding]) -> dict[str, dict[str, str]]:
+        """Read the files of dates that a document names; return their entries by key."""
+        wrong = {each.path for each in findings}
+        dates: dict[str, dict[str, str]] = {}
+        for key, named, at in files_named(value_at(document.data, _SCHEDULE), _SCHEDULE):
+            if lies_below(at, wrong):
+                continue
+            read = self._place.dates_named(named, at)
+            self._reads[read.path] = read.signature
+            self._problems.extend(each for each in read.problems if each not in self._problems)
+            if read.finding is not None:
+                findings.append(read.finding)
+            if read.entries is not None:
+                dates.setdefault(key, {})[named] = read.entries
+        return dates
 
     def _accept(self, document: Document, request: ProcessRequest) -> None:
         candidate = Candidate(

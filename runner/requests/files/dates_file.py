@@ -1,4 +1,4 @@
-"""The file of dates that an `except` names. Reads it."""
+"""The files of dates that `except` and `only` name. Reads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.requests.dates import dates_in
+from runner.requests.dates import entries_in
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import DataPath, Finding, shown
@@ -15,8 +15,6 @@ from runner.system.trust import ROOT
 from runner.values import neutral
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from runner.errors import Problem
 
 
@@ -24,13 +22,13 @@ if TYPE_CHECKING:
 class DatesFile:
     """The result of reading the file at `path`.
 
-    `finding` is reported where a document names the file; `problems` are errors inside
-    the file.
+    `entries` is the text of `entries_in`. `finding` is reported where a document names the
+    file; `problems` are errors inside the file.
     """
 
     path: str
     signature: Signature | None
-    dates: frozenset[date] | None = None
+    entries: str | None = None
     finding: Finding | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -46,23 +44,20 @@ def dates_file(
     beside = os.path.join(os.path.dirname(path), named)  # noqa: PTH118, PTH120
     content = read_bounded(beside, ROOT if is_guarded else None)
     if isinstance(content, Trouble):
-        suggestion = f"dates are a list: [{named}]" if named[:4].isdigit() else content.suggestion
         message = f"the file of dates {shown(named)} cannot be used: {content.reason}"
-        finding = Finding(path=at, message=message, suggestion=suggestion)
+        finding = Finding(path=at, message=message, suggestion=content.suggestion)
         return DatesFile(path=beside, signature=signature_at(beside), finding=finding)
     raw, signature = content
-    dates, all_problems = dates_in(raw, _display_beside(display, named))
+    entries, all_problems = entries_in(raw, _display_beside(display, named))
     problems = without_content(all_problems, beside, root)
     if not problems:
-        return DatesFile(path=beside, signature=signature, dates=dates)
+        return DatesFile(path=beside, signature=signature, entries=entries)
     message = (
         f"the file of dates {shown(named)} has {len(all_problems)} "
         f"problem{'s' if len(all_problems) > 1 else ''}"
     )
     finding = Finding(path=at, message=message)
-    return DatesFile(
-        path=beside, signature=signature, dates=dates, finding=finding, problems=problems
-    )
+    return DatesFile(path=beside, signature=signature, finding=finding, problems=problems)
 
 
 def _display_beside(display: str, named: str) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
-from runner.requests.dates import parse_date
+from runner.requests.dates import parse_entry
 from runner.requests.findings import DataPath, Finding, listed, nearest, plain, shown, subject_of
 from runner.requests.schema.hints import suggestions
 from runner.requests.schema.lookup import above, alternatives_of, below, is_of_requests, schema_at
@@ -38,7 +38,9 @@ _NOUNS = {
 _READERS: dict[str, Callable[[str], object]] = {
     "a duration": parse_duration,
     "a size": parse_size,
-    "a date": parse_date,
+    **dict.fromkeys(
+        ("a date or a file of dates", "a date, a file of dates, or a list of them"), parse_entry
+    ),
     **dict.fromkeys(
         ("a time of day", "a time of day or a list of them"), partial(read_clock, field=())
     ),

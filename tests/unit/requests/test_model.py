@@ -63,7 +63,13 @@ def definition(**changed: object) -> str:
         "line": 1,
         "sha256": "",
     }
-    return json.dumps({**parts, "excepted": None, **changed})
+    return json.dumps({**parts, **changed})
+
+
+DATED = {
+    "process": {"shell": "x"},
+    "timing": {"schedule": {"frequency": "daily", "at": "02:00", "except": "x"}},
+}
 
 
 def timing(fields: str) -> str:
@@ -130,7 +136,7 @@ def test_every_key_reaches_the_model() -> None:
         timedelta(minutes=2),
     )
     assert schedule.rule.pattern == Daily(weekdays=frozenset(range(5)))
-    assert schedule.rule.excepted == {date(2026, 12, 25)}
+    assert schedule.rule.excepted.days == {date(2026, 12, 25)}
     assert (full.source.file, full.source.line) == ("finance/nightly.yaml", 1)
 
 
@@ -341,7 +347,7 @@ def test_a_stored_definition_needs_no_files(tmp_path: Path) -> None:
     again = request_from_definition(definition_text(original), default_zone="Europe/Madrid")
     assert again == original
     assert isinstance(again.timing, Schedule)
-    assert again.timing.rule.excepted == {date(2026, 12, 25), date(2027, 1, 1)}
+    assert again.timing.rule.excepted.days == {date(2026, 12, 25), date(2027, 1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -351,8 +357,11 @@ def test_a_stored_definition_needs_no_files(tmp_path: Path) -> None:
         definition(data=None),
         definition(data={"process": {"shel": "x"}}),
         definition(data={"process": {"shell": "x", "stop_signal": "X"}}),
-        definition(excepted=5),
-        definition(excepted=["x"]),
+        definition(data=DATED),
+        definition(data=DATED, dates=5),
+        definition(data=DATED, dates={"except": ["x"]}),
+        definition(data=DATED, dates={"except": {"x": "1 2026-02-30"}}),
+        definition(data=DATED, dates={"only": {"x": "1 2026-02-28"}}),
     ],
 )
 def test_a_definition_that_this_version_cannot_build_raises_with_the_reason(text: str) -> None:

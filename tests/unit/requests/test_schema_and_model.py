@@ -464,7 +464,7 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
     assert keys_at("timing") == {"run_immediately", "run_later", "schedule"}
     assert keys_at("timing", "run_later") == keys("start timezone misfire misfire_grace")
     assert keys_at("timing", "schedule") == keys("""
-        frequency interval days day at expression start finish repetitions except
+        frequency interval days day at expression start finish repetitions except only shift
         timezone spread misfire misfire_grace
     """)
 

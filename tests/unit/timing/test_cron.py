@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RuleError
-from runner.timing.cron import count_wall_clock, cron_fires
+from runner.timing.cron import count_wall_clock
 from runner.timing.cron_expression import follows_the_wall_clock, read_expression
+from runner.timing.rules import Cron, Rule
+from runner.timing.streams import endless
 
 FIELD = ("schedule", "expression")
 UTC_ZONE = ZoneInfo("UTC")
@@ -81,7 +83,8 @@ def check_walk(expression: str, zone: ZoneInfo, after: datetime) -> None:
     like_five = not follows and has_seconds and expression.startswith("0 ")
     theirs = CronSim(expression.removeprefix("0 ") if like_five else expression, asked)
     expected = [fire.astimezone(UTC) for fire in islice(theirs, 8)]
-    found = list(islice(cron_fires(expression, zone, after), 8))
+    rule = Rule(pattern=Cron(expression=expression), zone=zone.key)
+    found = list(islice(endless(rule, after), 8))
     if has_seconds and not follows and not like_five:
         expected, found = before_a_change(expected, asked), before_a_change(found, asked)
     assert found == expected, (expression, zone.key, after)

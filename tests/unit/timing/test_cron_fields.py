@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from runner.importing.cron_dialects import OURS, meaning_of
 from runner.planning.views.cautions import CautionKind, cautions
 from runner.requests.model import Schedule
-from runner.timing.cron import cron_fires
 from runner.timing.cron_expression import explanation, read_expression
 from runner.timing.parsing import parse_rule
+from runner.timing.rules import Cron, Rule
+from runner.timing.streams import endless
 
 UTC_ZONE = ZoneInfo("UTC")
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -78,9 +79,8 @@ def by_looking_at_each(expression: str, begin: datetime, days: int) -> Iterator[
 
 def check(expression: str, begin: datetime, days: int) -> None:
     expected = list(islice(by_looking_at_each(expression, begin, days), 200))
-    fires = cron_fires(
-        read_expression(expression, field=()), UTC_ZONE, begin - timedelta(seconds=1)
-    )
+    rule = Rule(pattern=Cron(expression=read_expression(expression, field=())), zone="UTC")
+    fires = endless(rule, begin - timedelta(seconds=1))
     assert list(islice(fires, len(expected))) == expected
     meaning = meaning_of(expression, OURS)
     for minute in expected[:20]:

@@ -9,6 +9,7 @@ import pytest
 from support.effort import effort_of
 
 from runner.errors import RuleError
+from runner.timing.calendars import NO_DATES, Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import (
     Cron,
@@ -18,6 +19,7 @@ from runner.timing.rules import (
     LastDay,
     Monthly,
     NthWeekday,
+    NthWorkday,
     Rule,
     Weekly,
 )
@@ -27,7 +29,7 @@ from runner.values import EPOCH
 MADRID = "Europe/Madrid"
 
 
-def parsed(excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
+def parsed(excepted: Dates = NO_DATES, **data: Any) -> Rule:
     return parse_rule(data, default_zone=MADRID, excepted=excepted)
 
 
@@ -55,7 +57,7 @@ def parsed(excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
         ({"frequency": "monthly", "at": "02:00", "day": "last"}, Monthly(day=LastDay())),
         (
             {"frequency": "monthly", "at": "02:00", "day": "last_workday"},
-            Monthly(day=LastDay(workday=True)),
+            Monthly(day=NthWorkday(nth=-1)),
         ),
         (
             {"frequency": "monthly", "at": "02:00", "day": "second sunday", "interval": 3},
@@ -212,32 +214,32 @@ def test_a_wrong_time_in_a_list_is_reported_by_its_index() -> None:
     assert caught.value.field == ("schedule", "at", 1)
 
 
-EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
+EVERY_DAY_OF_MAY = Dates(days=frozenset(date(2026, 5, day) for day in range(1, 32)))
 
 
 @pytest.mark.parametrize(
     ("data", "excepted", "field"),
     [
-        ({"frequency": "cron", "expression": "0 0 31 2 *"}, frozenset(), "expression"),
-        ({"frequency": "cron", "expression": "0 0 */31 * MON#5"}, frozenset(), "expression"),
+        ({"frequency": "cron", "expression": "0 0 31 2 *"}, NO_DATES, "expression"),
+        ({"frequency": "cron", "expression": "0 0 */31 * MON#5"}, NO_DATES, "expression"),
         (
             {"frequency": "monthly", "day": 31, "interval": 12, "start": "2026-02-01 10:00"},
-            frozenset(),
+            NO_DATES,
             "day",
         ),
         (
             {"frequency": "monthly", "day": 30, "interval": 4800, "start": "2026-02-01 10:00"},
-            frozenset(),
+            NO_DATES,
             "day",
         ),
         (
             {"frequency": "hourly", "start": "2026-01-02", "finish": "2026-01-01"},
-            frozenset(),
+            NO_DATES,
             "finish",
         ),
         (
             {"frequency": "hourly", "start": "2026-01-02 10:00", "finish": "2026-01-02 09:59"},
-            frozenset(),
+            NO_DATES,
             "finish",
         ),
         (
@@ -247,7 +249,7 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
                 "start": "2026-01-02 10:00",
                 "finish": "2026-01-02",
             },
-            frozenset(),
+            NO_DATES,
             "finish",
         ),
         (
@@ -258,7 +260,7 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
                 "start": "2026-02-01",
                 "finish": "2026-03-30",
             },
-            frozenset(),
+            NO_DATES,
             "finish",
         ),
         (
@@ -281,11 +283,11 @@ EVERY_DAY_OF_MAY = frozenset(date(2026, 5, day) for day in range(1, 32))
             EVERY_DAY_OF_MAY,
             "except",
         ),
-        ({"frequency": "daily", "start": "9999-12-31 10:00"}, frozenset(), "start"),
+        ({"frequency": "daily", "start": "9999-12-31 10:00"}, NO_DATES, "start"),
     ],
 )
 def test_a_rule_that_can_never_fire_is_refused_quickly(
-    data: dict[str, Any], excepted: frozenset[date], field: str
+    data: dict[str, Any], excepted: Dates, field: str
 ) -> None:
     def refuse() -> None:
         with pytest.raises(RuleError) as caught:

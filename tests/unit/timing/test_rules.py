@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import (
     Cron,
@@ -20,6 +21,7 @@ from runner.timing.rules import (
     LastDay,
     Monthly,
     NthWeekday,
+    NthWorkday,
     Pattern,
     Rule,
     Weekly,
@@ -76,7 +78,7 @@ def test_equal_meanings_have_equal_keys(one: dict[str, object], other: dict[str,
         {"pattern": Weekly(weekdays=frozenset({0}), interval=2)},
         {"pattern": Monthly(day=DayNumber(number=2))},
         {"pattern": Monthly(day=LastDay())},
-        {"pattern": Monthly(day=LastDay(workday=True))},
+        {"pattern": Monthly(day=NthWorkday(nth=-1))},
         {"pattern": Monthly(day=NthWeekday(nth=2, weekday=6))},
         {"pattern": Monthly(day=NthWeekday(nth=-1, weekday=6))},
         {"pattern": Monthly(day=NthWeekday(nth=-1, weekday=6), interval=2)},
@@ -89,8 +91,8 @@ def test_equal_meanings_have_equal_keys(one: dict[str, object], other: dict[str,
         {"start": datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)},
         {"repetitions": 0},
         {"repetitions": 10},
-        {"excepted": frozenset({date(2026, 1, 1)})},
-        {"excepted": frozenset({date(2026, 1, 2)})},
+        {"excepted": Dates(days=frozenset({date(2026, 1, 1)}))},
+        {"excepted": Dates(days=frozenset({date(2026, 1, 2)}))},
     ],
 )
 def test_different_meanings_have_different_keys(changed: dict[str, Any]) -> None:
@@ -110,7 +112,7 @@ def test_the_keys_of_different_changes_differ_from_each_other() -> None:
 def test_a_zone_matters_to_an_interval_only_where_dates_are_excepted() -> None:
     interval = Rule(pattern=Interval(seconds=60), zone="UTC")
     assert interval.key == replace(interval, zone="Asia/Tokyo").key
-    excepting = replace(interval, excepted=frozenset({date(2026, 1, 1)}))
+    excepting = replace(interval, excepted=Dates(days=frozenset({date(2026, 1, 1)})))
     assert excepting.key != replace(excepting, zone="Asia/Tokyo").key
 
 
@@ -118,16 +120,17 @@ def test_a_key_stays_short_however_many_dates_are_excepted() -> None:
     many = frozenset(
         date.fromordinal(date(2026, 1, 1).toordinal() + number) for number in range(10_000)
     )
-    assert len(replace(NIGHTLY, excepted=many).key) < 200
+    assert len(replace(NIGHTLY, excepted=Dates(days=many)).key) < 200
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_a_key_is_the_same_text_in_every_process(seed: str) -> None:
     program = """
 from datetime import date
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 data = {"frequency": "weekly", "days": ["sunday", "monday", "friday"], "at": ["14:00", "02:00"]}
-excepted = frozenset({date(2026, 1, 1), date(2026, 5, 1)})
+excepted = Dates(days=frozenset({date(2026, 1, 1), date(2026, 5, 1)}))
 print(parse_rule(data, default_zone="UTC", excepted=excepted).key)
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}

@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RuleError
+from runner.timing.calendars import NO_DATES, Dates
 from runner.timing.days import days
 from runner.timing.parsing import parse_rule
 from runner.timing.rule_wording import describe
@@ -35,6 +36,7 @@ from runner.timing.rules import (
     MonthDay,
     Monthly,
     NthWeekday,
+    NthWorkday,
     Pattern,
     Rule,
     Weekly,
@@ -47,10 +49,9 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
-def rule_of(
-    default_zone: str = MADRID, excepted: frozenset[date] = frozenset(), **schedule: object
-) -> Rule:
-    return parse_rule(schedule, default_zone=default_zone, excepted=excepted)
+def rule_of(default_zone: str = MADRID, excepted: Iterable[date] = (), **schedule: object) -> Rule:
+    dates = Dates(days=frozenset(excepted))
+    return parse_rule(schedule, default_zone=default_zone, excepted=dates)
 
 
 def instant(text: str) -> datetime:
@@ -532,8 +533,10 @@ def clock_of(place: tuple[str, str]) -> Clock:
     return Clock(*place)
 
 
-def day_holds(pattern: Pattern, day: date, anchor: date) -> bool:
+def day_holds(pattern: Pattern, day: date, anchor: date, excepted: Dates = NO_DATES) -> bool:
     match pattern:
+        case Daily(workdays=True):
+            return day.weekday() < 5 and day not in excepted
         case Daily(interval=interval, weekdays=weekdays):
             return (day - anchor).days % interval == 0 and day.weekday() in weekdays
         case Weekly(interval=interval, weekdays=weekdays):
@@ -544,7 +547,7 @@ def day_holds(pattern: Pattern, day: date, anchor: date) -> bool:
         case Monthly(interval=interval, day=month_day):
             months = (day.year - anchor.year) * 12 + day.month - anchor.month
             return months % interval == 0 and day == picked(
-                month_day, days_of_month(day.year, day.month)
+                month_day, days_of_month(day.year, day.month), excepted
             )
     raise AssertionError(pattern)
 
@@ -555,17 +558,18 @@ def days_of_month(year: int, month: int) -> list[date]:
     return [day for day in around if day.month == month]
 
 
-def picked(month_day: MonthDay, month: list[date]) -> date | None:
+def picked(month_day: MonthDay, month: list[date], excepted: Dates) -> date | None:
     match month_day:
         case DayNumber(number=number):
             chosen = [day for day in month if day.day == number]
             nth = 1
-        case LastDay(workday=workday):
-            chosen = [day for day in month if not workday or day.weekday() < 5]
-            nth = -1
+        case LastDay():
+            chosen, nth = month, -1
+        case NthWorkday(nth=nth):
+            chosen = [day for day in month if day.weekday() < 5 and day not in excepted]
         case NthWeekday(nth=nth, weekday=weekday):
             chosen = [day for day in month if day.weekday() == weekday]
-    return chosen[nth - 1 if nth > 0 else -1] if len(chosen) >= nth else None
+    return chosen[nth - 1 if nth > 0 else nth] if len(chosen) >= abs(nth) else None
 
 
 @dataclass(frozen=True)
@@ -702,6 +706,9 @@ class Case:
     def days(self) -> list[date]:
         """Return the days that the rule names, even if they lack its times of day."""
         days = self.clock.days_around(self.begin, self.end)
+        if self.cron is not None and not self.cron.names_times:
+            return [day for day in days if self.cron.day_holds(day)]
+        days = [day for day in days if day not in self.rule.excepted]
         if self.cron is not None:
             return [day for day in days if self.cron.day_holds(day)]
         anchor = (
@@ -710,9 +717,7 @@ class Case:
             else date(1970, 1, 1)
         )
         return [
-            day
-            for day in days
-            if day_holds(self.rule.pattern, day, anchor) and day not in self.rule.excepted
+            day for day in days if day_holds(self.rule.pattern, day, anchor, self.rule.excepted)
         ]
 
 
@@ -765,7 +770,8 @@ def bounded(case: Case, found: Iterable[datetime]) -> list[datetime]:
     rule, place = case.rule, ZoneInfo(case.rule.zone)
     first, last = max(case.begin, rule.start or case.begin), min(case.end, rule.finish or case.end)
     left = sorted({fire for fire in found if first <= fire <= last})
-    if rule.excepted and isinstance(rule.pattern, Interval | Cron):
+    names_times = case.cron.names_times if case.cron else not isinstance(rule.pattern, Interval)
+    if rule.excepted and not names_times:
         left = [fire for fire in left if fire.astimezone(place).date() not in rule.excepted]
     return left if rule.repetitions is None else left[: rule.repetitions + 1]
 
@@ -806,7 +812,8 @@ def weekly(chance: Random) -> Weekly:
 def monthly(chance: Random) -> Monthly:
     days: list[Callable[[], MonthDay]] = [
         lambda: DayNumber(number=1 + chance.randrange(31)),
-        lambda: LastDay(workday=chance.randrange(2) == 1),
+        lambda: LastDay(),
+        lambda: NthWorkday(nth=chance.choice((1, 2, 3, 10, -1, -2, -3))),
         lambda: NthWeekday(nth=chance.choice((1, 2, 3, 4, 5, -1)), weekday=chance.randrange(7)),
     ]
     return Monthly(day=chance.choice(days)(), interval=chance.choice((1, 1, 2, 3)))
@@ -897,9 +904,11 @@ def case_of(chance: Random, frequency: str, places: Sequence[tuple[str, str]] = 
         repetitions=chance.randrange(40)
         if start is not None and start >= begin and chance.randrange(2)
         else None,
-        excepted=some_of(chance, clock.days_around(begin, end), 0, 12)
-        if chance.randrange(2)
-        else frozenset(),
+        excepted=Dates(
+            days=some_of(chance, clock.days_around(begin, end), 0, 12)
+            if chance.randrange(2)
+            else frozenset()
+        ),
     )
     cron_case = drawn if isinstance(drawn, CronCase) else None
     return Case(rule, clock, cron_case, begin, end, tick, (asked[0], asked[1]), chance.randrange(6))

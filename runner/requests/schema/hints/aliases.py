@@ -136,7 +136,7 @@ ALIASES: tuple[Alias, ...] = (
     ),
     _row("count maxruns", _SCHEDULE, "repetitions", times.repetitions(1)),
     _row("repeatcount", _SCHEDULE, "repetitions", times.repetitions(0)),
-    _row("exclude holidays blackout excludedates", _SCHEDULE, "except", to.kept("except", list)),
+    _row("exclude holidays blackout excludedates", _SCHEDULE, "except", to.dates("except")),
     _row(
         "jitter splay randomdelay randomizeddelaysec randomsleep",
         _SCHEDULE,

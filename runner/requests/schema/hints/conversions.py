@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from runner.requests.dates import parse_entry
 from runner.requests.schema.hints import suggestions
 from runner.values import duration_text, parse_duration, parse_size
 
@@ -27,6 +28,18 @@ _PROGRAMS = ("command", "cmd", "exec", "program", "entrypoint", "executable", "s
 def kept(key: str, kind: type = str) -> Convert:
     """Return a conversion that only renames a key, for values of one type."""
     return lambda value, _: {key: value} if type(value) is kind and value != "" else None
+
+
+def dates(key: str) -> Convert:
+    """Return a conversion that only renames a key, for a list of dates."""
+    return lambda value, _: {key: value} if isinstance(value, list) and _are_dates(value) else None
+
+
+def _are_dates(values: list[Any]) -> bool:
+    try:
+        return bool([parse_entry(value) for value in values])
+    except (ValueError, TypeError):
+        return False
 
 
 def constant(meanings: Mapping[Any, Entries]) -> Convert:

@@ -32,6 +32,7 @@ from runner.requests.model import (
     RunLater,
     Schedule,
 )
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
@@ -48,7 +49,7 @@ SECOND, MINUTE, HOUR, DAY = (
 
 
 def rule_of(zone: str = "Europe/Madrid", excepted: Iterable[date] = (), **data: Any) -> Rule:
-    return parse_rule(data, default_zone=zone, excepted=frozenset(excepted))
+    return parse_rule(data, default_zone=zone, excepted=Dates(days=frozenset(excepted)))
 
 
 def every(

@@ -29,7 +29,7 @@ from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
-from runner.timing.streams import measures_passing_time
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.upcoming import fires
 from runner.values import to_microseconds
 

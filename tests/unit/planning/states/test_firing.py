@@ -32,6 +32,7 @@ from runner.requests.model import (
     RunLater,
     Schedule,
 )
+from runner.timing.calendars import NO_DATES, Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
@@ -45,7 +46,7 @@ SECOND, MINUTE, HOUR, DAY = (
 )
 
 
-def rule_of(zone: str = "UTC", excepted: frozenset[date] = frozenset(), **data: Any) -> Rule:
+def rule_of(zone: str = "UTC", excepted: Dates = NO_DATES, **data: Any) -> Rule:
     return parse_rule(data, default_zone=zone, excepted=excepted)
 
 
@@ -395,7 +396,7 @@ RULES = [
         rule_of(
             frequency="hourly",
             interval=5,
-            excepted=frozenset({date(2026, 3, 2), date(2026, 3, 29)}),
+            excepted=Dates(days=frozenset({date(2026, 3, 2), date(2026, 3, 29)})),
         ),
         5 * HOUR,
     ),

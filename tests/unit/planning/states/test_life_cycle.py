@@ -53,6 +53,7 @@ from runner.requests.model import (
     Source,
     Timing,
 )
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires, next_fire
@@ -71,7 +72,7 @@ TIMINGS: list[Timing | None] = [
     schedule_of(frequency="daily", at=["12:00", "02:30"], timezone="Europe/Madrid"),
     schedule_of(Misfire.FIRE_ONCE, frequency="cron", expression="*/30 * * * *"),
     schedule_of(frequency="weekly", days=["sunday", "tuesday"], interval=2, at=["13:00", "23:30"]),
-    Schedule(rule=replace(EVERY_HOUR.rule, excepted=frozenset({NOON.date() + DAY}))),
+    Schedule(rule=replace(EVERY_HOUR.rule, excepted=Dates(days=frozenset({NOON.date() + DAY})))),
 ]
 TOKENS = [None, "1", "2", "3"]
 
@@ -348,7 +349,7 @@ def lasting(draw: st.DrawFn) -> Schedule:
     dates = [fire.date() for fire in islice(fires(plain, NOON), LOOKED_AT)]
     excepted = draw(st.sampled_from([frozenset(), frozenset(dates[1::3]), frozenset(dates[:2])]))
     repetitions = draw(st.sampled_from([None, 6, 9])) if "start" in data else None
-    rule = replace(plain, excepted=excepted, repetitions=repetitions)
+    rule = replace(plain, excepted=Dates(days=excepted), repetitions=repetitions)
     between = (fires_of(rule)[-1] - NOON) / LOOKED_AT
     spread = draw(st.sampled_from([timedelta(), between / 2, 3 * between]))
     return Schedule(rule=rule, spread=spread, misfire=Misfire.FIRE_ALL)

@@ -16,6 +16,7 @@ from runner.planning.states.planned_status import RequestChange
 from runner.planning.states.rezoning import known_fires, rezoned
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunLater, Schedule
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.upcoming import fires, next_fire
 from runner.timing.zones import changed_zone_data, parse_wall, use_zone_data, wall_at, zone_named
@@ -63,7 +64,9 @@ def test_cached_results_do_not_outlive_their_zone_data() -> None:
     put_clocks(3)
     rule = parse_rule({"frequency": "daily", "at": "02:00"}, default_zone=CITY)
     dates = parse_rule(
-        {"frequency": "hourly"}, default_zone=CITY, excepted=frozenset({NOON.date() + DAY})
+        {"frequency": "hourly"},
+        default_zone=CITY,
+        excepted=Dates(days=frozenset({NOON.date() + DAY})),
     )
     counted = parse_rule(
         {"frequency": "daily", "start": "2026-03-02 02:00", "repetitions": 2}, default_zone=CITY

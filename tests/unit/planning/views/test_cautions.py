@@ -9,6 +9,7 @@ import pytest
 
 from runner.planning.views.cautions import Caution, CautionKind, cautions
 from runner.requests.model import RunImmediately, RunLater, Schedule
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 
 NOW = datetime(2026, 1, 22, 17, 30, 5, tzinfo=UTC)
@@ -18,7 +19,7 @@ MADRID = "Europe/Madrid"
 def cautions_of(
     zone: str = "UTC", spread: timedelta = timedelta(), excepted: Any = (), **data: Any
 ) -> list[Caution]:
-    rule = parse_rule(data, default_zone=zone, excepted=frozenset(excepted))
+    rule = parse_rule(data, default_zone=zone, excepted=Dates(days=frozenset(excepted)))
     return cautions(Schedule(rule=rule, spread=spread), NOW)
 
 

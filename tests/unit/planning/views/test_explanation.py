@@ -21,6 +21,7 @@ from runner.planning.views.fire_query import FireQuery
 from runner.planning.views.history import Downtime, History, PastChange, PastMiss, Run, StepBack
 from runner.planning.views.why_no_fire import Explanation, fire_at, last_fire, rule_hinders
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule, Timing
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import next_fire
@@ -33,7 +34,7 @@ HOUR, HALF_DAY, DAY = timedelta(hours=1), timedelta(hours=12), timedelta(days=1)
 
 
 def rule_of(excepted: Any = (), **data: Any) -> Rule:
-    return parse_rule(data, default_zone=ZONE, excepted=frozenset(excepted))
+    return parse_rule(data, default_zone=ZONE, excepted=Dates(days=frozenset(excepted)))
 
 
 def daily(excepted: Any = (), **data: Any) -> ProcessRequest:

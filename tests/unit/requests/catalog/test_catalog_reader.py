@@ -328,7 +328,7 @@ EXCEPT = (
 def excepted(catalog: Catalog, name: str) -> frozenset[date]:
     timing = catalog.requests[name].timing
     assert isinstance(timing, Schedule)
-    return timing.rule.excepted
+    return timing.rule.excepted.days
 
 
 def test_a_changed_file_of_dates_is_a_changed_request(folder: Path) -> None:
@@ -353,7 +353,8 @@ def test_problems_of_a_file_of_dates_name_its_own_lines(folder: Path) -> None:
     catalog = files.read()
     assert reported(catalog) == [
         "holidays.txt:2:2: there is no 2026-02-30 in the calendar",
-        'holidays.txt:3:1: "Christmas" is not a date; write it like 2026-12-25',
+        'holidays.txt:3:1: "Christmas" is not a date; '
+        "write it like 2026-12-25, 2026-12-24..2026-12-26 or *-12-25",
         'sub/a.yaml:2:58: the file of dates "../holidays.txt" has 2 problems',
     ]
     assert rejected(catalog) == {"sub/a.yaml": ({"a"}, False)}
@@ -384,9 +385,43 @@ def test_a_file_of_dates_that_would_block_or_is_binary_is_a_problem(folder: Path
     )
 
 
-def test_a_date_instead_of_a_list_is_reported(folder: Path) -> None:
-    write(folder / "a.yaml", EXCEPT.replace("../holidays.txt", "2026-12-25"))
-    assert "dates are a list: [2026-12-25]" in reported(read(folder))[0]
+def test_dates_and_files_of_dates_mix_in_a_list(folder: Path) -> None:
+    write(folder / "holidays.txt", "2026-12-24..2026-12-26\n*-01-01 # New Year\n")
+    listed = "[../holidays.txt, 2026-08-15, '*-05-01', 2026-08-17..2026-08-18]"
+    write(folder / "sub/a.yaml", EXCEPT.replace("../holidays.txt", listed))
+    write(folder / "b.yaml", EXCEPT.replace("../holidays.txt", "2026-12-25"))
+    catalog = read(folder)
+    assert excepted(catalog, "a") == {
+        *(date(2026, 12, day) for day in (24, 25, 26)),
+        *(date(2026, 8, day) for day in (15, 17, 18)),
+    }
+    timing = catalog.requests["a"].timing
+    assert isinstance(timing, Schedule)
+    assert timing.rule.excepted.yearly == {(1, 1), (5, 1)}
+    assert excepted(catalog, "b") == {date(2026, 12, 25)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("2026-12-26..2026-12-24", "2026-12-26..2026-12-24 ends before it begins"),
+        ("2026-12-24..", '"2026-12-24.." is not a date'),
+        ("*-02-30", "there is no 02-30 in any year"),
+        ("0001-01-01..9999-12-31", "0001-01-01..9999-12-31 spans more than 100,000 dates"),
+    ],
+)
+@pytest.mark.parametrize("key", ["except", "only"])
+def test_a_wrong_date_is_reported_where_it_stands(
+    folder: Path, key: str, entry: str, message: str
+) -> None:
+    write(folder / "a.yaml", EXCEPT.replace("except: ../holidays.txt", f"{key}: ['{entry}']"))
+    write(folder / "b.yaml", EXCEPT.replace("except: ../holidays.txt", f"{key}: dates"))
+    write(folder / "dates", f"# {key}\n  {entry}  # wrong\n")
+    column = f"2:{59 + len(key) - len('except')}"
+    in_list, in_file, at_file = reported(read(folder))
+    assert in_list.startswith(f"a.yaml:{column}: {message}")
+    assert at_file.startswith("dates:2:3: ") and message in at_file
+    assert in_file.startswith("b.yaml:2:")
 
 
 # Repeated scans

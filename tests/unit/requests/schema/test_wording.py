@@ -9,6 +9,7 @@ import pytest
 
 from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place
+from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule
 from runner.timing.rule_wording import describe
 
@@ -80,7 +81,9 @@ def test_a_rule_reads_like_plain_english(data: dict[str, Any], words: str) -> No
 
 def test_excepted_dates_are_counted() -> None:
     rule = parse_rule(
-        {"frequency": "hourly"}, default_zone="UTC", excepted=frozenset({date(2026, 1, 1)})
+        {"frequency": "hourly"},
+        default_zone="UTC",
+        excepted=Dates(days=frozenset({date(2026, 1, 1)})),
     )
     assert describe(rule) == "every hour, except on 1 date (UTC)"
 
@@ -248,7 +251,7 @@ TIMES = [
         schedule("expression: 0,30 * * * *", "cron"),
         "`expression` should be a cron expression, not 0 (quote the whole expression)",
     ),
-    (schedule("except: [25-12-2026]"), '"25-12-2026" is not a date (write it like 2026-12-25)'),
+    (schedule("except: [25-12-2026]"), '"25-12-2026" is not a date (write it like 2026-12-25,'),
     (schedule("start: 2026-02-30"), "there is no 2026-02-30"),
 ]
 NOT_YAML = [

@@ -1,0 +1,45 @@
+"""Say in words which fires a calendar moved, and which entry excepts their dates. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from runner.requests.building.request import draft_from
+from runner.requests.dates import lines_of, parse_entry
+from runner.requests.model import ProcessRequest, Schedule
+from runner.timing.moves import origins
+from runner.values import neutral
+
+_MOST_NAMED = 2
+
+
+def moved_words(request: ProcessRequest, fire: datetime) -> str | None:
+    """Return from where a fire moved: "moved from 2026-12-31, excepted by holidays.txt:14".
+
+    None for a fire that stays on its date.
+    """
+    timing = request.timing
+    if not isinstance(timing, Schedule) or not (days := origins(timing.rule, fire)):
+        return None
+    named = [_origin_words(request, timing, day) for day in days[-_MOST_NAMED:]]
+    if more := len(days) - len(named):
+        named.insert(0, f"{more} earlier date{'s' * (more > 1)}")
+    return f"moved from {' and '.join(named)}"
+
+
+def _origin_words(request: ProcessRequest, timing: Schedule, day: date) -> str:
+    if day not in timing.rule.excepted:
+        return f"{day}, a {day:%A}"
+    place = excepting_line(request, day)
+    return f"{day}, excepted by {place}" if place else f"{day}, an excepted date"
+
+
+def excepting_line(request: ProcessRequest, day: date) -> str | None:
+    """Return the line of a file that excepts a date, such as "holidays.txt:14", if one does."""
+    if not request.source.definition:
+        return None
+    for file, text in draft_from(request.source.definition).dates.get("except", {}).items():
+        for line in lines_of(text):
+            if day in parse_entry(line.entry):
+                return f"{neutral(file)}:{line.number}"
+    return None

@@ -1,0 +1,588 @@
+"""Business calendars: `except`, `only`, `shift` and workdays, against brute force over dates.
+
+The oracle asks of each date what the rule names on it, whether something may fire there, and
+where its fires go. It shares no code with the program but the values of a rule.
+"""
+
+from __future__ import annotations
+
+import os
+from calendar import monthrange
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import islice, pairwise, takewhile
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from runner.timing.calendars import Dates, Shift, union
+from runner.timing.moves import destination, names, origins
+from runner.timing.parsing import parse_rule
+from runner.timing.rules import (
+    Cron,
+    Daily,
+    DayNumber,
+    Interval,
+    LastDay,
+    MonthDay,
+    Monthly,
+    NthWeekday,
+    NthWorkday,
+    Pattern,
+    Rule,
+    Weekly,
+)
+from runner.timing.upcoming import fires, next_fire, span
+
+DAY, MINUTE, TICK = timedelta(days=1), timedelta(minutes=1), timedelta(microseconds=1)
+MADRID = "Europe/Madrid"
+
+
+# --- worked out by hand
+# The public holidays of Madrid, as the library `holidays` gives them for ES-MD.
+HOLIDAYS_OF_MADRID = [
+    "2026-01-01", "2026-01-06", "2026-04-02", "2026-04-03", "2026-05-01", "2026-05-02",
+    "2026-08-15", "2026-10-12", "2026-11-02", "2026-12-07", "2026-12-08", "2026-12-25",
+    "2027-01-01", "2027-01-06", "2027-03-25", "2027-03-26", "2027-05-01", "2027-08-16",
+    "2027-10-12", "2027-11-01", "2027-12-06", "2027-12-08", "2027-12-25",
+]  # fmt: skip
+HOLIDAYS = Dates(days=frozenset(map(date.fromisoformat, HOLIDAYS_OF_MADRID)))
+
+
+def shown(count: int, since: str, excepted: Dates = HOLIDAYS, **schedule: object) -> list[str]:
+    """Return the next fires of a schedule as wall times of Madrid, with their weekday."""
+    rule = parse_rule({"at": "18:00", **schedule}, default_zone=MADRID, excepted=excepted)
+    found = islice(fires(rule, datetime.fromisoformat(since).replace(tzinfo=UTC)), count)
+    return [f"{fire.astimezone(ZoneInfo(MADRID)):%a %Y-%m-%d}" for fire in found]
+
+
+def test_the_last_workday_of_a_month_is_no_holiday() -> None:
+    # Thursday 31 December 2026 is a workday. Friday 1 May 2026 and Saturday 2 May are not.
+    found = shown(12, "2026-01-01", frequency="monthly", day="last_workday")
+    assert found == [
+        "Fri 2026-01-30", "Fri 2026-02-27", "Tue 2026-03-31", "Thu 2026-04-30", "Fri 2026-05-29",
+        "Tue 2026-06-30", "Fri 2026-07-31", "Mon 2026-08-31", "Wed 2026-09-30", "Fri 2026-10-30",
+        "Mon 2026-11-30", "Thu 2026-12-31",
+    ]  # fmt: skip
+    eve = union([HOLIDAYS, Dates(days=frozenset({date(2026, 12, 31)}))])
+    assert shown(1, "2026-12-01", eve, frequency="monthly", day="last_workday") == [
+        "Wed 2026-12-30"
+    ]
+
+
+def test_the_first_and_the_third_workday_of_a_month_skip_holidays() -> None:
+    # January 2027: Friday 1 and Wednesday 6 are holidays, so the workdays are 4, 5, 7, 8.
+    assert shown(2, "2027-01-01", frequency="monthly", day="first_workday") == [
+        "Mon 2027-01-04",
+        "Mon 2027-02-01",
+    ]
+    assert shown(2, "2027-01-01", frequency="monthly", day="third workday") == [
+        "Thu 2027-01-07",
+        "Wed 2027-02-03",
+    ]
+    # December 2026 ends with Monday 28 to Thursday 31, and Friday 25 is a holiday.
+    assert shown(1, "2026-12-01", frequency="monthly", day="fifth last workday") == [
+        "Thu 2026-12-24"
+    ]
+
+
+def test_workdays_are_monday_to_friday_without_the_holidays() -> None:
+    assert shown(6, "2026-12-04", frequency="daily", days="workdays") == [
+        "Fri 2026-12-04", "Wed 2026-12-09", "Thu 2026-12-10", "Fri 2026-12-11", "Mon 2026-12-14",
+        "Tue 2026-12-15",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        # 1 January 2027 is a Friday, 6 January a Wednesday.
+        ("drop", []),
+        ("next", ["Sat 2027-01-02"]),
+        ("previous", ["Thu 2026-12-31"]),
+        ("next_workday", ["Mon 2027-01-04"]),
+        ("previous_workday", ["Thu 2026-12-31"]),
+    ],
+)
+def test_a_fire_on_new_year_is_dropped_or_moves(shift: str, expected: list[str]) -> None:
+    found = shown(1, "2026-12-30", frequency="monthly", day=1, shift=shift, finish="2027-01-31")
+    assert found == expected
+
+
+def test_a_shift_to_workdays_moves_away_from_weekends_too() -> None:
+    # The 15th: Saturday 15 August 2026 is also a holiday, 15 November 2026 a Sunday.
+    found = shown(5, "2026-07-01", frequency="monthly", day=15, shift="next_workday")
+    assert found == [
+        "Wed 2026-07-15", "Mon 2026-08-17", "Tue 2026-09-15", "Thu 2026-10-15", "Mon 2026-11-16",
+    ]  # fmt: skip
+    found = shown(2, "2026-08-01", frequency="monthly", day=15, shift="previous")
+    assert found == ["Fri 2026-08-14", "Tue 2026-09-15"]
+
+
+def test_fires_that_meet_become_one_and_count_singly() -> None:
+    # Monday 7 and Tuesday 8 December 2026 are holidays: both move to Wednesday 9.
+    def found(repetitions: int) -> list[str]:
+        return shown(
+            9, "2026-12-01", frequency="daily", days="weekdays", shift="next",
+            start="2026-12-04", repetitions=repetitions,
+        )  # fmt: skip
+
+    friday, wednesday, thursday = "Fri 2026-12-04", "Wed 2026-12-09", "Thu 2026-12-10"
+    assert found(0) == [friday]
+    assert found(1) == found(2) == found(3) == [friday, wednesday]
+    assert found(4) == [friday, wednesday, thursday]
+
+
+def test_start_and_finish_bound_a_fire_where_it_moved_to() -> None:
+    at_new_year: dict[str, Any] = {"frequency": "monthly", "day": 1}
+    assert shown(
+        1, "2026-12-01", **at_new_year, shift="previous", start="2026-12-15", finish="2026-12-31"
+    ) == ["Thu 2026-12-31"]
+    assert shown(1, "2026-12-01", **at_new_year, shift="next", start="2027-01-02") == [
+        "Sat 2027-01-02"
+    ]
+    assert shown(1, "2026-12-01", **at_new_year, shift="previous", start="2027-01-01") == [
+        "Mon 2027-02-01"
+    ]
+
+
+def test_a_fire_moves_at_most_366_days() -> None:
+    def found(until: str) -> list[str]:
+        first, last = date(2026, 1, 1), date.fromisoformat(until)
+        closed = frozenset(first + n * DAY for n in range((last - first).days + 1))
+        return shown(
+            1, "2026-01-01", Dates(days=closed), frequency="monthly", day=1, interval=12,
+            shift="next", finish="2027-12-31",
+        )  # fmt: skip
+
+    assert found("2027-01-01") == ["Sat 2027-01-02"], "1 January 2026 and 2027 meet there"
+    assert found("2027-01-02") == ["Sun 2027-01-03"], "only that of 2027 gets there"
+
+
+def test_a_fire_says_where_it_came_from() -> None:
+    data = {"frequency": "monthly", "day": 1, "at": "18:00", "shift": "next_workday"}
+    rule = parse_rule(data, default_zone=MADRID, excepted=HOLIDAYS)
+    at = datetime(2027, 1, 4, 17, tzinfo=UTC)
+    assert origins(rule, at) == (date(2027, 1, 1),)
+    assert destination(rule, datetime(2027, 1, 1, 17, tzinfo=UTC)) == at
+    assert origins(rule, datetime(2026, 12, 1, 17, tzinfo=UTC)) == (), "it did not move"
+
+
+# --- the oracle: brute force over dates
+
+ZONES = [
+    "UTC", MADRID, "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia",
+    "America/St_Johns", "America/Santiago", "Asia/Kathmandu",
+]  # fmt: skip
+# A zone, and a day near which something unusual happens.
+MIDDLES = {
+    "Pacific/Apia": ["2011-12-30", "2012-04-01"],
+    "America/St_Johns": ["2010-11-07", "2010-03-14"],
+    "Africa/Cairo": ["2026-04-24", "2026-10-30"],
+    "Australia/Lord_Howe": ["2026-10-04", "2026-04-05"],
+    "America/Santiago": ["2026-09-06", "2026-04-05"],
+    "America/New_York": ["2026-03-08", "2026-11-01"],
+    MADRID: ["2026-03-29", "2026-10-25", "2026-12-25"],
+}
+
+
+@cache
+def instant_at(day: date, at: time, zone: str) -> datetime:
+    """Return when the clocks first show a wall time, or else the first later one."""
+    place, wall = ZoneInfo(zone), datetime.combine(day, at)
+    first = wall.replace(tzinfo=place).astimezone(UTC)
+    if first.astimezone(place).replace(tzinfo=None, fold=0) == wall:
+        return first
+    minute = (first - 30 * 60 * MINUTE).replace(second=0, microsecond=0)
+    while minute.astimezone(place).replace(tzinfo=None) < wall:
+        minute += MINUTE
+    return minute
+
+
+@cache
+def exists(day: date, zone: str) -> bool:
+    """Ask each half hour around a date whether the clocks show the date."""
+    place, midnight = ZoneInfo(zone), datetime.combine(day, time(), UTC)
+    asked = (midnight + 30 * number * MINUTE for number in range(-60, 110))
+    return any(at.astimezone(place).date() == day for at in asked)
+
+
+def month_days(day: MonthDay, month: list[date], excepted: Dates) -> list[date]:
+    match day:
+        case DayNumber(number=number):
+            return [each for each in month if each.day == number]
+        case LastDay():
+            return month[-1:]
+        case NthWorkday(nth=nth):
+            found = [each for each in month if each.weekday() < 5 and not holds(excepted, each)]
+        case NthWeekday(nth=nth, weekday=weekday):
+            found = [each for each in month if each.weekday() == weekday]
+    index = nth - 1 if nth > 0 else len(found) + nth
+    return found[index : index + 1] if index >= 0 else []
+
+
+def holds(dates: Dates, day: date) -> bool:
+    return day in dates.days or any((day.month, day.day) == each for each in dates.yearly)
+
+
+def is_named(pattern: Pattern, day: date, anchor: date, excepted: Dates) -> bool:
+    monday = day - day.weekday() * DAY
+    match pattern:
+        case Daily(workdays=True):
+            return day.weekday() < 5 and not holds(excepted, day)
+        case Daily(interval=interval, weekdays=weekdays):
+            return (day - anchor).days % interval == 0 and day.weekday() in weekdays
+        case Weekly(interval=interval, weekdays=weekdays):
+            weeks = (monday - (anchor - anchor.weekday() * DAY)).days // 7
+            return weeks % interval == 0 and day.weekday() in weekdays
+        case Monthly(interval=interval, day=month_day):
+            months = (day.year - anchor.year) * 12 + day.month - anchor.month
+            length = monthrange(day.year, day.month)[1]
+            month = [day.replace(day=number) for number in range(1, length + 1)]
+            return months % interval == 0 and day in month_days(month_day, month, excepted)
+    raise AssertionError(pattern)
+
+
+# A cron expression, whether it names times of day, and its meaning by a predicate of wall time.
+EXPRESSIONS: list[tuple[str, bool, Callable[[datetime], bool]]] = [
+    ("30 2 * * *", True, lambda wall: (wall.hour, wall.minute) == (2, 30)),
+    ("0 0,18 1,15 * *", True, lambda wall: wall.minute == 0 and wall.hour in {0, 18}
+        and wall.day in {1, 15}),
+    ("15 9 * * 1-5", True, lambda wall: (wall.hour, wall.minute) == (9, 15)
+        and wall.weekday() < 5),
+    ("0 */5 * * *", False, lambda wall: wall.minute == 0 and wall.hour % 5 == 0),
+    ("20,40 * * * *", False, lambda wall: wall.minute in {20, 40}),
+    ("*/30 2 * * 0,6", False, lambda wall: wall.minute % 30 == 0 and wall.hour == 2
+        and wall.weekday() > 4),
+]  # fmt: skip
+
+
+@cache
+def walls_on(day: date, zone: str) -> list[tuple[datetime, datetime]]:
+    """Return each fifth minute at which the clocks show a date, and the wall time they show.
+
+    All expressions here name such minutes, and all changes of clocks are by such minutes.
+    """
+    place, begin = ZoneInfo(zone), datetime.combine(day, time(), UTC) - DAY
+    minutes = (begin + 5 * number * MINUTE for number in range(3 * 288))
+    shown = ((at, at.astimezone(place).replace(tzinfo=None, fold=0)) for at in minutes)
+    return [(at, wall) for at, wall in shown if wall.date() == day]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, and the dates and instants at which it is tried."""
+
+    rule: Rule
+    first: date
+    last: date
+    asked: tuple[datetime, datetime]
+    holds: Callable[[datetime], bool] | None = None
+
+    @property
+    def names_times(self) -> bool:
+        match self.rule.pattern:
+            case Interval():
+                return False
+            case Cron(expression=expression):
+                return next(named for text, named, _ in EXPRESSIONS if text == expression)
+        return True
+
+    def is_blocked(self, day: date) -> bool:
+        is_weekend = self.rule.shift.value.endswith("workday") and day.weekday() > 4
+        return is_weekend or holds(self.rule.excepted, day)
+
+    def target(self, day: date) -> date | None:
+        """Return where the fires of a date go."""
+        if not self.is_blocked(day):
+            return day
+        if self.rule.shift is Shift.DROP:
+            return None
+        step = DAY if self.rule.shift.value.startswith("next") else -DAY
+        for distance in range(1, 367):
+            found = day + distance * step
+            if not self.is_blocked(found) and exists(found, self.rule.zone):
+                return found
+        return None
+
+    def sources(self, day: date) -> list[tuple[datetime, time]]:
+        """Return what the pattern names on a date: instants, and the times of day to move."""
+        rule, zone = self.rule, self.rule.zone
+        if rule.only is not None and not holds(rule.only, day):
+            return []
+        if not exists(day, zone):
+            return []
+        if isinstance(rule.pattern, Interval):
+            return list(self._intervals(day, rule.pattern.seconds))
+        if self.holds is not None and not self.names_times:
+            return [(at, wall.time()) for at, wall in walls_on(day, zone) if self.holds(wall)]
+        if self.holds is not None:
+            minutes = (datetime.combine(day, time(n // 60, n % 60)) for n in range(1440))
+            times = [wall.time() for wall in minutes if self.holds(wall)]
+        else:
+            start = rule.start.astimezone(ZoneInfo(zone)).date() if rule.start else None
+            named = is_named(rule.pattern, day, start or date(1970, 1, 1), rule.excepted)
+            times = list(rule.at) if named else []
+        return [(instant_at(day, at, zone), at) for at in times]
+
+    def _intervals(self, day: date, seconds: int) -> Iterator[tuple[datetime, time]]:
+        place, anchor = (
+            ZoneInfo(self.rule.zone),
+            self.rule.start or datetime(1970, 1, 1, tzinfo=UTC),
+        )
+        begin = datetime.combine(day, time(), UTC) - 2 * DAY
+        number = max(0, (begin - anchor) // timedelta(seconds=seconds))
+        while (at := anchor + number * timedelta(seconds=seconds)) < begin + 5 * DAY:
+            wall = at.astimezone(place)
+            if wall.date() == day:
+                yield at, wall.time()
+            number += 1
+
+    def moved(self, day: date) -> list[datetime]:
+        """Return the instants at which the fires of a date happen, one for each fire."""
+        target = self.target(day)
+        if target is None or not self.first <= target <= self.last:
+            return []
+        if target == day:
+            found = [at for at, _ in self.sources(day)]
+        else:
+            found = [instant_at(target, at, self.rule.zone) for _, at in self.sources(day)]
+        # Two times of day in one gap are one fire.
+        return sorted(set(found)) if self.names_times else found
+
+    def expected(self) -> list[datetime]:
+        """Return all fires of the dates of the case."""
+        rule, length = self.rule, (self.last - self.first).days
+        around = (self.first + number * DAY for number in range(-370, length + 371))
+        near = [day for day in around if self.first <= day <= self.last or self.is_blocked(day)]
+        found = sorted(at for day in near for at in self.moved(day))
+        bounded = [
+            at
+            for at in found
+            if (rule.start is None or at >= rule.start)
+            and (rule.finish is None or at <= rule.finish)
+        ]
+        left = bounded if rule.repetitions is None else bounded[: rule.repetitions + 1]
+        return sorted(set(left))
+
+
+def some_of(chance: Random, values: Sequence[date], most: int) -> frozenset[date]:
+    return frozenset(chance.choice(values) for _ in range(chance.randrange(most + 1)))
+
+
+def some_dates(chance: Random, days: Sequence[date], most: int) -> Dates:
+    """Draw single dates, perhaps a run of them (at times longer than a year), and yearly ones."""
+    runs: list[date] = []
+    if chance.randrange(3) == 0:
+        begin = chance.choice(days) - chance.randrange(4) * DAY
+        length = chance.choice((2, 3, 5, 9, chance.randrange(360, 375)))
+        runs = [begin + number * DAY for number in range(length)]
+    yearly = some_of(chance, days, 3) if chance.randrange(3) == 0 else frozenset()
+    return Dates(
+        days=some_of(chance, days, most) | frozenset(runs),
+        yearly=frozenset((day.month, day.day) for day in yearly),
+    )
+
+
+def every(unit_s: int) -> Callable[[Random], Interval]:
+    return lambda chance: Interval(seconds=unit_s * chance.choice((1, 5, 7, 12, 24, 25)))
+
+
+def daily(chance: Random) -> Daily:
+    return chance.choice(
+        (
+            Daily(interval=1 + chance.randrange(4)),
+            Daily(weekdays=frozenset(chance.sample(range(7), 1 + chance.randrange(5)))),
+            Daily(weekdays=frozenset(range(5)), workdays=True),
+        )
+    )
+
+
+def weekly(chance: Random) -> Weekly:
+    weekdays = frozenset(chance.sample(range(7), 1 + chance.randrange(4)))
+    return Weekly(weekdays=weekdays, interval=1 + chance.randrange(3))
+
+
+def monthly(chance: Random) -> Monthly:
+    day: MonthDay = chance.choice(
+        (
+            DayNumber(number=1 + chance.randrange(31)),
+            LastDay(),
+            NthWorkday(nth=chance.choice((1, 2, 3, 10, -1, -2, -3, -10))),
+            NthWeekday(nth=chance.choice((1, 2, 5, -1)), weekday=chance.randrange(7)),
+        )
+    )
+    return Monthly(day=day, interval=chance.choice((1, 1, 2)))
+
+
+PATTERNS: dict[str, Callable[[Random], Pattern]] = {
+    "secondly": lambda chance: Interval(seconds=chance.choice((1007, 3607, 7211))),
+    "minutely": every(60 * 11),
+    "hourly": every(3600),
+    "daily": daily,
+    "weekly": weekly,
+    "monthly": monthly,
+    "cron": lambda chance: Cron(expression=chance.choice(EXPRESSIONS)[0]),
+}
+LENGTHS = {"daily": 40, "weekly": 60, "monthly": 200}
+TIMES = [time(0), time(0, 15), time(2, 30), time(9), time(23, 45)]
+
+
+def middle_of(chance: Random, zone: str) -> date:
+    known = MIDDLES.get(zone)
+    if known and chance.randrange(2):
+        return date.fromisoformat(chance.choice(known))
+    return date(2024, 1, 1) + chance.randrange(1500) * DAY
+
+
+def case_of(chance: Random, frequency: str) -> Case:
+    zone = chance.choice(ZONES)
+    length = LENGTHS.get(frequency, 12)
+    first = middle_of(chance, zone) - chance.randrange(length) * DAY
+    last = first + length * DAY
+    days = [first + number * DAY for number in range(length + 1)]
+    begin, end = instant_at(first, time(), zone), instant_at(last + DAY, time(), zone)
+
+    def moment() -> datetime:
+        minutes = chance.randrange((end - begin) // MINUTE)
+        return begin + minutes * MINUTE + chance.choice((0, 0, 1)) * TICK
+
+    pattern = PATTERNS[frequency](chance)
+    start = moment().replace(microsecond=0) if chance.randrange(2) else None
+    rule = Rule(
+        pattern=pattern,
+        zone=zone,
+        at=()
+        if isinstance(pattern, Interval | Cron)
+        else tuple(sorted(set(chance.sample(TIMES, 1 + chance.randrange(3))))),
+        start=start,
+        finish=moment() if chance.randrange(3) == 0 else None,
+        repetitions=chance.randrange(30) if start and chance.randrange(2) else None,
+        excepted=some_dates(chance, days, 8) if chance.randrange(5) else Dates(),
+        only=some_dates(chance, days, 20) if chance.randrange(4) == 0 else None,
+        shift=chance.choice(list(Shift)),
+    )
+    predicate = next(
+        (
+            found
+            for text, _, found in EXPRESSIONS
+            if isinstance(pattern, Cron) and text == pattern.expression
+        ),
+        None,
+    )
+    early, late = sorted((moment(), moment()))
+    return Case(rule=rule, first=first, last=last, asked=(early, late), holds=predicate)
+
+
+def check(case: Case) -> None:
+    rule, (after, until) = case.rule, case.asked
+    begin = instant_at(case.first, time(), rule.zone) - TICK
+    end = instant_at(case.last + DAY, time(), rule.zone) - TICK
+    expected = [fire for fire in case.expected() if begin < fire <= end]
+
+    found = list(takewhile(lambda fire: fire <= end, fires(rule, begin)))
+    assert found == expected
+    assert all(one < other for one, other in pairwise(found)), "strictly ascending"
+
+    later = [fire for fire in expected if fire > after]
+    coming = next_fire(rule, after)
+    assert later[:1] == [coming] if later else coming is None or coming > end
+    within = [fire for fire in later if fire <= until]
+    summary = span(rule, after, until, keep=3)
+    assert (summary.count, summary.latest) == (len(within), tuple(within[-3:]))
+
+
+def check_laws(case: Case) -> None:
+    place = ZoneInfo(case.rule.zone)
+    begin = instant_at(case.first, time(), case.rule.zone)
+    end = instant_at(case.last + DAY, time(), case.rule.zone)
+    rule = replace(case.rule, start=None, finish=None, repetitions=None)
+    found = set(takewhile(lambda fire: fire < end + 800 * DAY, fires(rule, begin - 800 * DAY)))
+    for fire in found:
+        assert not holds(rule.excepted, fire.astimezone(place).date()), "never on an excepted date"
+    if not rule.moves:
+        return
+    named = takewhile(lambda fire: fire < end, fires(rule.by_pattern, begin - TICK))
+    targets = []
+    for fire in named:
+        day = fire.astimezone(place).date()
+        if rule.only is not None and not holds(rule.only, day):
+            continue
+        target = destination(rule, fire)
+        assert (target is None) == (case.target(day) is None), "dropped only if no date is free"
+        if target is not None:
+            assert target in found, "a shift loses no fire"
+            targets.append(target.astimezone(place).date())
+            if target != fire and target not in set(fires_between(rule, target)):
+                assert day in origins(rule, target), "a moved fire says where it came from"
+    assert targets == sorted(targets), "monotone"
+
+
+def fires_between(rule: Rule, at: datetime) -> list[datetime]:
+    """Return the instant again if the pattern itself names it."""
+    return [at] if names(rule, at) else []
+
+
+@st.composite
+def cases(draw: st.DrawFn, frequency: str) -> Case:
+    return case_of(draw(st.randoms(use_true_random=False)), frequency)
+
+
+@pytest.mark.parametrize("frequency", PATTERNS)
+def test_a_calendar_drops_keeps_and_moves_as_brute_force_says(frequency: str) -> None:
+    @given(cases(frequency))
+    @settings(max_examples=100)
+    def judged(case: Case) -> None:
+        check(case)
+
+    judged()
+
+
+@pytest.mark.parametrize("frequency", ["daily", "weekly", "monthly"])
+def test_a_shift_loses_no_fire_and_keeps_their_order(frequency: str) -> None:
+    @given(cases(frequency))
+    @settings(max_examples=60)
+    def judged(case: Case) -> None:
+        check_laws(case)
+
+    judged()
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("frequency", PATTERNS)
+def test_calendars_in_every_zone_are_as_brute_force_says(frequency: str) -> None:
+    """Run RUNNER_EXAMPLES examples from RUNNER_SEED."""
+    examples = int(os.environ.get("RUNNER_EXAMPLES", "100000"))
+    seed = f"{os.environ.get('RUNNER_SEED', '1')} {frequency}"
+    for number in range(examples):
+        case = case_of(Random(f"{seed} {number}"), frequency)
+        try:
+            check(case)
+            if number % 10 == 0:
+                check_laws(case)
+        except Exception as error:
+            error.add_note(f"example {number} of seed {seed!r}: {case!r}")
+            raise
+
+
+@given(
+    days=st.frozensets(st.dates(date(2024, 1, 1), date(2026, 1, 1)), max_size=20),
+    yearly=st.frozensets(
+        st.sampled_from([(2, 29), (1, 1), (12, 31), (12, 25), (2, 28)]), max_size=3
+    ),
+    since=st.dates(date(2023, 1, 1), date(2027, 1, 1)),
+)
+@example(days=frozenset(), yearly=frozenset({(2, 29)}), since=date(2096, 3, 1))
+def test_the_next_of_some_dates_is_the_first_that_they_hold(
+    days: frozenset[date], yearly: frozenset[tuple[int, int]], since: date
+) -> None:
+    dates = Dates(days=days, yearly=yearly)
+    walked = (since + number * DAY for number in range(8 * 366))
+    assert dates.next_from(since) == next((day for day in walked if holds(dates, day)), None)
