@@ -25,7 +25,7 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 def every(minutes: int, **fields: Any) -> ProcessRequest:
     data = {"frequency": "minutely", "interval": minutes}
-    rule = parse_rule(data, default_zone="UTC", excepted=frozenset())
+    rule = parse_rule(data, default_zone="UTC")
     return request_of(Schedule(rule=rule, **fields))
 
 
