@@ -127,7 +127,7 @@ def test_the_walk_is_that_of_cronsim_at_length() -> None:
         ("@daily", '"0 0 * * *"'),
         ("@HOURLY", '"0 * * * *"'),
         ("@reboot", "run_immediately"),
-        ("@fortnightly", "write 5, minute hour day month weekday"),
+        ("@fortnightly", "write 5 (minute hour day month weekday)"),
         ("0 0 ? * MON", '"0 0 * * MON"'),
         ("0 0 15W * *", "LW is the last workday"),
         ("0 0 L-3 * *", "L is the last day"),
@@ -151,7 +151,7 @@ def test_the_walk_is_that_of_cronsim_at_length() -> None:
         ("0 0 ²L * *", "1-31"),
         ("0 0 31 4,6 *", "last day"),
         ("9" * 5000 + " * * * *", "5"),
-        ("?" * 5000, "write 5, minute hour day month weekday"),
+        ("?" * 5000, "write 5 (minute hour day month weekday)"),
     ],
 )
 def test_an_expression_that_runner_cannot_read_is_refused_with_a_suggestion(
