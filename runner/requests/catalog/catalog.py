@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Catalog:
     """All requests of a folder, by name.
 
     `absence` says why the folder itself shows nothing ("does not exist"); None if it could
-    be read. `files` counts the request files found.
+    be read. `files` counts the request files found. If `former` is given, only the names
+    in `altered` may have other requests than there.
     """
 
     folder: Path
@@ -53,6 +55,8 @@ class Catalog:
     rejections: tuple[Rejection, ...] = ()
     files: int = 0
     absence: str | None = None
+    former: Mapping[str, ProcessRequest] | None = field(default=None, compare=False)
+    altered: AbstractSet[str] = field(default=frozenset(), compare=False)
 
     @property
     def missing(self) -> bool:

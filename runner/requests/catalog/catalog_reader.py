@@ -16,6 +16,7 @@ from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.catalog.merging import Merging
+from runner.requests.catalog.plain_merge import PlainMerge
 from runner.requests.catalog.scan import JobFiles
 from runner.requests.catalog.validated_files import cache_text, origin_of, root_in, validated_in
 from runner.requests.model import ProcessRequest
@@ -43,6 +44,7 @@ class CatalogReader:
         self._folder = folder
         self._cache = cache
         self._is_anothers = False
+        self._plain: PlainMerge | None = None
         self._root = str(folder.absolute())
         self._display_prefix = "" if folder == Path() else f"{folder}/"
         self._files = JobFiles(
@@ -103,7 +105,16 @@ class CatalogReader:
         yield from self._files.refresh(changed)
         if self._files.absence is not None:
             return Catalog(folder=self._folder, absence=self._files.absence)
-        return (yield from Merging(self._files, incumbents, self._display).catalog(self._folder))
+        altered, plain, self._plain = self._files.take_altered(), self._plain, None
+        if plain is not None and altered is not None:
+            catalog = plain.updated(altered, incumbents, self._folder)
+            if catalog is not None:
+                self._plain = plain
+                return catalog
+        merging = Merging(self._files, incumbents, self._display)
+        catalog = yield from merging.catalog(self._folder)
+        self._plain = merging.plain
+        return catalog
 
     def read(self, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Scan in one go; the requests are sorted by name."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.errors import Problem
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.catalog.cross_checks.references import broken_references, with_unique_names
+from runner.requests.catalog.plain_merge import PlainMerge
 from runner.requests.catalog.request_file import Candidate, file_problem
 from runner.requests.catalog.scan import JobFiles
 from runner.requests.model import ProcessRequest
@@ -29,6 +30,13 @@ class Merging:
         self._chosen: dict[str, Candidate] = {}
         self._rivals: dict[str, list[Candidate]] = {}
         self._requests: dict[str, ProcessRequest] = {}
+        self._mentioning: list[str] = []
+
+    @property
+    def plain(self) -> PlainMerge | None:
+        """The result, for an update with a few files; None if there was any problem."""
+        is_plain = not (self._rejected or self._rivals)
+        return PlainMerge(self._files, self._requests, self._mentioning) if is_plain else None
 
     def catalog(self, folder: Path) -> Generator[None, None, Catalog]:
         """Run every step in order and return the catalog."""
@@ -95,6 +103,8 @@ class Merging:
                 first = chosen.setdefault(request.name, candidate)
                 if first is candidate:
                     requests[request.name] = request
+                    if candidate.mentions:
+                        self._mentioning.append(request.name)
                 else:
                     self._rivals.setdefault(request.name, [first]).append(candidate)
             if count % _BETWEEN_YIELDS == 0:

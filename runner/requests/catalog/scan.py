@@ -22,6 +22,8 @@ from runner.system.regular_files import Signature, real_path
 _ROUNDS = 4
 """How often a folder that changes during a read is read again."""
 _KNOWN_BETWEEN_YIELDS = 100
+_MOST_ALTERED = 500
+"""How many altered files are noted between two merges."""
 
 
 class JobFiles:
@@ -61,6 +63,7 @@ class JobFiles:
         )
         self._is_settled = self._is_filled = False
         self._must_walk = True
+        self._altered: dict[str, RequestFile | None] = {}
         self._folders: frozenset[str] = frozenset()
         self._explained: set[str] = set()
         self._signatures: dict[str, Signature] = {}
@@ -68,8 +71,17 @@ class JobFiles:
         self._dated: set[str] = set()
         self._inheriting: set[str] = set()
 
+    def take_altered(self) -> dict[str, RequestFile | None] | None:
+        """Return what the files held that were read or have gone since the last call.
+
+        The value is None for a new file. Return None instead if these are many.
+        """
+        altered, self._altered = self._altered, {}
+        return altered if len(altered) <= _MOST_ALTERED else None
+
     def keep(self, relative: str, file: RequestFile) -> None:
         """Store what a file holds and index it."""
+        self._note_altered(relative)
         if relative not in self.by_path:
             insort(self.order, relative)
         self.by_path[relative] = file
@@ -195,7 +207,12 @@ class JobFiles:
             self._forget(relative)
             yield
 
+    def _note_altered(self, relative: str) -> None:
+        if len(self._altered) <= _MOST_ALTERED:
+            self._altered.setdefault(relative, self.by_path.get(relative))
+
     def _forget(self, relative: str) -> None:
+        self._note_altered(relative)
         self._signatures.pop(relative, None)
         for marked in (self.bad, self._fresh, self._dated, self._inheriting):
             marked.discard(relative)

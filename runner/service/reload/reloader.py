@@ -223,7 +223,7 @@ class Reloader:
         catalog = yield from self._reader.scan(incumbents, changed)
         if (yield from self._watcher.follow(self._reader.followed)):
             self.look_again()  # a link's target was not watched until now
-        names = yield from touched(incumbents.requests, catalog.requests)
+        names = yield from _touched(incumbents.requests, catalog)
         until_s = self._clock.elapsed_s() + ANSWER_PATIENCE_S
         while (
             not self._provenance.take(within_s=_ANSWER_SLICE_S)
@@ -268,6 +268,16 @@ class Reloader:
     def _changed(self) -> ChangedPaths | None:
         """The paths that have changed; None if the watcher cannot know them all."""
         return self._watcher.changed if self._watcher.notified else None
+
+
+def _touched(
+    old: Mapping[str, ProcessRequest], catalog: Catalog
+) -> Generator[None, None, frozenset[str]]:
+    """Return the names that only one side has, or whose values are not the same object."""
+    new = catalog.requests
+    if catalog.former is not old:
+        return (yield from touched(old, new))
+    return frozenset(name for name in catalog.altered if old.get(name) is not new.get(name))
 
 
 def catalog_reader(settings: Settings, zone: str) -> CatalogReader:

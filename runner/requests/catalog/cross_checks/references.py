@@ -57,15 +57,21 @@ def with_unique_names(
 
 
 def broken_references(
-    chosen: Mapping[str, Candidate], tolerated: frozenset[str], incumbents: Mapping[str, str]
+    chosen: Mapping[str, Candidate],
+    tolerated: frozenset[str],
+    incumbents: Mapping[str, str],
+    *,
+    mentioning: list[Candidate] | None = None,
 ) -> Iterator[tuple[Candidate, Problem]]:
     """Yield each problem with the names that requests mention.
 
     One request may have several problems. `tolerated` are the names of rejected
     documents: they exist but have no valid version. `incumbents` maps each name in
-    force to its file.
+    force to its file. `mentioning` are the candidates that mention others, by file and
+    line, if the caller knows them.
     """
-    mentioning = [candidate for candidate in chosen.values() if candidate.mentions]
+    if mentioning is None:
+        mentioning = [candidate for candidate in chosen.values() if candidate.mentions]
     if mentioning:
         yield from _Mentioned(mentioning, chosen, tolerated, incumbents).problems()
 

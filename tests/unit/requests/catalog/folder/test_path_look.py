@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -59,11 +59,11 @@ class Read:
         self._reader = CatalogReader(folder, default_zone="UTC")
         self.again()
 
-    def again(self, *paths: str) -> Catalog:
+    def again(self, *paths: str, incumbents: Mapping[str, str] | None = None) -> Catalog:
         """Read again. The paths are relative to the folder."""
         self.changed.note(*(str(self.folder / path) for path in paths))
         exhausted(self._reader.glance(self.changed))
-        return exhausted(self._reader.scan({}, self.changed))
+        return exhausted(self._reader.scan(incumbents or {}, self.changed))
 
 
 def same(one: Catalog, other: Catalog) -> bool:
@@ -72,6 +72,11 @@ def same(one: Catalog, other: Catalog) -> bool:
         other.rejections,
         other.files,
     )
+
+
+def differing(one: Catalog, other: Catalog) -> set[str]:
+    names = one.requests.keys() | other.requests.keys()
+    return {name for name in names if one.requests.get(name) is not other.requests.get(name)}
 
 
 def fresh(folder: Path) -> Catalog:
@@ -195,6 +200,33 @@ def test_a_folder_is_always_walked_with(folder: Path, walks: list[Path], add: Ch
     assert walks
 
 
+def test_an_edit_is_merged_without_a_look_at_the_other_requests(folder: Path) -> None:
+    read = Read(folder)
+    before = read.again()
+    write(folder / "a.yaml", f"name: new\n{text_of('new')}on_failure: {{request: b}}\n")
+    catalog = read.again("a.yaml")
+    assert catalog.former is before.requests
+    assert differing(before, catalog) == {"a", "new"} <= catalog.altered
+    assert same(catalog, fresh(folder))
+
+
+def test_a_name_that_two_files_claim_is_given_to_the_incumbent(folder: Path) -> None:
+    read = Read(folder)
+    write(folder / "aa.yaml", "name: b\n" + text_of("new"))
+    catalog = read.again("aa.yaml", incumbents={"b": "b.yaml"})
+    assert catalog.requests["b"].source.file == "b.yaml"
+    assert [each.file for each in catalog.rejections] == ["aa.yaml"]
+
+
+def test_a_removed_request_that_others_mention_is_reported(folder: Path) -> None:
+    write(folder / "b.yaml", text_of("x") + "on_failure: {request: a}\n")
+    read = Read(folder)
+    (folder / "a.yaml").unlink()
+    catalog = read.again("a.yaml")
+    assert [each.file for each in catalog.rejections] == ["b.yaml"]
+    assert same(catalog, fresh(folder))
+
+
 def test_changed_dates_are_read_with_a_reported_edit(folder: Path, tmp_path: Path) -> None:
     timing = "timing: {schedule: {frequency: daily, at: '02:00', except: ../days.txt}}\n"
     write(tmp_path / "days.txt", "2027-01-01\n")
@@ -229,7 +261,16 @@ STEPS = st.one_of(
     st.tuples(
         st.just("write"),
         st.sampled_from(NAMES),
-        st.sampled_from((text_of("one"), "name: b\n" + text_of("two"), "process: [", "")),
+        st.sampled_from(
+            (
+                text_of("one"),
+                text_of("one") + "on_failure: {request: b}\n",
+                text_of("one") + "formerly: old\n",
+                "process: {group: {members: [{request: c}, {request: d}]}}\n",
+                f"name: b\n{text_of('two')}---\nname: e\n{text_of('three')}",
+                "process: [",
+            )
+        ),
     ),
     st.tuples(st.just("remove"), st.sampled_from(NAMES), st.just("")),
     st.tuples(st.just("rename"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
@@ -252,15 +293,21 @@ def done(folder: Path, step: tuple[str, str, str]) -> tuple[str, ...]:
     return name, other
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.lists(STEPS, max_size=3), max_size=5))
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.lists(STEPS, max_size=3), max_size=6))
 def test_reported_paths_show_what_a_fresh_read_shows(series: list[list[tuple[str, ...]]]) -> None:
     made = Path(tempfile.mkdtemp())
     try:
         (made / "sub").mkdir()
         read = Read(made)
+        before = read.again()
         for steps in series:
             paths = [path for step in steps for path in done(made, step)]  # type: ignore[arg-type]
-            assert same(read.again(*paths), fresh(made))
+            catalog = read.again(*paths)
+            assert same(catalog, fresh(made))
+            if catalog.former is not None:
+                assert catalog.former is before.requests
+                assert differing(before, catalog) <= catalog.altered
+            before = catalog
     finally:
         shutil.rmtree(made)
