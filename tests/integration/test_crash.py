@@ -89,7 +89,7 @@ POINTS = [
     *_points(f"{DISPATCHER}._stop"),  # a replaced execution
     # the rest of a turn
     *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
-    *_points("runner.requests.catalog.catalog_reader:CatalogReader.read", moments=("after",)),
+    *_points("runner.service.reload.catalog_change:compare", moments=("after",)),
 ]
 RECOVERY_POINTS = [
     *_points(f"{LOG}.recover"),

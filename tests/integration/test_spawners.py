@@ -87,6 +87,23 @@ def test_many_simultaneous_starts_are_all_watched_to_their_end(
     assert set(world.started) == {each.execution for each in launches}
 
 
+def test_a_lone_start_goes_through_a_spawner_thread_too(
+    worlds: Callable[[Patience], World],
+) -> None:
+    """So every test with processes, and every campaign, is one of the spawner threads."""
+    world = worlds(Patience())
+    starters: list[str] = []
+    lone = launch(world, "true")
+
+    def prepare() -> Launch:
+        starters.append(threading.current_thread().name)
+        return lone
+
+    world.order(lone, prepare)
+    assert world.exit(lone.execution).exit_code == 0
+    assert starters == ["spawner"]
+
+
 def test_a_stopping_signal_waits_for_the_main_thread_and_no_spawner_takes_it(
     worlds: Callable[[Patience], World],
 ) -> None:
