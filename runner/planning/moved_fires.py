@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 
 from runner.requests.building.request import draft_from
 from runner.requests.dates import lines_of, parse_entry
-from runner.requests.model import ProcessRequest, Schedule
+from runner.requests.model import ProcessRequest, Schedule, Timing
 from runner.timing.moves import origins
+from runner.timing.rules import Rule
 from runner.values import neutral
 
 _MOST_NAMED = 2
@@ -18,19 +20,25 @@ def moved_words(request: ProcessRequest, fire: datetime) -> str | None:
 
     None for a fire that stays on its date.
     """
-    timing = request.timing
+    return words_of_move(request.timing, fire, lambda day: excepting_line(request, day))
+
+
+def words_of_move(
+    timing: Timing | None, fire: datetime, where: Callable[[date], str | None]
+) -> str | None:
+    """Return `moved_words` of a timing; `where` names the line that excepts a date."""
     if not isinstance(timing, Schedule) or not (days := origins(timing.rule, fire)):
         return None
-    named = [_origin_words(request, timing, day) for day in days[-_MOST_NAMED:]]
+    named = [_origin_words(timing.rule, day, where) for day in days[-_MOST_NAMED:]]
     if more := len(days) - len(named):
         named.insert(0, f"{more} earlier date{'s' * (more > 1)}")
     return f"moved from {' and '.join(named)}"
 
 
-def _origin_words(request: ProcessRequest, timing: Schedule, day: date) -> str:
-    if day not in timing.rule.excepted:
+def _origin_words(rule: Rule, day: date, where: Callable[[date], str | None]) -> str:
+    if day not in rule.excepted:
         return f"{day}, a {day:%A}"
-    place = excepting_line(request, day)
+    place = where(day)
     return f"{day}, excepted by {place}" if place else f"{day}, an excepted date"
 
 

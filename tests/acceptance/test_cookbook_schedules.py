@@ -54,7 +54,24 @@ def test_it_runs_once_at_that_time(kitchen: Kitchen) -> None:
 def test_it_does_not_run_on_a_holiday(kitchen: Kitchen) -> None:
     days = ("23 12:00", "24 06:00", "25 06:00", "28 06:00")
     ran = kitchen.fires("deliver", at=[f"2026-12-{day}" for day in days])
-    assert ran == ["2026-12-24 06:00", "2026-12-28 06:00"]
+    assert ran == ["2026-12-24 06:00"]
+
+
+@tries("How do I run something on the next workday if its day is a holiday?")
+def test_it_runs_on_the_next_workday(kitchen: Kitchen) -> None:
+    days = ("2026-12-31", "2027-01-01", "2027-01-02", "2027-01-04", "2027-02-01")
+    ran = kitchen.fires("pay", at=[f"{day} 08:00" for day in days])
+    assert ran == ["2027-01-04 08:00", "2027-02-01 08:00"]
+    moved, stayed = kitchen.place.finished("pay")
+    assert moved["message"] == "moved from 2027-01-01, excepted by closed.txt:2"
+    assert stayed["message"] is None
+
+
+@tries("How do I run something only on some dates?")
+def test_it_runs_only_on_these_dates(kitchen: Kitchen) -> None:
+    days = ("2026-12-30", "2026-12-31", "2027-03-30", "2027-03-31", "2027-04-01")
+    ran = kitchen.fires("quarter", at=[f"{day} 20:00" for day in days])
+    assert ran == ["2026-12-31 20:00", "2027-03-31 20:00"]
 
 
 @tries("How do I keep requests of the same minute from starting together?")

@@ -16,6 +16,7 @@ from runner.planning.coming_fires import first_fires
 from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
+from runner.planning.moved_fires import moved_words
 from runner.planning.states.firing import Miss, Settlement, settle
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.registration import register
@@ -44,6 +45,8 @@ class NextFires:
 
     status: RequestStatus
     fires: tuple[datetime, ...]
+    moved: tuple[str | None, ...]
+    """Where the calendar moved each of these fires from, in words; None for one that stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +222,8 @@ class _Passage:
         if request is None:
             return None
         fires = first_fires(request, state, self._now, SHOWN_FIRES)
-        return NextFires(status=state.status, fires=tuple(fires))
+        moved = tuple(moved_words(request, fire) for fire in fires)
+        return NextFires(status=state.status, fires=tuple(fires), moved=moved)
 
 
 def _is_shown(step: PlanStep) -> bool:

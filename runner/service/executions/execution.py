@@ -56,6 +56,8 @@ class Claim:
     """The person who asked for the execution, or who pressed Schedule or Reschedule."""
     git_commit: str | None = None
     """The revision of the jobs folder at the claim."""
+    moved: str | None = None
+    """In words, from where the calendar of the rule moved this fire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +239,7 @@ _PLAIN = (
     "git_commit",
     "labels",
     "owner",
+    "moved",
 )
 
 

@@ -26,7 +26,7 @@ def started_record(execution: Execution, *, message: str | None = None) -> Recor
     """Return the `execution.started` record."""
     output_file = None if execution.is_group else execution.claim.output_file
     facts = _facts(execution, execution.claim.requested_by, output_file)
-    return execution_started(facts, message=message)
+    return execution_started(facts, message=_message(execution, message))
 
 
 def finished_record(
@@ -54,7 +54,7 @@ def finished_record(
         OutcomeFacts(
             status=outcome.status,
             reason=outcome.reason,
-            message=outcome.message,
+            message=_message(execution, outcome.message),
             ended=ended,
             duration=duration,
             exit_code=outcome.exit_code,
@@ -66,6 +66,12 @@ def finished_record(
             output_truncated=None if tail is None else tail.truncated,
         ),
     )
+
+
+def _message(execution: Execution, message: str | None) -> str | None:
+    """Put in front of a message from where the calendar moved the fire."""
+    moved = execution.claim.moved
+    return f"{moved}; {message}" if moved and message else moved or message
 
 
 def _facts(execution: Execution, by: str | None, output_file: str | None) -> ExecutionFacts:

@@ -24,12 +24,13 @@ from runner.errors import UsageError
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.coming_fires import coming_fires, standing
+from runner.planning.moved_fires import moved_words, words_of_move
 from runner.planning.states.firing import delay_of
 from runner.planning.views.cautions import cautions
 from runner.planning.views.explanation import of_expression, why
 from runner.planning.views.fire_query import FireQuery, unscheduled_words
 from runner.planning.views.timing_words import timing_words
-from runner.planning.views.why_no_fire import Explanation
+from runner.planning.views.why_no_fire import Explanation, nowhere
 from runner.requests.model import (
     Group,
     Process,
@@ -47,7 +48,8 @@ from runner.values import duration_text
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
     """What is explained. `about` identifies it and its status, as JSON fields. `coming`
-    yields its fires from `now` on. `why` explains one instant.
+    yields its fires from `now` on. `why` explains one instant, and `moved` says from where
+    the calendar moved a fire.
     """
 
     about: dict[str, Any]
@@ -56,6 +58,7 @@ class _Subject:
     now: datetime
     coming: Iterator[datetime]
     why: Callable[[datetime], Explanation]
+    moved: Callable[[datetime], str | None]
 
 
 _LAST_GOOD = "by the last good version; its file is invalid (`runner validate`)"
@@ -109,6 +112,7 @@ def _expression(text: str, places: Places) -> _Subject:
         now=now,
         coming=_fires(timing, now),
         why=lambda at: of_expression(timing, at, zone),
+        moved=lambda fire: words_of_move(timing, fire, nowhere),
     )
 
 
@@ -154,6 +158,7 @@ def _named(name: str, places: Places) -> _Subject:
         now=loaded.now,
         coming=coming_fires(request, stands, loaded.now),
         why=answer,
+        moved=lambda fire: moved_words(request, fire),
     )
 
 
@@ -214,7 +219,12 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
             "timing": timing_words(subject.timing),
             "zone": subject.zone,
             "next": [
-                {"scheduled_for": fire, "local": local_text(fire, subject.zone)} for fire in coming
+                {
+                    "scheduled_for": fire,
+                    "local": local_text(fire, subject.zone),
+                    "message": subject.moved(fire),
+                }
+                for fire in coming
             ],
             "cautions": [{"kind": each.kind, "message": each.message} for each in known],
         }
@@ -228,7 +238,9 @@ def _print_meaning(subject: _Subject, count: int, output: str) -> None:
     _print_standing(subject)
     if coming:
         echo()
-        print_table(("NEXT FIRES", "DAY", "IN"), [_fire_cells(fire, subject) for fire in coming])
+        cells = [_fire_cells(fire, subject) for fire in coming]
+        shown = slice(None if any(row[-1] for row in cells) else -1)
+        print_table(("NEXT FIRES", "DAY", "IN", "NOTE")[shown], [row[shown] for row in cells])
     if known:
         echo()
         for each in known:
@@ -254,10 +266,11 @@ def _title(about: dict[str, Any]) -> str:
     return shown_name(about["request"], about.get("member", ""), is_member="member" in about)
 
 
-def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, str, str]:
+def _fire_cells(fire: datetime, subject: _Subject) -> tuple[str, ...]:
     away = timedelta(seconds=round((fire - subject.now).total_seconds()))
     day = f"{fire.astimezone(zone_named(subject.zone)):%a}"
-    return local_text(fire, subject.zone), day, duration_text(away) if away else "now"
+    distance = duration_text(away) if away else "now"
+    return local_text(fire, subject.zone), day, distance, subject.moved(fire) or ""
 
 
 def _print_answer(subject: _Subject, at: datetime, output: str) -> None:

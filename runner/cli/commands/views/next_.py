@@ -15,6 +15,7 @@ from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.tables import echo, json_line, local_text, style
 from runner.planning.coming_fires import ComingFire, merged
+from runner.planning.moved_fires import moved_words
 from runner.values import duration_text
 
 _USUAL_COUNT = 10
@@ -71,24 +72,28 @@ def next_command(
     )
     fires = _until(merged(requests, loaded.states, after=after, now=loaded.now), last)
     limit = count if count is not None or last is not None else _USUAL_COUNT
-    _print(islice(fires, limit), output, places.zone, loaded.now)
+    noted = ((fire, moved_words(requests[fire.request], fire.scheduled_for)) for fire in fires)
+    _print(islice(noted, limit), output, places.zone, loaded.now)
 
 
-def _print(fires: Iterable[ComingFire], output: str, zone: str, now: datetime) -> None:
+def _print(
+    fires: Iterable[tuple[ComingFire, str | None]], output: str, zone: str, now: datetime
+) -> None:
     """Print fires line by line with fixed widths.
 
     The fires may be endless, and a table needs its last row before it can print the first.
     """
     count = 0
-    for count, fire in enumerate(fires, 1):
+    for count, (fire, moved) in enumerate(fires, 1):
         local = local_text(fire.scheduled_for, zone)
         if output == "json":
             item = {"request": fire.request, "scheduled_for": fire.scheduled_for}
-            echo(json_line({**item, "local": local, "zone": zone}))
+            echo(json_line({**item, "local": local, "zone": zone, "message": moved}))
             continue
         if count == 1:
             echo(style(f"{'SCHEDULED FOR':25}  {'IN':12}  REQUEST", bold=True))
-        echo(f"{local}  {_distance(fire.scheduled_for - now):12}  {fire.request}")
+        note = f"  {moved}" if moved else ""
+        echo(f"{local}  {_distance(fire.scheduled_for - now):12}  {fire.request}{note}")
     if not count:
         echo("no upcoming fires", err=True)
 

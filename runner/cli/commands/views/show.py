@@ -19,6 +19,7 @@ from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError
 from runner.planning.coming_fires import first_fires
+from runner.planning.moved_fires import moved_words
 from runner.planning.states.results import last_result
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView, views
@@ -130,6 +131,14 @@ def _reason(view: RequestView) -> str | None:
     return first.message
 
 
+def _moved_words(view: RequestView) -> str | None:
+    """Return from where the calendar moved the next fire, if it did."""
+    if view.request is None or view.next_fire is None:
+        return None
+    moved = moved_words(view.request, view.next_fire)
+    return f"the next fire is {moved}" if moved else None
+
+
 def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
     """Return a request's status as the fields that `ls` and `show` print."""
     rejection = view.rejection
@@ -146,7 +155,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
         "reopened_until": view.reopened_until,
-        "message": f"{kept}{_reason(view)}" if rejection else None,
+        "message": f"{kept}{_reason(view)}" if rejection else _moved_words(view),
     }
 
 

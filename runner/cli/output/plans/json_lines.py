@@ -49,6 +49,7 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "zone": words.zone_of(step, shown),
         "next_before": _fires(step.before),
         "next": _fires(step.after),
+        "next_moved": list(step.after.moved) if step.after else [],
         "runs": [{"scheduled_for": fire, "message": words.run(step, fire)} for fire in step.runs],
         "missed": [_miss(miss) for miss in step.missed],
     }

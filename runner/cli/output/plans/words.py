@@ -42,7 +42,10 @@ def fires(next_fires: NextFires | None, zone: str) -> str:
         return "-"
     if not next_fires.fires:
         return f"none ({next_fires.status})"
-    return ", ".join(local_text(fire, zone) for fire in next_fires.fires)
+    return ", ".join(
+        local_text(fire, zone) + (f" ({moved})" if moved else "")
+        for fire, moved in zip(next_fires.fires, next_fires.moved, strict=True)
+    )
 
 
 def has_other_fires(step: PlanStep) -> bool:

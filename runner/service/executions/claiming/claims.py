@@ -12,6 +12,7 @@ from typing import Any
 from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Record as MonitorRecord
+from runner.planning.moved_fires import moved_words
 from runner.planning.overlap import Verdict, guard_of, verdict
 from runner.planning.states.claims_ahead import may_still_start
 from runner.planning.states.firing import delay_of
@@ -111,7 +112,7 @@ class Claims:
         if ask.channel is Channel.DIRECT:
             # The person who asked for this run sees how it ends, and can ask again.
             process, on_failure = replace(process, retry=None), None
-        identity = new_id()
+        identity, is_fire = new_id(), ask.channel is Channel.PROCESS_SCHEDULER
         claim = Claim(
             id=identity,
             output_file=self._output_file(identity),
@@ -128,8 +129,8 @@ class Claims:
             params=ask.params,
             requested_by=ask.by,
             git_commit=git,
+            moved=moved_words(request, scheduled_for) if is_fire else None,
         )
-        is_fire = ask.channel is Channel.PROCESS_SCHEDULER
         due = scheduled_for + delay_of(request) if is_fire else scheduled_for
         not_before_s = self._not_before_s(due)
         return self.admit(execution_for(claim, due=due, not_before_s=not_before_s), failure)
