@@ -27,7 +27,7 @@ MOVED = "moved from 2100-01-01, excepted by holidays.txt:2"
 
 @pytest.fixture
 def first(place: Place) -> Place:
-    """A request on the first of each month, or the next workday. 1 January 2100 is a Friday, as in 2027."""
+    """A request on the first of each month, or the next workday. 2100 is a year like 2027."""
     place.write("holidays.txt", HOLIDAYS)
     place.write("first.yaml", FIRST)
     return place
