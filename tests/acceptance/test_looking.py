@@ -58,6 +58,7 @@ def test_json_lines_have_the_field_names_of_the_monitor_record(place: Place) -> 
             "scheduled_for": f"2130-01-0{day}T01:00:00.000000Z",
             "local": f"2130-01-0{day} 02:00:00+01:00",
             "zone": "Europe/Madrid",
+            "message": None,
         }
         for day in (2, 3)
     ]
