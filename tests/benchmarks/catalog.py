@@ -70,6 +70,14 @@ BENCHMARKS = {
         rounds=10,
         measure=reading.measure_edit,
     ),
+    "edit-many": Benchmark(
+        what="one edit among very many files, write to live",
+        size=100_000,
+        quick=2000,
+        smallest=2,
+        rounds=5,
+        measure=reading.measure_edit,
+    ),
     "start": Benchmark(
         what="start-up with requests to first possible fire",
         size=10_000,
@@ -86,6 +94,14 @@ BENCHMARKS = {
         rounds=15,
         measure=helping.measure,
     ),
+    "commands": Benchmark(
+        what="commands that look at a runner over bare Python, with requests",
+        size=10,
+        quick=10,
+        smallest=1,
+        rounds=20,
+        measure=helping.measure_commands,
+    ),
     "failures": Benchmark(
         what="newest 20 failures out of a log of records",
         size=1_000_000,
@@ -100,6 +116,14 @@ BENCHMARKS = {
         quick=1000,
         smallest=2,
         rounds=3,
+        measure=idle.measure_memory,
+    ),
+    "memory-many": Benchmark(
+        what="resident memory with very many requests",
+        size=100_000,
+        quick=2000,
+        smallest=2,
+        rounds=1,
         measure=idle.measure_memory,
     ),
 }

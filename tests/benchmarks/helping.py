@@ -1,12 +1,16 @@
-"""`runner --help` compared with an interpreter that does nothing."""
+"""The start of commands compared with an interpreter that does nothing."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
-from benchmarks.service import RUNNER, wall_s
+from benchmarks.service import RUNNER, Service, processor_s, wall_s
+
+_LIMIT_MS = 55
 
 
 def measure(setting: Setting) -> Result:
@@ -29,3 +33,43 @@ def measure(setting: Setting) -> Result:
     over = series[0].median - series[1].median
     target = Target(what="over `python -c pass`", unit="ms", value=over, limit=40)
     return Result(ours=series[:1], beside=series[1:], targets=(target,))
+
+
+def measure_commands(setting: Setting) -> Result:
+    """Measure the processor time of commands beside a runner with `size` requests."""
+    service = Service(setting.folder)
+    service.write_idle(setting.size)
+    run = [*RUNNER, "exec", "idle-000000"]
+    commands = {
+        f"runner {name}": [*RUNNER, *name.split()]
+        for name in ("status", "monitor", "log idle-000000")
+    }
+    with service.running():
+        wall_s(run, environment=service.environment)
+        measures = {
+            label: partial(_processor_ms, command, service.environment)
+            for label, command in commands.items()
+        }
+        measures["python -c pass"] = partial(_processor_ms, [sys.executable, "-c", "pass"], None)
+        series = in_unit(alternately(setting.rounds, measures), "ms")
+    python = series[-1].median
+    return Result(
+        ours=series[:-1],
+        beside=series[-1:],
+        targets=tuple(
+            Target(
+                what=f"{each.label} over `python -c pass`",
+                unit="ms",
+                value=each.median - python,
+                limit=_LIMIT_MS,
+            )
+            for each in series[:-1]
+        ),
+        notes=("processor time, because another load changes it less",),
+    )
+
+
+def _processor_ms(
+    command: Sequence[str | Path], environment: dict[str, str] | None, _round: int
+) -> float:
+    return processor_s(command, environment=environment) * 1000

@@ -103,7 +103,8 @@ def measure_memory(setting: Setting) -> Result:
         },
     )
     series = in_unit(found, "MB")
-    target = Target(what="resident memory", unit="MB", value=series[0].median, limit=120)
+    limit = 80 if setting.size <= 10_000 else 400
+    target = Target(what="resident memory", unit="MB", value=series[0].median, limit=limit)
     return Result(ours=series[:1], beside=series[1:], targets=(target,))
 
 

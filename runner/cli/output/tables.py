@@ -82,13 +82,15 @@ def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
 
 def unstyle(text: str) -> str:
     """Return a text without its style marks."""
-    return _styles().sub("", text)
+    return _styles().sub("", text) if _MARK in text else text
 
 
 def shown_line(text: str, *, is_coloured: bool) -> str:
     """Return a printable line: its style marks as colours if `is_coloured`, all other
     control characters escaped.
     """
+    if _MARK not in text:
+        return neutral(text)
     # re.split with one group alternates: text, code, text, code, ..., text.
     pieces = _styles().split(text)
     pieces[::2] = map(neutral, pieces[::2])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
 from runner.planning.coming_fires import standing
 from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
-from runner.planning.states.firing import due_at, pending_fire
+from runner.planning.states.firing import pending_fire
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
@@ -70,10 +70,12 @@ def views(
     """
     is_kept = in_force.is_kept_whole
     found = [
-        replace(
-            _view(
-                request, states.get(name), in_force.kept.get(name), now, (supplied or {}).get(name)
-            ),
+        _view(
+            request,
+            states.get(name),
+            in_force.kept.get(name),
+            now,
+            (supplied or {}).get(name),
             is_kept=is_kept,
         )
         for name, request in in_force.requests.items()
@@ -93,18 +95,22 @@ def _view(
     rejection: Rejection | None,
     now: datetime,
     supplied: ProcessRequest | None,
+    *,
+    is_kept: bool,
 ) -> RequestView:
     stands = standing(request, state, now)
+    is_scheduled = stands.status is RequestStatus.SCHEDULED
     return RequestView(
         name=request.name,
         file=request.source.file,
         status=INVALID if rejection else str((state or stands).status),
         request=request,
         state=state or stands,
-        next_fire=pending_fire(request, stands) if due_at(request, stands) else None,
+        next_fire=pending_fire(request, stands) if is_scheduled else None,
         drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
         rejection=rejection,
         is_new=state is None,
+        is_kept=is_kept,
         reopened_until=stands.furthest_verdict if _has_verdicts_ahead(stands, now) else None,
     )
 
