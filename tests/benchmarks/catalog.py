@@ -73,7 +73,7 @@ BENCHMARKS = {
     "edit-many": Benchmark(
         what="one edit among very many files, write to live",
         size=100_000,
-        quick=2000,
+        quick=500,
         smallest=2,
         rounds=5,
         measure=reading.measure_edit,
@@ -121,7 +121,7 @@ BENCHMARKS = {
     "memory-many": Benchmark(
         what="resident memory with very many requests",
         size=100_000,
-        quick=2000,
+        quick=500,
         smallest=2,
         rounds=1,
         measure=idle.measure_memory,
