@@ -100,6 +100,7 @@ RECOVERY_POINTS = [
     *_points(f"{STORE}:SqliteStore.commit"),
 ]
 STOPPING_POINTS = [
+    *_points(f"{DISPATCHER}.drop_held"),
     *_points(f"{JOURNAL}.close"),
     *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
