@@ -29,6 +29,7 @@ COMMANDS = {
     "schema": ("authoring.schema", "Print a JSON schema for editors and other tools."),
     "explain": ("authoring.explain", "Explain when something fires, or why it did not."),
     "simulate": ("authoring.simulate", "Forecast a time span: fires, overlaps, busy hours."),
+    "calendar": ("authoring.calendar", "Write the public holidays of a country as dates."),
     "import": ("authoring.import_", "Import requests from another scheduler's files."),
     "help": ("help_", "Show the documentation, by topic."),
 }

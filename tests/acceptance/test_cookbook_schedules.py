@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -65,6 +66,19 @@ def test_it_runs_on_the_next_workday(kitchen: Kitchen) -> None:
     moved, stayed = kitchen.place.finished("pay")
     assert moved["message"] == "moved from 2027-01-01, excepted by closed.txt:2"
     assert stayed["message"] is None
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("holidays") is None, reason="the extra [calendars] is not installed"
+)
+@tries("How do I write a file of public holidays?")
+def test_it_runs_on_no_public_holiday(kitchen: Kitchen) -> None:
+    assert kitchen.type_all()[-1].startswith("1 request, all valid")
+    days = ("12-24", "12-25", "12-28")
+    assert kitchen.fires("morning", at=[f"2026-{day} 07:00" for day in ("12-23", *days)]) == [
+        "2026-12-24 07:00",
+        "2026-12-28 07:00",
+    ]
 
 
 @tries("How do I run something only on some dates?")

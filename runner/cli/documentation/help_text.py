@@ -33,6 +33,7 @@ Commands:
   schema      Print a JSON schema for editors and other tools.
   explain     Explain when something fires, or why it did not.
   simulate    Forecast a time span: fires, overlaps, busy hours.
+  calendar    Write the public holidays of a country as dates.
   import      Import requests from another scheduler's files.
   help        Show the documentation, by topic.
 

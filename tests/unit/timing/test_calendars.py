@@ -49,8 +49,8 @@ MADRID = "Europe/Madrid"
 HOLIDAYS_OF_MADRID = [
     "2026-01-01", "2026-01-06", "2026-04-02", "2026-04-03", "2026-05-01", "2026-05-02",
     "2026-08-15", "2026-10-12", "2026-11-02", "2026-12-07", "2026-12-08", "2026-12-25",
-    "2027-01-01", "2027-01-06", "2027-03-25", "2027-03-26", "2027-05-01", "2027-08-16",
-    "2027-10-12", "2027-11-01", "2027-12-06", "2027-12-08", "2027-12-25",
+    "2027-01-01", "2027-01-06", "2027-03-19", "2027-03-25", "2027-03-26", "2027-05-01",
+    "2027-05-03", "2027-10-12", "2027-11-01", "2027-12-06", "2027-12-08", "2027-12-25",
 ]  # fmt: skip
 HOLIDAYS = Dates(days=frozenset(map(date.fromisoformat, HOLIDAYS_OF_MADRID)))
 
@@ -73,6 +73,19 @@ def test_the_last_workday_of_a_month_is_no_holiday() -> None:
     eve = union([HOLIDAYS, Dates(days=frozenset({date(2026, 12, 31)}))])
     assert shown(1, "2026-12-01", eve, frequency="monthly", day="last_workday") == [
         "Wed 2026-12-30"
+    ]
+
+
+def test_in_2027_the_months_close_on_these_workdays() -> None:
+    # Good Friday is 26 March, so March still ends on a Wednesday; 31 October is a Sunday.
+    found = shown(5, "2027-03-01", frequency="monthly", day="last_workday")
+    assert found == [
+        "Wed 2027-03-31", "Fri 2027-04-30", "Mon 2027-05-31", "Wed 2027-06-30", "Fri 2027-07-30",
+    ]  # fmt: skip
+    # Saturday 1 May is a holiday, and so is Monday 3 May instead of Sunday 2 May.
+    assert shown(1, "2027-05-01", frequency="monthly", day="first_workday") == ["Tue 2027-05-04"]
+    assert shown(1, "2027-04-30", frequency="monthly", day=1, shift="next_workday") == [
+        "Tue 2027-05-04"
     ]
 
 
