@@ -61,6 +61,7 @@ def test_each_setting_is_shown_with_its_origin(place: Place) -> None:
         "timing.schedule.timezone": ("Europe/Madrid", f"{far}:6"),
         "timing.schedule.misfire": ("skip", "default"),
         "timing.schedule.misfire_grace": ("60s", "default"),
+        "timing.schedule.shift": ("drop", "default"),
     }
     assert (items[0]["request"], items[0]["file"], items[0]["line"]) == ("nightly", own, 4)
     text = place.run("show", "other", "--resolved").stdout
