@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from runner.errors import RuleError, StoreError
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
 from runner.examination.subject import Subject
 from runner.monitor.records import decode
+from runner.planning.views.request_cautions import calendars_that_end
 from runner.requests.catalog.catalog_reader import CatalogReader
+from runner.requests.model import ProcessRequest
 from runner.service.trouble import TroubleNote
 from runner.store.opening import read_store
 from runner.store.sqlite.checkup import condition_of
@@ -76,6 +80,19 @@ def request_findings(subject: Subject) -> Iterator[DoctorFinding]:
         yield good(
             "requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist"
         )
+    yield from _ending_calendars(catalog.requests.values(), datetime.now(UTC))
+
+
+def _ending_calendars(requests: Iterable[ProcessRequest], now: datetime) -> Iterator[DoctorFinding]:
+    """Warn of each file of dates that ends within 60 days."""
+    users: dict[tuple[str, date], list[str]] = defaultdict(list)
+    for request in requests:
+        for calendar in calendars_that_end(request, now):
+            users[calendar].append(request.name)
+    for (file, last), names in sorted(users.items()):
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        message = f"the dates of {file}, which {names[0]}{more} uses, end on {last}"
+        yield warning("requests", message, "add those of the next year: `runner calendar`")
 
 
 def store_findings(subject: Subject) -> Iterator[DoctorFinding]:

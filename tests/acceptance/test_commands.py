@@ -503,7 +503,8 @@ def test_a_single_file_is_validated_together_with_the_files_that_it_refers_to(pl
     done = place.run("validate", str(extra), "--output", "json")
     assert done.returncode == 1
     (problem,) = [json.loads(line) for line in done.stdout.splitlines()]
-    assert problem.keys() == {"file", "line", "column", "path", "message", "suggestion"}
+    fields = {"file", "line", "column", "path", "message", "suggestion", "severity"}
+    assert problem.keys() == fields
     assert (Path(problem["file"]), problem["line"]) == (extra, 1)
     assert "timeout" in problem["message"]
 

@@ -20,7 +20,7 @@ from runner.timing.cron_expression import follows_the_wall_clock
 from runner.timing.cron_fields import steps_in, unambiguous
 from runner.timing.rules import Cron, Daily, DayNumber, Interval, Monthly, NthWeekday, Rule, Weekly
 from runner.timing.upcoming import fires, next_fire, span
-from runner.timing.zones import wall_at, zone_named
+from runner.timing.zones import kept_by_zone_data, wall_at, zone_named
 from runner.values import duration_text
 
 AHEAD = timedelta(days=366)
@@ -52,6 +52,8 @@ class CautionKind(StrEnum):
     OVERLAP = "overlap"
     SPREAD = "spread"
     OFTEN = "often"
+    CALENDAR_ENDS = "calendar_ends"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +209,17 @@ def _of_counting(rule: Rule) -> Iterator[Caution]:
 def _of_clocks(rule: Rule, now: datetime) -> Iterator[Caution]:
     if isinstance(rule.pattern, Interval) or _comes_every_hour(rule):
         return
-    for change in clock_changes(zone_named(rule.zone), now, now + AHEAD):
+    for change in _changes_ahead(rule.zone, now):
         if not (walls := times_in(change, rule)):
             continue
         kind = CautionKind.GAP if change.is_gap else CautionKind.OVERLAP
         times = _listed([_clock(wall) for wall in walls], _MOST_LISTED)
         yield Caution(kind=kind, message=f"{change}: {times} {_fate(rule, change, len(walls) > 1)}")
+
+
+@kept_by_zone_data(maxsize=64)  # many requests share a zone
+def _changes_ahead(zone: str, now: datetime) -> tuple[ClockChange, ...]:
+    return tuple(clock_changes(zone_named(zone), now, now + AHEAD))
 
 
 def _comes_every_hour(rule: Rule) -> bool:

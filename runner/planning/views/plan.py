@@ -22,6 +22,8 @@ from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
+from runner.planning.views.cautions import Caution
+from runner.planning.views.request_cautions import request_cautions
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 
@@ -71,6 +73,8 @@ class PlanStep:
     """The fire times that run at once."""
     due_anyway: frozenset[datetime] = frozenset()
     """Those of `runs` that would also run without the change."""
+    cautions: tuple[Caution, ...] = ()
+    """Surprises of the new definition."""
     missed: tuple[Miss, ...] = ()
     """The spans that will be recorded as misfired."""
 
@@ -187,6 +191,7 @@ class _Passage:
         """Add the slow details. Only a request that `plan` shows needs them."""
         return replace(
             step,
+            cautions=tuple(request_cautions(self._new, self._now)) if self._new else (),
             alterations=alterations(self._old, self._new) if self._old and self._new else (),
             before=self._next_fires(self._old, anyway.state) if anyway else None,
             after=self._next_fires(self._new, step.state),

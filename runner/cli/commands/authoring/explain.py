@@ -26,9 +26,10 @@ from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.coming_fires import coming_fires, standing
 from runner.planning.moved_fires import moved_words, words_of_move
 from runner.planning.states.firing import delay_of
-from runner.planning.views.cautions import cautions
+from runner.planning.views.cautions import Caution, cautions
 from runner.planning.views.explanation import of_expression, why
 from runner.planning.views.fire_query import FireQuery, unscheduled_words
+from runner.planning.views.request_cautions import request_cautions
 from runner.planning.views.timing_words import timing_words
 from runner.planning.views.why_no_fire import Explanation, nowhere
 from runner.requests.model import (
@@ -59,6 +60,7 @@ class _Subject:
     coming: Iterator[datetime]
     why: Callable[[datetime], Explanation]
     moved: Callable[[datetime], str | None]
+    cautions: list[Caution]
 
 
 _LAST_GOOD = "by the last good version; its file is invalid (`runner validate`)"
@@ -113,6 +115,7 @@ def _expression(text: str, places: Places) -> _Subject:
         coming=_fires(timing, now),
         why=lambda at: of_expression(timing, at, zone),
         moved=lambda fire: words_of_move(timing, fire, nowhere),
+        cautions=cautions(timing, now),
     )
 
 
@@ -159,6 +162,7 @@ def _named(name: str, places: Places) -> _Subject:
         coming=coming_fires(request, stands, loaded.now),
         why=answer,
         moved=lambda fire: moved_words(request, fire),
+        cautions=request_cautions(request, loaded.now),
     )
 
 
@@ -212,7 +216,7 @@ def _instant(text: str, subject: _Subject) -> datetime:
 def _print_meaning(subject: _Subject, count: int, output: str) -> None:
     """Print what a timing means, its next fires, and cautions."""
     coming = list(islice(subject.coming, count))
-    known = cautions(subject.timing, subject.now)
+    known = subject.cautions
     if output == "json":
         item = {
             **subject.about,

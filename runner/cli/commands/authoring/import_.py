@@ -16,17 +16,16 @@ from pathlib import Path
 import click
 
 from runner.cli.access.places import Places, home_folder
+from runner.cli.commands.authoring.import_report import print_report, with_cautions
 from runner.cli.options import place_options
-from runner.cli.output.tables import echo, echo_data, json_line, style
 from runner.errors import RunnerError, UsageError
-from runner.importing.imported import Import, ImportSettings, Remark, Severity
+from runner.importing.imported import Import, ImportSettings
 from runner.importing.runnable import runnable
 from runner.importing.writing import request_text
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.resources import schemas_folder
 from runner.system.regular_files import TooLargeError, read_given, real_path
 
-_COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
 _STDIN = "-"
 _SCHEMA = "process-request.schema.json"
 _LARGEST = 64 << 20
@@ -109,7 +108,8 @@ def import_command(
     files = _files_of(imported, asked.name, schema=_schema_of(target, places.jobs))
     if not dry_run:
         _write(files, target, places)
-    _report(imported, files, target, output, dry_run=dry_run, source=asked.name)
+    cautioned = with_cautions(imported, places.own_zone)
+    print_report(cautioned, files, target, output, dry_run=dry_run, source=asked.name)
     if not imported.is_exact:
         raise SystemExit(1)
 
@@ -230,64 +230,3 @@ def _write(files: Mapping[str, str], target: Path, places: Places) -> None:
                 file.write(text)
     except OSError as error:
         raise RunnerError(f"{target} cannot be written: {error.strerror}") from None
-
-
-def _report(
-    imported: Import,
-    files: Mapping[str, str],
-    target: Path,
-    output: str,
-    *,
-    dry_run: bool,
-    source: str,
-) -> None:
-    """Print the imported files and remarks, as text or as JSON lines."""
-    if output == "json":
-        _report_json(imported, files, target, dry_run=dry_run)
-        return
-    if dry_run:
-        echo_data("---\n".join(files.values()))
-    else:
-        for name in files:
-            echo(f"wrote {target / name}")
-    for remark in imported.all_remarks():
-        _print_remark(remark, source)
-    echo(_verdict(imported, dry_run=dry_run), err=True)
-
-
-def _report_json(
-    imported: Import, files: Mapping[str, str], target: Path, *, dry_run: bool
-) -> None:
-    for request in imported.requests:
-        name = f"{request.name}.yaml"
-        item = {
-            "request": request.name,
-            "line": request.line,
-            "file": str(target / name) if name in files else None,
-            "scheduled": request.data is not None and request.data.get("scheduled", True),
-        }
-        echo(json_line(item | ({"text": files.get(name)} if dry_run else {})))
-    for remark in imported.all_remarks():
-        echo(json_line({field: getattr(remark, field) for field in Remark.__slots__}))
-
-
-def _print_remark(remark: Remark, source: str) -> None:
-    severity = style(remark.severity.value, fg=_COLOURS[remark.severity])
-    about = f"{remark.request}: " if remark.request else ""
-    echo(
-        f"{style(f'{source}:{remark.line}:', bold=True)} {severity}: {about}{remark.message}",
-        err=True,
-    )
-    if remark.suggestion:
-        echo(f"    {style(remark.suggestion, fg='green')}", err=True)
-
-
-def _verdict(imported: Import, *, dry_run: bool) -> str:
-    written = [request.data for request in imported.requests if request.data]
-    unscheduled = sum(not data.get("scheduled", True) for data in written)
-    left_out = len(imported.requests) - len(written)
-    what = f"{len(written)} request{'s' * (len(written) != 1)}"
-    parts = [f"{what} {'would be written' if dry_run else 'written'}"]
-    parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
-    parts += [f"{left_out} left out"] * bool(left_out)
-    return ", ".join(parts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +20,11 @@ from runner.errors import Problem, UsageError
 from runner.system.regular_files import is_missing, real_path, require_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from runner.requests.catalog.catalog import Catalog
     from runner.requests.catalog.catalog_reader import CatalogReader
+    from runner.requests.model import ProcessRequest
 
 _LARGE = 1_000
 """From this number of files on, reading takes long enough to show a progress bar."""
@@ -36,12 +39,14 @@ _LARGE = 1_000
     "Text for people, JSON lines, or the formats of GitHub Actions, "
     "code scanning (SARIF) and test reports (JUnit).",
 )
+@click.option("--strict", "is_strict", is_flag=True, help="Count cautions as problems.")
 @reading_options
-def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> None:
+def validate_command(paths: tuple[Path, ...], output: str, is_strict: bool, places: Places) -> None:
     """Check every file; report each problem at file:line:column and how to fix it.
 
-    PATH is a jobs folder or a file in one, which limits the report to that file. The
-    exit code is 1 if there are problems.
+    Cautions are surprises of valid requests, such as `*/45` or a day 31. PATH is a jobs
+    folder or a file in one, which limits the report to that file. The exit code is 1 if
+    there are problems.
 
     \b
     Examples:
@@ -50,6 +55,8 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
       runner validate --output sarif > runner.sarif
     """
     checked = _checked(paths or (places.jobs,), places)
+    if is_strict:
+        checked = _strictly(checked)
     for line in report(output, checked):
         echo(line)
     found = len(checked.problems)
@@ -61,32 +68,62 @@ def validate_command(paths: tuple[Path, ...], output: str, places: Places) -> No
 
 def _verdict(checked: Checked) -> str:
     requests, files, problems = checked.requests, len(checked.files), len(checked.problems)
+    cautions = len(checked.cautions)
+    more = f", {cautions} caution{'s' * (cautions != 1)}" if cautions else ""
     if not problems:
-        return f"{requests} request{'s' * (requests != 1)}, all valid"
+        return f"{requests} request{'s' * (requests != 1)}, all valid{more}"
     valid = f"{requests} valid request{'s' * (requests != 1)}"
-    return f"{files} file{'s' * (files != 1)}: {valid}, {problems} problem{'s' * (problems != 1)}"
+    found = f"{problems} problem{'s' * (problems != 1)}"
+    return f"{files} file{'s' * (files != 1)}: {valid}, {found}{more}"
+
+
+def _strictly(checked: Checked) -> Checked:
+    """Return the result with its cautions among the problems."""
+    problems = sorted((*checked.problems, *checked.cautions), key=_place)
+    return replace(checked, problems=tuple(problems), cautions=())
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     """Read each folder once, and return what concerns `paths`."""
     from runner.values import neutral
 
+    now = datetime.now(UTC)
     problems: list[Problem] = []
+    cautions: list[Problem] = []
     good: list[str] = []
     for folder, meant in _folders(paths, places).items():
         reader, catalog = _read(folder, places)
         if catalog.missing:  # it exists, as _folders checked, so it cannot be read
             require_visible(folder)
         is_meant = partial(_is_meant, meant)
-        sources = (
-            neutral(str(folder / request.source.file)) for request in catalog.requests.values()
-        )
-        good += filter(is_meant, sources)
+        for request in catalog.requests.values():
+            file = neutral(str(folder / request.source.file))
+            if is_meant(file):
+                good.append(file)
+                cautions += _cautions_of(request, file, now)
         _warn_of_root(folder, places, reader, is_meant)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
-    problems.sort(key=lambda problem: (problem.file, problem.line, problem.column))
-    return Checked(problems=tuple(problems), files=tuple(sorted({*good, *bad})), requests=len(good))
+    return Checked(
+        problems=tuple(sorted(problems, key=_place)),
+        cautions=tuple(sorted(cautions, key=_place)),
+        files=tuple(sorted({*good, *bad})),
+        requests=len(good),
+    )
+
+
+def _cautions_of(request: ProcessRequest, file: str, now: datetime) -> Iterator[Problem]:
+    """Yield the cautions about a request, at the line where it begins."""
+    from runner.planning.views.request_cautions import request_cautions
+
+    for each in request_cautions(request, now):
+        yield Problem(
+            file=file, line=request.source.line, column=1, path="timing", message=each.message
+        )
 
 
 def _warn_of_root(

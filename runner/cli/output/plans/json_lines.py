@@ -51,6 +51,7 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "next": _fires(step.after),
         "next_moved": list(step.after.moved) if step.after else [],
         "runs": [{"scheduled_for": fire, "message": words.run(step, fire)} for fire in step.runs],
+        "cautions": [asdict(each) for each in step.cautions],
         "missed": [_miss(miss) for miss in step.missed],
     }
 

@@ -39,6 +39,14 @@ def lines(shown: Shown) -> Iterator[str]:
     yield from _table(shown)
     yield from _list("⚠️ Perhaps renamed", list(words.rename(shown)))
     yield from _list(
+        "⚠️ Cautions",
+        [
+            f"{_code(step.name)}: {neutral(each.message)}"
+            for step in shown.plan.steps
+            for each in step.cautions
+        ],
+    )
+    yield from _list(
         "▶️ Runs at once",
         [f"{_code(step.name)}: {words.run(step, fire)}" for step, fire in words.running(shown)],
     )

@@ -56,6 +56,8 @@ def _step(step: PlanStep, shown: Shown) -> Iterator[str]:
     yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {becoming}" if becoming else "")
     for alteration in step.alterations:
         yield f"    {words.alteration(alteration)}"
+    for caution in step.cautions:
+        yield f"    {style('caution', fg='yellow')}: {caution.message}"
     if words.has_other_fires(step):
         zone = words.zone_of(step, shown)
         if step.before is not None:

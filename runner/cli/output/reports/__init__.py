@@ -28,11 +28,12 @@ FORMS = tuple(_MODULES)
 class Checked:
     """The result of a validation, in order of file, line and column.
 
-    `files` are those that hold requests or have problems. `requests` counts the valid
-    requests.
+    `cautions` are surprises of valid requests, in the same order. `files` are those that
+    hold requests or have problems. `requests` counts the valid requests.
     """
 
     problems: tuple[Problem, ...]
+    cautions: tuple[Problem, ...] = ()
     files: tuple[str, ...]
     requests: int
 

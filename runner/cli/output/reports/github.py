@@ -22,11 +22,12 @@ _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield one command per problem."""
-    return map(_command, checked.problems)
+    """Yield one command per problem and per caution."""
+    yield from (_command(problem, "error") for problem in checked.problems)
+    yield from (_command(caution, "warning") for caution in checked.cautions)
 
 
-def _command(problem: Problem) -> str:
+def _command(problem: Problem, level: str) -> str:
     properties = {
         "file": below_here(problem.file),
         "line": str(problem.line),
@@ -37,4 +38,4 @@ def _command(problem: Problem) -> str:
         f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items()
     )
     text = f"{problem.message}\n{problem.suggestion}" if problem.suggestion else problem.message
-    return f"::error {listed}::{text.translate(_IN_MESSAGE)}"
+    return f"::{level} {listed}::{text.translate(_IN_MESSAGE)}"

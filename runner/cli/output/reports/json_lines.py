@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 def lines(checked: Checked) -> Iterator[str]:
-    """Yield one object per problem, with the fields of `Problem`."""
-    for problem in checked.problems:
-        yield json_line({name: getattr(problem, name) for name in Problem.__slots__})
+    """Yield one object per problem and per caution, with the fields of `Problem`."""
+    for severity, found in (("error", checked.problems), ("caution", checked.cautions)):
+        for each in found:
+            fields = {name: getattr(each, name) for name in Problem.__slots__}
+            yield json_line({**fields, "severity": severity})

@@ -1,5 +1,5 @@
 """The JUnit XML format of Jenkins, GitLab and others: one test case per file, which
-fails if the file has problems.
+fails if the file has problems. Cautions are its output.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def lines(checked: Checked) -> Iterator[str]:
         case = ElementTree.SubElement(suite, "testcase", attributes)
         if file in by_file:
             _fail(case, by_file[file])
+        if cautions := [neutral(str(each)) for each in checked.cautions if each.file == file]:
+            ElementTree.SubElement(case, "system-out").text = "\n".join(cautions)
     ElementTree.indent(suites)
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield from ElementTree.tostring(suites, encoding="unicode").split("\n")

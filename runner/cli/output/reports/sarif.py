@@ -34,10 +34,11 @@ Json = dict[str, Any]
 
 def lines(checked: Checked) -> Iterator[str]:
     """Yield the lines of the log, which has one run."""
-    named = [(_rule(problem.path), problem) for problem in checked.problems]
+    named = [(_rule(problem.path), problem, "error") for problem in checked.problems]
+    named += [(_rule(caution.path), caution, "warning") for caution in checked.cautions]
     rules = {
         identity: number
-        for number, identity in enumerate(sorted({identity for identity, _ in named}))
+        for number, identity in enumerate(sorted({identity for identity, *_ in named}))
     }
     driver = {
         "name": "runner",
@@ -48,20 +49,22 @@ def lines(checked: Checked) -> Iterator[str]:
         "tool": {"driver": driver},
         # Columns count characters, not UTF-16 units, which are SARIF's default.
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, identity, rules[identity]) for identity, problem in named],
+        "results": [
+            _result(problem, identity, rules[identity], level) for identity, problem, level in named
+        ],
     }
     yield from json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2).split(
         "\n"
     )
 
 
-def _result(problem: Problem, rule: str, index: int) -> Json:
+def _result(problem: Problem, rule: str, index: int, level: str) -> Json:
     text = f"{problem.message}\n{problem.suggestion}" if problem.suggestion else problem.message
     region = {"startLine": problem.line, "startColumn": problem.column}
     return {
         "ruleId": rule,
         "ruleIndex": index,
-        "level": "error",
+        "level": level,
         "message": {"text": text},
         "locations": [
             {"physicalLocation": {"artifactLocation": _artifact(problem.file), "region": region}}

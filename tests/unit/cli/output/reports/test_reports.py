@@ -148,7 +148,8 @@ def test_a_foreign_colour_is_escaped_between_our_own() -> None:
 def test_json_has_one_line_per_problem_with_the_documented_fields() -> None:
     lines = printed("json", problem(), problem(line=4, suggestion="so")).splitlines()
     assert [json.loads(line)["line"] for line in lines] == [3, 4]
-    assert list(json.loads(lines[0])) == ["file", "line", "column", "path", "message", "suggestion"]
+    fields = ["file", "line", "column", "path", "message", "suggestion", "severity"]
+    assert list(json.loads(lines[0])) == fields
 
 
 def test_github_has_one_command_per_problem() -> None:
@@ -322,3 +323,23 @@ def test_each_format_is_complete_without_problems(form: str) -> None:
             assert ElementTree.fromstring(text).get("failures") == "0"
         case _:
             assert text == ""
+
+
+CAUTION = Problem(file="jobs.d/b.yaml", line=1, column=1, path="timing", message="*/45 restarts")
+
+
+def cautioned(form: str) -> str:
+    """Return the report of a valid file with a caution."""
+    found = Checked(problems=(), cautions=(CAUTION,), files=(CAUTION.file,), requests=1)
+    return "\n".join(report(form, found))
+
+
+def test_a_caution_is_a_warning_in_each_form() -> None:
+    assert unstyle(cautioned("text")) == "jobs.d/b.yaml:1:1: caution: */45 restarts"
+    assert json.loads(cautioned("json"))["severity"] == "caution"
+    assert cautioned("github").startswith("::warning file=jobs.d/b.yaml,line=1,")
+    (result,) = json.loads(cautioned("sarif"))["runs"][0]["results"]
+    assert (result["level"], result["message"]["text"]) == ("warning", "*/45 restarts")
+    junit = ElementTree.fromstring(cautioned("junit").partition("\n")[2])
+    assert junit.get("failures") == "0"
+    assert junit.findtext(".//system-out") == str(CAUTION)
