@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from runner.timing.calendars import FARTHEST_MOVE, is_blocked
-from runner.timing.named_days import DateMover
+from runner.timing.named_days import DateMover, clocks, pattern_days
+from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Rule
 from runner.timing.streams import endless
-from runner.timing.zones import TICK, day_exists, instant_on_its_day, wall_at, zone_named
+from runner.timing.zones import (
+    TICK,
+    day_exists,
+    first_instant,
+    instant_on_its_day,
+    stretches_of,
+    wall_at,
+    zone_named,
+)
 
 _DAY = timedelta(days=1)
 
@@ -27,16 +36,38 @@ def origins(rule: Rule, fire: datetime) -> tuple[date, ...]:
     target = wall.date()
     if not is_blocked(target, rule.excepted, rule.shift) and _is_chosen(rule, target, fire):
         return ()
-    times = rule.at or (wall.time(),)
-    return tuple(
-        sorted(
-            day
-            for day in _possible_origins(rule, target, zone)
-            for each in times
-            if _is_at(target, each, fire, zone)
-            and _is_chosen(rule, day, instant_on_its_day(datetime.combine(day, each), zone))
-        )
+    days = _possible_origins(rule, target, zone)
+    return tuple(sorted(day for day in days if _has_moved(rule, day, target, fire, zone)))
+
+
+def _has_moved(rule: Rule, day: date, target: date, fire: datetime, zone: ZoneInfo) -> bool:
+    """Return whether a fire of `day` moved to the instant `fire` on the date `target`."""
+    if rule.only is not None and day not in rule.only:
+        return False
+    if not measures_passing_time(rule.pattern):
+        is_named = next(pattern_days(rule, day), None) == day
+        return is_named and any(_is_at(target, each, fire, zone) for each in clocks(rule, None))
+    wall = datetime.combine(day, wall_at(fire, zone).time(), zone)
+    if any(names(rule, wall.replace(fold=fold).astimezone(UTC)) for fold in (0, 1)):
+        return True
+    # In a gap of `target`, the clocks show another time of day than that of the source.
+    return _has_gap(target, zone) and any(
+        _is_at(target, wall_at(at, zone).time(), fire, zone) for at in _fires_of(rule, day, zone)
     )
+
+
+def _has_gap(day: date, zone: ZoneInfo) -> bool:
+    """Return whether the clocks skip a part of a date."""
+    begin, end = first_instant(day, zone), first_instant(day + _DAY, zone)
+    return end - begin < _DAY
+
+
+def _fires_of(rule: Rule, day: date, zone: ZoneInfo) -> Iterator[datetime]:
+    for begin, end in stretches_of(day, zone):
+        for at in endless(rule.by_pattern, begin - TICK):
+            if at >= end:
+                break
+            yield at
 
 
 def _possible_origins(rule: Rule, target: date, zone: ZoneInfo) -> Iterator[date]:
@@ -67,10 +98,11 @@ def destination(rule: Rule, at: datetime) -> datetime | None:
     if rule.only is not None and wall.date() not in rule.only:
         return None
     target = DateMover(rule).target(wall.date())
-    if target is None:
-        return None
+    if target is None or target == wall.date():
+        return target and at
     # In a gap, the clocks show another time of day than the rule names.
-    named = (each for each in rule.at if _is_at(wall.date(), each, at, zone))
+    times = () if measures_passing_time(rule.pattern) else clocks(rule, None)
+    named = (each for each in times if _is_at(wall.date(), each, at, zone))
     return instant_on_its_day(datetime.combine(target, next(named, wall.time())), zone)
 
 

@@ -346,7 +346,7 @@ def test_a_torn_last_line_and_lines_that_are_no_records_are_reported(subject: Su
     subject.monitor_log.write_text(RECORD + RECORD[:20])
     assert "torn" in only(subject, "log", Level.WARNING).message
     subject.monitor_log.write_text(RECORD + "out of memory\n")
-    assert "no record" in only(subject, "log", Level.WARNING).message
+    assert "not a record" in only(subject, "log", Level.WARNING).message
 
 
 def test_the_last_clock_step_is_reported(subject: Subject) -> None:

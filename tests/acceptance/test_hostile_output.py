@@ -60,6 +60,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "schema": [[]],
     "explain": [["hostile"], [IN_NAMES], ["hostile", "--at", IN_NAMES]],
     "simulate": [[]],
+    "calendar": [["ES", "--years", IN_NAMES], [IN_NAMES]],
     "import": [["crontab", "crontab", "--dry-run"], ["crontab", IN_NAMES]],
     "help": [[], ["overview"], [IN_NAMES]],
 }

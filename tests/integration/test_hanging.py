@@ -323,7 +323,7 @@ def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
     with contextlib.ExitStack() as mounts:
         commands: dict[str, subprocess.Popen[bytes]] = {}
         for name in COMMANDS:
-            if name in ("start", "doctor"):
+            if name in ("start", "doctor", "calendar"):  # a calendar reads no file
                 continue
             # One folder each: on Linux nothing can end a second lookup of the same
             # name.
