@@ -98,8 +98,10 @@ def destination(rule: Rule, at: datetime) -> datetime | None:
     if rule.only is not None and wall.date() not in rule.only:
         return None
     target = DateMover(rule).target(wall.date())
-    if target is None or target == wall.date():
-        return target and at
+    if target is None:
+        return None
+    if target == wall.date():
+        return at
     # In a gap, the clocks show another time of day than the rule names.
     times = () if measures_passing_time(rule.pattern) else clocks(rule, None)
     named = (each for each in times if _is_at(wall.date(), each, at, zone))
