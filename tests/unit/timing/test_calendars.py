@@ -11,7 +11,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice, pairwise, takewhile
 from random import Random
 from typing import Any
@@ -276,7 +276,7 @@ EXPRESSIONS: list[tuple[str, bool, Callable[[datetime], bool]]] = [
 ]  # fmt: skip
 
 
-@cache
+@lru_cache(maxsize=200)  # a day has 288 pairs: all days of a run would fill a gigabyte
 def walls_on(day: date, zone: str) -> list[tuple[datetime, datetime]]:
     """Return each fifth minute at which the clocks show a date, and the wall time they show.
 
