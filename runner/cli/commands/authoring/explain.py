@@ -99,7 +99,10 @@ def explain_command(what: str, at: str | None, count: int, output: str, places: 
     if at is None:
         _print_meaning(subject, count, output)
     else:
-        _print_answer(subject, _instant(at, subject), output)
+        when = read_time(
+            "--at", at, subject.zone, subject.now, toward=Toward.NEITHER, of_day=OfDay.REFUSED
+        )
+        _print_answer(subject, when, output)
 
 
 def _expression(text: str, places: Places) -> _Subject:
@@ -207,12 +210,6 @@ def _zone(timing: Timing | None, places: Places) -> str:
             return places.zone
 
 
-def _instant(text: str, subject: _Subject) -> datetime:
-    return read_time(
-        "--at", text, subject.zone, subject.now, toward=Toward.NEITHER, of_day=OfDay.REFUSED
-    )
-
-
 def _print_meaning(subject: _Subject, count: int, output: str) -> None:
     """Print what a timing means, its next fires, and cautions."""
     coming = list(islice(subject.coming, count))
@@ -293,8 +290,7 @@ def _print_answer(subject: _Subject, at: datetime, output: str) -> None:
         }
         echo(json_line(item))
         return
-    what = _title(subject.about)
-    echo(f"{style(what, bold=True)} at {local_text(at, zone)}")
+    echo(f"{style(_title(subject.about), bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
         echo(f"  {each.message}")
     for word, fire in (("before", answer.before), ("after", answer.after)):
