@@ -251,6 +251,8 @@ def _fate(rule: Rule, change: ClockChange, is_plural: bool) -> str:
 
 
 def _of_spread(timing: Schedule, now: datetime) -> Iterator[Caution]:
+    if not timing.spread:
+        return
     sample = list(islice(fires(timing.rule, now), _SAMPLE))
     gap = min((later - earlier for earlier, later in pairwise(sample)), default=None)
     if gap is not None and timing.spread > gap:
