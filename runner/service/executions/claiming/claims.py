@@ -213,7 +213,7 @@ class Claims:
         current = self.changes.find(execution.id)
         if current is None or execution.id in self.stops:
             return
-        if current.phase.is_before_start or current.id in self._in_progress.held:
+        if current.phase.is_before_start or self._is_held(current):
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = reason
@@ -230,10 +230,18 @@ class Claims:
 
     def withdraw(self, states: Mapping[str, RequestState]) -> None:
         """End the executions claimed ahead whose request the new `states` unschedule."""
-        for held in filter(None, map(self.changes.find, self._in_progress.held)):
+        known = (self.changes.find(each) for each in self._in_progress.held)
+        claimed = filter(self._is_held, tuple(self.changes.changed.values()))
+        for held in {each.id: each for each in (*filter(None, known), *claimed)}.values():
             state = states.get(held.request)
             if state is not None and not may_still_start(state, held.claim.generation):
                 self.end(held, WITHDRAWN)
+
+    def _is_held(self, execution: Execution) -> bool:
+        """Return whether an execution waits for its time, or will after the commit."""
+        if execution.id in self._in_progress:
+            return execution.id in self._in_progress.held
+        return execution.phase is Phase.STARTING and execution.not_before_s is not None
 
     def end(self, execution: Execution, outcome: Outcome) -> None:
         """End an execution that has no process: write its record and queue what follows."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.executions_world import DIRECT, ExecutionsWorld, group_of, request, world
+from support.executions_world import DIRECT, FIRE, ExecutionsWorld, group_of, request, world
 from support.planning_world import request_of, seen
 
 from runner.lifecycle import Channel, OnOverlap, Reason, RequestStatus
@@ -103,6 +103,34 @@ def test_unscheduling_ends_an_execution_that_waits_for_its_time_and_no_other() -
         claims.withdraw({"a": unscheduled})
     assert place.finished() == [("a", "skipped", "unscheduled")]
     assert place.phases() == {"a": ["starting"], "b": ["starting"]}
+
+
+def test_what_stops_or_unschedules_a_fire_in_the_turn_of_its_claim_keeps_it_from_starting() -> None:
+    unscheduled = replace(seen(request_of(None)), status=RequestStatus.UNSCHEDULED)
+    place = world(request("killed"), request("unscheduled"), request("runs"))
+    with place.decision() as claims:
+        killed, *_ = (
+            claims.claim(each, place.requests, place.now + AHEAD, FIRE, git=None)[0]
+            for each in place.requests.values()
+        )
+        claims.stop(killed, Reason.KILLED_BY_USER, by="maria")
+        claims.withdraw({"unscheduled": unscheduled})
+    assert place.finished() == [
+        ("killed", "killed", "killed_by_user"),
+        ("unscheduled", "skipped", "unscheduled"),
+    ]
+    place.go_on(AHEAD)
+    assert list(place.in_progress.starting) == [place.running("runs").id]
+
+
+def test_a_newcomer_replaces_a_fire_in_the_turn_of_its_claim() -> None:
+    place = world(guarded("a", OnOverlap.REPLACE))
+    with place.decision() as claims:
+        claims.claim(place.requests["a"], place.requests, place.now + AHEAD, FIRE, git=None)
+        newcomer, _ = claims.claim(place.requests["a"], place.requests, place.now, DIRECT, git=None)
+    assert place.finished() == [("a", "killed", "replaced")]
+    place.go_on(AHEAD)
+    assert list(place.in_progress.starting) == [newcomer.id]
 
 
 def test_a_claim_by_a_person_is_not_retried_and_has_no_process_on_failure() -> None:
