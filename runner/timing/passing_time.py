@@ -128,7 +128,8 @@ def _before_the_next(rule: Rule, day: date, fire: datetime, zone: ZoneInfo) -> d
     begins = [change] if change is not None else []
     if following is not None:
         begins.append(first_instant(following, zone))
-    return min(begins) - TICK if begins else END
+    # In that second pass, the first instant of the following date lies before `fire`.
+    return max(fire, min(begins) - TICK) if begins else END
 
 
 def _moved(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iterator[datetime]:

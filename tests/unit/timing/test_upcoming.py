@@ -947,6 +947,21 @@ def guided(draw: st.DrawFn, drawn: Callable[[Random], T]) -> T:
 cases = guided(lambda chance: case_of(chance, chance.choice(list(PATTERNS))))
 
 
+def test_an_excepted_date_that_the_clocks_show_again_after_the_next_one_has_an_end() -> None:
+    # In St John's, the clocks went back at 00:01 on 7 November 2010 to 23:01 on the 6th.
+    rule = Rule(
+        pattern=Interval(seconds=1200),
+        zone="America/St_Johns",
+        excepted=Dates(days=frozenset({date(2010, 11, 6)})),
+    )
+    found = list(islice(fires(rule, datetime(2010, 11, 6, 12, tzinfo=UTC)), 3))
+    # The 7th begins at 02:30 UTC, for a minute, and again after the repeated hour at 03:30.
+    assert found == [
+        datetime(2010, 11, 7, hour, minute, tzinfo=UTC)
+        for hour, minute in ((3, 40), (4, 0), (4, 20))
+    ]
+
+
 @given(cases)
 @settings(max_examples=200)
 def test_fires_are_exactly_those_that_hold(case: Case) -> None:
