@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from support import fork_server
 from support.place import GATE, Place, wait_until
 
 from runner.cli.command_table import COMMANDS
@@ -21,15 +22,8 @@ def _asked(place: Place, shell: str, *words: str) -> subprocess.CompletedProcess
     """Return the completions that a shell gets with the cursor after the last word."""
     line = " ".join(("runner", *words))
     position = {"COMP_WORDS": line, "COMP_CWORD": words[-1] if shell == "fish" else str(len(words))}
-    return subprocess.run(
-        [sys.executable, "-m", "runner"],
-        env={**place.environment, **position, "_RUNNER_COMPLETE": f"{shell}_complete"},
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    asking = {**place.environment, **position, "_RUNNER_COMPLETE": f"{shell}_complete"}
+    return fork_server.run((), environment=asking, folder=place.folder, timeout_s=60)
 
 
 def _completed(place: Place, *words: str) -> list[str]:

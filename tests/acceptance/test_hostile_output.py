@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support import fork_server
 from support.place import Place, wait_until
 
 from runner import cli as runner_cli
@@ -120,14 +121,13 @@ def hostile(place: Place) -> Place:
 def on_terminal(place: Place, *arguments: str, until: str | None = None) -> str:
     """Run a command on a terminal, to its end or until a text appears; return its output."""
     controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", *arguments],
-        env=place.environment,
-        cwd=place.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-    )
+    with open(os.devnull, "rb") as empty:  # noqa: PTH123
+        process = fork_server.start(
+            arguments,
+            environment=place.environment,
+            folder=place.folder,
+            streams=(empty.fileno(), terminal, terminal),
+        )
     os.close(terminal)
     shown = b""
     with open(controller, "rb", buffering=0) as screen:  # noqa: PTH123

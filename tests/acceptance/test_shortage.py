@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from support.place import Place
@@ -54,12 +53,14 @@ def _limited(place: Place, command: str, kibibytes: int) -> subprocess.Completed
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _limits(place: Place) -> Iterator[int]:
-    """Yield memory limits, from what Python itself needs upwards."""
+@pytest.fixture(scope="module")
+def limits(tmp_path_factory: pytest.TempPathFactory) -> range:
+    """Return memory limits in KiB, from what Python itself needs upwards."""
+    place = Place(tmp_path_factory.mktemp("limits"))
     enough = 8_000
     while _python_fails(place, enough):
         enough += 1_000
-    yield from range(enough + 2_000, enough + 70_000, 9_000)
+    return range(enough + 2_000, enough + 70_000, 9_000)
 
 
 def _python_fails(place: Place, kibibytes: int) -> bool:
@@ -71,10 +72,12 @@ def _python_fails(place: Place, kibibytes: int) -> bool:
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_too_little_memory_ends_a_command_with_a_clear_message(place: Place, command: str) -> None:
+def test_too_little_memory_ends_a_command_with_a_clear_message(
+    place: Place, limits: range, command: str
+) -> None:
     place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     short = 0
-    for kibibytes in _limits(place):
+    for kibibytes in limits:
         done = _limited(place, command, kibibytes)
         assert "Traceback" not in done.stderr, (kibibytes, done.stderr)
         if "the system has no more memory" in done.stderr:

@@ -24,6 +24,7 @@ from loguru import logger
 from support.crash_following import declare
 from support.crash_load import Load
 from support.crash_oracle import check, is_settled, read_ledger
+from support.fork_server import Process
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 from support.runner_inside import started
 
@@ -286,9 +287,7 @@ def _await_ticks(load: Load, more: int) -> None:
     wait_until(lambda: count() >= wanted, within_s=60, what="executions go on")
 
 
-def _settle(
-    load: Load, records: Callable[[], list[Record]], process: subprocess.Popen[str]
-) -> None:
+def _settle(load: Load, records: Callable[[], list[Record]], process: Process) -> None:
     settled = datetime.now(UTC)
     wait_until(
         lambda: is_settled(records(), load.versions, settled), within_s=120, what="a verdict of all"

@@ -15,6 +15,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.fork_server import Process
 from support.hung_mount import hung, needs_hung_mount
 from support.place import GATE, SECONDLY, Place, check_log, end_of, wait_until
 
@@ -321,7 +322,7 @@ def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
         **dict.fromkeys(("reschedule", "schedule", "unschedule"), ("once",)),
     }
     with contextlib.ExitStack() as mounts:
-        commands: dict[str, subprocess.Popen[bytes]] = {}
+        commands: dict[str, Process] = {}
         for name in COMMANDS:
             if name in ("start", "doctor", "calendar"):  # a calendar reads no file
                 continue

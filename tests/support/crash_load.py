@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from support.fork_server import Process
 from support.place import Place, wait_until
 
 from runner.errors import StoreError
@@ -190,7 +191,7 @@ class Load:
         self.write("victim", Planned(interval_s=1), shell=f"{RAN}; sleep 1")
         self.place.write("asked.yaml", json.dumps({"process": {"shell": RAN}}))
 
-    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+    def launch(self, *arguments: str) -> Process:
         """Start a runner without waiting for anything."""
         return self._spawn("-m", "runner", "start", *arguments)
 
@@ -213,7 +214,7 @@ class Load:
         if self.chance.random() < 0.3:
             self.disturb()
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
+    def kill(self, process: Process) -> None:
         """Kill a runner with SIGKILL."""
         earliest = datetime.now(UTC)
         process.send_signal(signal.SIGKILL)
@@ -287,7 +288,7 @@ class Load:
             mailbox_of(self.place.state).post(row)
             self.posted.append(row.id)
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+    def _spawn(self, *arguments: str) -> Process:
         self.place._consoles += 1  # each console has its own file; the place shows the latest
         with self.place._console_path.open("w") as console:
             process = subprocess.Popen(

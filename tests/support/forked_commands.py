@@ -12,23 +12,20 @@ import ctypes
 import faulthandler
 import json
 import os
-import pkgutil
-import re
 import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from support.fork_server import exit_code_of_main, load_program, server_environment
+
 _SHOWN = 100_000
-_LATE_IMPORT = re.compile(r"^ +(?:from|import) ([a-z_][\w.]*)", re.MULTILINE)
 _PR_SET_PDEATHSIG = 1
 _TELL_WHERE = signal.SIGUSR2
 _STANDARD = ("stdin", "stdout", "stderr")
@@ -83,11 +80,11 @@ class Commands:
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "support.forked_commands"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning"},
+            env=server_environment(),
         )
 
     def __enter__(self) -> Self:
@@ -111,28 +108,10 @@ class Commands:
 
 
 def _serve() -> None:
-    _load()
+    load_program()
     for line in sys.stdin:
         case = Case(**json.loads(line))
         print(json.dumps(asdict(_outcome(case))), flush=True)
-
-
-def _load() -> None:
-    """Import everything, with late imports: a foreign user may not be able to read it."""
-    import encodings
-
-    import runner
-
-    for name in ("ascii", "idna", "latin_1", "unicode_escape", "utf_8_sig"):
-        import_module(f"{encodings.__name__}.{name}")
-    for module in pkgutil.walk_packages(runner.__path__, "runner."):
-        if not module.name.endswith(("__main__", ".launcher", ".calling")):
-            import_module(module.name)
-    for library in ("runner", "click", "yaml", "jsonschema", "loguru", "watchdog"):
-        for path in Path(str(import_module(library).__file__)).parent.rglob("*.py"):
-            for name in _LATE_IMPORT.findall(path.read_text()):
-                with suppress(Exception):  # a module of another system
-                    import_module(name)
 
 
 def _outcome(case: Case) -> Outcome:
@@ -233,21 +212,10 @@ def _main(case: Case, calls: int, messages: int) -> int:
         setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     faulthandler.register(_TELL_WHERE, file=os.dup(messages), all_threads=False)
     counted: dict[str, int] = _inject(case) if case.fail_below else {}
-    from runner.cli import main
-
-    code: object = 0
     try:
-        main()
-    except SystemExit as end:
-        code = end.code
+        return exit_code_of_main()
     finally:
         os.write(calls, json.dumps(counted).encode())
-    try:  # as Python does at its exit
-        if sys.stdout:
-            sys.stdout.flush()
-    except OSError:
-        return 120
-    return code if isinstance(code, int) else int(code is not None)
 
 
 FUNCTIONS = (

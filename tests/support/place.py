@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import jsonschema
+from support import fork_server
+from support.fork_server import Process
 
 from runner.system.trust import user_name
 
@@ -84,7 +86,7 @@ IMPOSTOR = "the.ceo"
 class Terminal:
     """A terminal, with a command that runs on it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+    def __init__(self, process: Process, descriptor: int) -> None:
         self.process = process
         self._descriptor = descriptor
         self._shown = b""
@@ -104,7 +106,7 @@ class Terminal:
             return self.process.poll() is not None
 
         wait_until(has_ended, within_s=within_s, what=f"the end of {self.process.args!r}")
-        return int(self.process.returncode)
+        return self.process.wait()
 
 
 class Place:
@@ -124,9 +126,9 @@ class Place:
             **dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"), IMPOSTOR),
             "TZ": "UTC",
             "NO_COLOR": "1",
-            "PYTHONWARNINGS": "error,ignore:Callback with id:RuntimeWarning",
+            "PYTHONWARNINGS": fork_server.WARNINGS,
         }
-        self.running: list[subprocess.Popen[Any]] = []
+        self.running: list[Process] = []
         self._consoles = 0
 
     def write(self, name: str, text: str) -> Path:
@@ -161,14 +163,8 @@ class Place:
 
     def run(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "runner", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+        return fork_server.run(
+            arguments, environment=self.environment, folder=self.folder, timeout_s=timeout_s
         )
 
     def shown_on_terminal(self, *arguments: str, columns: int = 80, has_input: bool = False) -> str:
@@ -193,14 +189,13 @@ class Place:
             for name, value in self.environment.items()
             if name not in ("COLUMNS", "LINES")
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *arguments],
-            env=environment,
-            cwd=self.folder,
-            stdin=its if has_input else subprocess.DEVNULL,
-            stdout=its,
-            stderr=its,
-        )
+        with open(os.devnull, "rb") as empty:  # noqa: PTH123
+            process = fork_server.start(
+                arguments,
+                environment=environment,
+                folder=self.folder,
+                streams=(its if has_input else empty.fileno(), its, its),
+            )
         self.running.append(process)
         os.close(its)
         try:
@@ -208,36 +203,26 @@ class Place:
         finally:
             os.close(own)
 
-    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def begin(self, *arguments: str) -> Process:
         """Start a command in the background; `end_of` waits for it."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = fork_server.start(arguments, environment=self.environment, folder=self.folder)
         self.running.append(process)
         return process
 
-    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+    def launch(self, *arguments: str) -> Process:
         """Start a runner without waiting for anything."""
         self._consoles += 1
-        with self._console_path.open("w") as console:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "runner", "start", *arguments],
-                env=self.environment,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                text=True,
+        with self._console_path.open("wb") as console, open(os.devnull, "rb") as empty:  # noqa: PTH123
+            process = fork_server.start(
+                ("start", *arguments),
+                environment=self.environment,
+                folder=self.folder,
+                streams=(empty.fileno(), console.fileno(), console.fileno()),
             )
         self.running.append(process)
         return process
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Process:
         """Start a runner and wait until it works."""
         before = len(self.events("runner.started"))
         process = self.launch(*arguments)
@@ -257,13 +242,13 @@ class Place:
     def _console_path(self) -> Path:
         return self.folder / f"console.{self._consoles}"
 
-    def stop(self, process: subprocess.Popen[str], *, by: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, process: Process, *, by: signal.Signals = signal.SIGTERM) -> int:
         """Stop a runner and return its exit code."""
         process.send_signal(by)
         return process.wait(timeout=60)
 
     @contextmanager
-    def standing_still(self, runner: subprocess.Popen[str]) -> Iterator[None]:
+    def standing_still(self, runner: Process) -> Iterator[None]:
         """Stop the process of a runner outside of a transaction, and continue it afterwards.
 
         The runner then sees everything that the block did at one moment.
@@ -340,10 +325,10 @@ def _state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def end_of(process: subprocess.Popen[bytes], *, within_s: float = 60.0) -> tuple[int, bytes, str]:
+def end_of(process: Process, *, within_s: float = 60.0) -> tuple[int, bytes, str]:
     """Wait for a command that `begin` started; return its exit code, output and messages."""
     output, messages = process.communicate(timeout=within_s)
-    return process.returncode, output, messages.decode()
+    return process.wait(), output, messages.decode()
 
 
 def check_log(path: Path) -> list[Record]:
