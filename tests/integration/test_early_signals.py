@@ -145,7 +145,7 @@ def test_a_stop_during_the_start_exits_0_is_recorded_and_runs_nothing(
 def test_a_signal_stops_the_runner_from_the_earliest_module_on(place: Place) -> None:
     place.declare("once", "true", "run_immediately")
     for number in HARMLESS.values():
-        runner = place.launch()
+        runner = place.launch(is_fresh=True)
         status = Path(f"/proc/{runner.pid}/status")
         wait_until(lambda at=status: _is_prepared(at), what="the handlers")  # type: ignore[misc]
         assert "sqlite" not in Path(f"/proc/{runner.pid}/maps").read_text(), (

@@ -54,7 +54,8 @@ def test_a_forked_command_gets_signals_and_its_end_is_known(place: Place) -> Non
         killed.wait(timeout=0)
     wait_until(lambda: place.events("execution.started", "waits"), what="the execution")
     killed.kill()
-    assert killed.wait(timeout=60) == -signal.SIGKILL
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
     place.open_gate()
     assert place.stop(stopped) == 0
 

@@ -209,8 +209,8 @@ class Place:
         self.running.append(process)
         return process
 
-    def launch(self, *arguments: str) -> Process:
-        """Start a runner without waiting for anything."""
+    def launch(self, *arguments: str, is_fresh: bool = False) -> Process:
+        """Start a runner without waiting for anything, if asked in a fresh interpreter."""
         self._consoles += 1
         with self._console_path.open("wb") as console, open(os.devnull, "rb") as empty:  # noqa: PTH123
             process = fork_server.start(
@@ -218,6 +218,7 @@ class Place:
                 environment=self.environment,
                 folder=self.folder,
                 streams=(empty.fileno(), console.fileno(), console.fileno()),
+                is_fresh=is_fresh,
             )
         self.running.append(process)
         return process
