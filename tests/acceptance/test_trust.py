@@ -45,7 +45,7 @@ ACTING = {
     "start": (),
     "unschedule": ("plain",),
 }
-WITHOUT_PLACES = {"help", "init", "schema"}
+WITHOUT_PLACES = {"calendar", "help", "init", "schema"}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 GIT = (
     "git",
