@@ -69,7 +69,7 @@ def passing_fires(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iter
 
 
 def _with_moved(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iterator[datetime]:
-    """Merge the fires that stay and those that moved.
+    """Merge the fires that stay and the fires that moved.
 
     The fires that moved to a date are listed only when the walk reaches that date.
     """
@@ -199,7 +199,7 @@ def _stretches(day: date, zone: str) -> tuple[tuple[datetime, datetime], ...]:
 
 
 def count(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime) -> int:
-    """Count the fires in (after, until]: those that stay by arithmetic, those that move singly."""
+    """Count the fires in (after, until]: unmoved ones by arithmetic, moved ones singly."""
     number = _count_unmoved(rule, pattern, after, until)
     if rule.moves:
         moved = takewhile(lambda fire: fire <= until, _moved(rule, pattern, after))

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.place import Place, wait_until
 
-from runner.cli.commands.authoring.validate import validate_command
+from runner.cli.group import cli
 
 GOOD = "process: {shell: x}\n"
 LONG_S = 60
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def validate(*arguments: str, color: bool = False) -> Result:
-    return CliRunner().invoke(validate_command, arguments, color=color)
+    return CliRunner().invoke(cli, ["validate", *arguments], color=color)
 
 
 def test_a_problem_is_shown_with_its_line_its_place_and_its_fix(folder: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from support.documents import DOCUMENTS
 from support.place import ROOT, check_log, wait_until
 
+from runner.cli.documentation.man_pages import man_pages
 from runner.cli.documentation.topics import TOPICS
 from runner.resources import example_files
 
@@ -118,16 +119,6 @@ def test_the_wheel_works_with_dependencies_from_the_package_index(tmp_path: Path
     check_use(install(build(tmp_path)) / "bin/runner", tmp_path)
 
 
-def _man_pages() -> dict[str, str]:
-    """Return the pages of a fresh process: other tests may have changed this one's commands."""
-    code = (
-        "import json; from runner.cli.documentation.man_pages import man_pages;"
-        "print(json.dumps(man_pages()))"
-    )
-    pages: dict[str, str] = json.loads(run(sys.executable, "-c", code, cwd=ROOT))
-    return pages
-
-
 def check_use(installed: Path, tmp_path: Path) -> None:
     """Use the command as a reader would, from `--version` to the first record."""
     assert run(installed, "--version", cwd=tmp_path).startswith("runner ")
@@ -142,7 +133,7 @@ def check_use(installed: Path, tmp_path: Path) -> None:
     assert run(installed, "help", "log", cwd=tmp_path).startswith("The monitor log\n")
 
     manual = installed.parent.parent / "share/man/man1"
-    assert {path.name: path.read_text() for path in manual.iterdir()} == _man_pages()
+    assert {path.name: path.read_text() for path in manual.iterdir()} == man_pages()
 
     run(installed, "init", "demo", cwd=tmp_path)
     demo = tmp_path / "demo"

@@ -141,10 +141,7 @@ def _of_cron(expression: str) -> Iterator[Caution]:
 def _steps_beyond(expression: str) -> Iterator[Caution]:
     for step in steps_in(expression):
         if step.is_beyond:
-            message = (
-                f"the step of {step.term} is longer than the {step.field.name}: "
-                f"only {step.first} matches"
-            )
+            message = f"the step of {step.term} is longer than its range: only {step.first} matches"
             if step.term.startswith("*") and (frequency := _FREQUENCIES.get(step.field.name)):
                 message += (
                     f"; every {step.step} {step.field.name}s is "

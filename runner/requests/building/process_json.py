@@ -94,7 +94,7 @@ def _action(data: Json) -> Action:
 
 
 def action_without_members(data: Json) -> Action:
-    """Return the action in the data of a process that is no group, in a file or in the store.
+    """Return the action in the data of a process other than a group, in a file or in the store.
 
     Raises ValueError if there is none.
     """

@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Who asks for an execution, and with what."""
+    """A demand for an execution: through which channel, by whom, and with what."""
 
     channel: Channel
     by: str | None = None

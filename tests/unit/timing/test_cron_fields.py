@@ -175,6 +175,6 @@ def test_a_caution_says_how_to_write_the_interval_that_a_step_cannot_be() -> Non
     rule = parse_rule({"frequency": "cron", "expression": "*/90 * * * *"}, default_zone="UTC")
     (caution,) = cautions(Schedule(rule=rule), datetime(2026, 1, 1, tzinfo=UTC))
     assert caution.message == (
-        "the step of */90 is longer than the minute: only 0 matches; "
+        "the step of */90 is longer than its range: only 0 matches; "
         "every 90 minutes is frequency: minutely, interval: 90"
     )

@@ -28,8 +28,8 @@ FORMS = tuple(_MODULES)
 class Checked:
     """The result of a validation, in order of file, line and column.
 
-    `cautions` are surprises of valid requests, in the same order. `files` are those that
-    hold requests or have problems. `requests` counts the valid requests.
+    `cautions` are surprises of valid requests, in the same order. `files` are the files
+    that hold requests or have problems. `requests` counts the valid requests.
     """
 
     problems: tuple[Problem, ...]

@@ -230,9 +230,10 @@ class Claims:
 
     def withdraw(self, states: Mapping[str, RequestState]) -> None:
         """End the executions claimed ahead whose request the new `states` unschedule."""
-        known = (self.changes.find(each) for each in self._in_progress.held)
-        claimed = filter(self._is_held, tuple(self.changes.changed.values()))
-        for held in {each.id: each for each in (*filter(None, known), *claimed)}.values():
+        for execution in (*self._in_progress.held, *self.changes.changed):
+            held = self.changes.find(execution)
+            if held is None or not self._is_held(held):
+                continue
             state = states.get(held.request)
             if state is not None and not may_still_start(state, held.claim.generation):
                 self.end(held, WITHDRAWN)
