@@ -9,8 +9,8 @@ from runner.errors import RuleError
 from runner.importing.cron_dialects import VIXIE, Dialect, DialectError, meaning_of
 from runner.importing.cron_writing import expression_for, first_and_last
 from runner.importing.imported import Data, Draft, ImportSettings
-from runner.timing.cron_expression import follows_the_wall_clock, read_expression
-from runner.timing.translation import NICKNAMES
+from runner.timing.cron.cron_expression import follows_the_wall_clock, read_expression
+from runner.timing.cron.translation import NICKNAMES
 from runner.timing.zones import kept_by_zone_data, next_change, offset_at, zone_named
 from runner.values import duration_text
 

@@ -12,8 +12,8 @@ from datetime import date, time, timedelta
 from itertools import groupby
 
 from runner.timing.calendars import FARTHEST_MOVE, LAST, is_blocked
-from runner.timing.cron import matching_days
-from runner.timing.cron_expression import parsed
+from runner.timing.cron.cron_expression import parsed
+from runner.timing.cron.cron_fires import matching_days
 from runner.timing.days import days
 from runner.timing.rules import Cron, Interval, Rule
 from runner.timing.zones import day_exists, wall_at, zone_named

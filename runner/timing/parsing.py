@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from runner.errors import RuleError
 from runner.timing.calendars import NO_DATES, Dates, Shift
-from runner.timing.cron_expression import never_matches, read_expression
+from runner.timing.cron.cron_expression import never_matches, read_expression
 from runner.timing.rules import (
     Cron,
     Daily,

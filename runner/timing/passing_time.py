@@ -17,8 +17,8 @@ from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 from runner.timing.calendars import is_blocked, next_blocked
-from runner.timing.cron import count_wall_clock, wall_clock_fires
-from runner.timing.cron_expression import follows_the_wall_clock
+from runner.timing.cron.cron_expression import follows_the_wall_clock
+from runner.timing.cron.cron_fires import count_wall_clock, wall_clock_fires
 from runner.timing.named_days import GREGORIAN_CYCLE, DateMover, earliest_source, next_allowed
 from runner.timing.rules import Cron, Interval, Pattern, Rule
 from runner.timing.zones import (

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from runner.timing import rules
 from runner.timing.calendars import Shift
-from runner.timing.cron_expression import explanation
+from runner.timing.cron.cron_expression import explanation
 from runner.timing.rules import Rule
 from runner.timing.zones import wall_at, zone_named
 

@@ -27,7 +27,7 @@ from runner.importing.importers.crontab_commands import (
     runs_another,
 )
 from runner.importing.scheduling import NO_REBOOT, cron_timing
-from runner.timing.translation import NICKNAMES
+from runner.timing.cron.translation import NICKNAMES
 
 Homes = Callable[[str | None], str | None]
 """Return a user's home folder, or None for an unknown user.

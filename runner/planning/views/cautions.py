@@ -16,8 +16,8 @@ from cronsim import CronSim
 
 from runner.planning.views.clock_changes import ClockChange, clock_changes, times_in
 from runner.requests.model import RunImmediately, RunLater, Schedule, Timing
-from runner.timing.cron_expression import follows_the_wall_clock
-from runner.timing.cron_fields import steps_in, unambiguous
+from runner.timing.cron.cron_expression import follows_the_wall_clock
+from runner.timing.cron.cron_fields import steps_in, unambiguous
 from runner.timing.rules import Cron, Daily, DayNumber, Interval, Monthly, NthWeekday, Rule, Weekly
 from runner.timing.upcoming import fires, next_fire, span
 from runner.timing.zones import kept_by_zone_data, wall_at, zone_named

@@ -12,8 +12,8 @@ from runner.requests.findings import DataPath
 from runner.requests.schema.hints import timing_conversions as times
 from runner.requests.schema.hints.conversions import Around, Entries
 from runner.requests.schema.hints.timing_conversions import WEEKDAYS
+from runner.timing.cron.translation import elapsed
 from runner.timing.texts import read_moment
-from runner.timing.translation import elapsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 from runner.errors import RuleError
 from runner.requests.schema.hints.conversions import Around, Convert, Entries
-from runner.timing.cron_expression import is_expression, schedule_meant
+from runner.timing.cron.cron_expression import is_expression, schedule_meant
+from runner.timing.cron.translation import elapsed, every
 from runner.timing.texts import read_clock, read_moment
-from runner.timing.translation import elapsed, every
 from runner.timing.zones import zone_named
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -22,9 +22,9 @@ from functools import lru_cache
 from cronsim import CronSim, CronSimError
 
 from runner.errors import RuleError
-from runner.timing.cron_fields import DAY, FIELDS, CronField, layout, unambiguous
+from runner.timing.cron.cron_fields import DAY, FIELDS, CronField, layout, unambiguous
+from runner.timing.cron.translation import Translation, translated
 from runner.timing.texts import shortened
-from runner.timing.translation import Translation, translated
 
 # cronsim requires a time to start from. This module uses only its parsed fields.
 _ANY_TIME = datetime(1970, 1, 1)  # noqa: DTZ001

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from runner.errors import RuleError
-from runner.timing.cron_expression import read_expression
+from runner.timing.cron.cron_expression import read_expression
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Interval
 from runner.timing.upcoming import fires

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from runner.importing.cron_dialects import OURS, meaning_of
 from runner.planning.views.cautions import CautionKind, cautions
 from runner.requests.model import Schedule
-from runner.timing.cron_expression import explanation, read_expression
+from runner.timing.cron.cron_expression import explanation, read_expression
 from runner.timing.parsing import parse_rule
 from runner.timing.rules import Cron, Rule
 from runner.timing.streams import endless

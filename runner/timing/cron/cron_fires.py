@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from runner.timing.cron_expression import Expression, parsed
+from runner.timing.cron.cron_expression import Expression, parsed
 from runner.timing.zones import END, TICK, next_change, offset_at
 
 # The rarest date, 29 February on a given weekday, recurs within 40 years.

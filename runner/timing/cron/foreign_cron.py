@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from runner.timing.cron_fields import HOUR, MINUTE, MONTH, WEEKDAY, CronField, layout
+from runner.timing.cron.cron_fields import HOUR, MINUTE, MONTH, WEEKDAY, CronField, layout
 
 _NUMBERED_FROM_SUNDAY = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _FULL_NAMES: Mapping[CronField, Mapping[str, str]] = {

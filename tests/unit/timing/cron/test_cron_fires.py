@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RuleError
-from runner.timing.cron import count_wall_clock
-from runner.timing.cron_expression import follows_the_wall_clock, read_expression
+from runner.timing.cron.cron_expression import follows_the_wall_clock, read_expression
+from runner.timing.cron.cron_fires import count_wall_clock
 from runner.timing.rules import Cron, Rule
 from runner.timing.streams import endless
 

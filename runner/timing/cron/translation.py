@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from runner.errors import RuleError
-from runner.timing.foreign_cron import ForeignCron, read_fields, spelled
+from runner.timing.cron.foreign_cron import ForeignCron, read_fields, spelled
 from runner.timing.zones import zone_named
 
 _LONGEST = 200

@@ -1,0 +1,1 @@
+"""Cron expressions: reading them, when they fire, and those of other schedulers. Pure."""
