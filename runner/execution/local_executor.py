@@ -32,7 +32,7 @@ class LocalExecutor:
             patience=patience,
         )
         self._poll.register(self._spawners.descriptor, select.EPOLLIN)
-        self.processes.sweeper.is_fresh = self._spawners.may_be_starting
+        self.processes.sweeper.may_be_starting = self._spawners.may_be_starting
         self._stops: dict[str, tuple[Reason, bool]] = {}
         """Stops of executions whose start is about to return."""
         self._cancelled: list[str] = []

@@ -40,7 +40,7 @@ class Sweeper:
         self._sweep_s: float | None = None  # time of the next sweep
         self._swept_s = 0.0  # time of the last sweep
         self._sample_s: float | None = None  # time of the next memory samples
-        self.is_fresh: Callable[[orphans.Orphan], bool] = lambda _: False
+        self.may_be_starting: Callable[[orphans.Orphan], bool] = lambda _: False
         """Whether an unwatched child may have just been started by another thread.
 
         A sweep must not kill such a child as an orphan.
@@ -92,7 +92,10 @@ class Sweeper:
         self._swept_s, self._sweep_s = now_s, now_s + _EVERY_S
         self._left = self._cgroups.end(self._left) if self._cgroups is not None else set()
         is_killing = orphans.sweep(
-            self._mains, running=self._running, ended=self._ended, is_fresh=self.is_fresh
+            self._mains,
+            running=self._running,
+            ended=self._ended,
+            may_be_starting=self.may_be_starting,
         )
         if is_killing or self._left:
             self._sweep_s = now_s + _AFTER_KILL_S

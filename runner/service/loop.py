@@ -122,12 +122,14 @@ class Runner:
     def turn(self) -> None:
         """Do everything that is due now, and commit it.
 
-        Urgent work comes first: signals, starts that were claimed ahead, fires, spawns, then
-        the log. Reading the folder and pruning can wait and come last. While the store
-        refuses, only the parts that need no commit run.
+        Urgent work comes first: signals, processes that are to start, fires, then the log.
+        Reading the folder and pruning can wait and come last. While the store refuses
+        commits, only the parts that need none run.
         """
         WATCH.beat()
         self._take_signals()
+        # First what an earlier turn committed a few milliseconds ahead of its time; once
+        # more below, what this turn commits.
         self._dispatcher.start_committed()
         if not self._store_pause.is_on and not self._store_look.is_on:
             self._store_look.begin()
@@ -216,7 +218,11 @@ class Runner:
         """
         is_stopping = self._stopping.is_asked
         may_fire = self._folder.is_serving and not is_stopping
-        due = self.registry.take_due(is_holding=self.in_progress.is_holding) if may_fire else []
+        due = (
+            self.registry.take_due(has_claims_ahead=self.in_progress.has_claims_ahead)
+            if may_fire
+            else []
+        )
         self._is_amid_burst = may_fire and self.registry.has_due
         if not self._is_amid_burst and not self._mail.take():
             self._store_pause.begin()

@@ -74,16 +74,17 @@ class Registry:
         """Return the file that supplies each request now."""
         return Incumbents(self.requests)
 
-    def take_due(self, *, is_holding: bool) -> list[str]:
+    def take_due(self, *, has_claims_ahead: bool) -> list[str]:
         """Return the names of requests with a fire to claim, in order of time.
 
-        Of the requests that are due together, the first call returns a few: a decision
-        about them takes a moment, and their processes start while the rest is decided. So
-        that the rest does not delay them, it comes only when no execution is held for its
-        time any more. Each request is to be planned again, by `accept` or `plan_when_due`.
+        Of the requests that are due together, the first call returns only a few, so that
+        their processes start while the rest is decided. The rest comes once all of those
+        executions have started, because deciding about it takes time: it returns nothing
+        while the first ones still wait for their time (`has_claims_ahead`). The caller
+        plans each request again, by `accept` or `plan_when_due`.
         """
         at_most = MANY
-        if self._due and is_holding:
+        if self._due and has_claims_ahead:
             return []
         if not self._due:
             at_most = FEW

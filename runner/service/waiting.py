@@ -21,7 +21,11 @@ def idle_s(parts: Parts, log_pause: Pause) -> float:
         return 0.0
     elapsed_s, store_pause = clock.elapsed_s(), core.decisions.pause
     waits = [LONGEST_WAIT_S]
-    deadlines = (core.in_progress.held.next_s(), core.executor.next_s(), core.stopping.next_s())
+    deadlines = (
+        core.in_progress.claimed_ahead.next_s(),
+        core.executor.next_s(),
+        core.stopping.next_s(),
+    )
     waits += [each - elapsed_s for each in deadlines if each is not None]
     waits += [store_pause.left_s] if store_pause.is_on else _waits_for_commits(parts, elapsed_s)
     if parts.journal.has_unwritten:
@@ -43,7 +47,7 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
         return
     if is_serving and (left_s := core.registry.idle_s()) is not None:
         yield left_s
-    if is_serving and core.registry.has_due and not core.in_progress.is_holding:
+    if is_serving and core.registry.has_due and not core.in_progress.has_claims_ahead:
         yield 0.0
     if (due_s := core.in_progress.next_due_s()) is not None:
         yield due_s - parts.options.clock.now().timestamp()

@@ -51,7 +51,7 @@ class Store(Protocol):
         after the former the same call may be repeated.
         """
 
-    def note_order(self, due: int) -> None:
+    def note_start(self, due: int) -> None:
         """Note before the start of an execution that it and those `due` earlier may run.
 
         The note outlives this process, but perhaps not the machine. It costs no commit.

@@ -170,5 +170,8 @@ class Snapshot:
     """
     mark: Mark | None
     meta: dict[str, str]
-    ordered_through: int = 0
-    """No execution with a later `due` was ordered to start, if the machine still runs."""
+    latest_noted_start: int = 0
+    """The latest `due` (epoch microseconds) that `Store.note_start` noted.
+
+    An execution that is due later was never started. Reliable until the machine restarts.
+    """

@@ -101,7 +101,7 @@ def test_a_fire_is_committed_ahead_and_starts_at_its_time(place: Place) -> None:
         life.clock.go_on(AHEAD - timedelta(microseconds=1))
         life.runner.turn()
         assert not life.runner.in_progress.starting
-        assert life.runner.in_progress.held.next_s() is not None
+        assert life.runner.in_progress.claimed_ahead.next_s() is not None
         life.clock.go_on(timedelta(microseconds=1))
         life.settle()
     (record,) = place.finished("a")

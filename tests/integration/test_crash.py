@@ -61,7 +61,7 @@ POINTS = [
     *_points(f"{DISPATCHER}.carry_out"),
     *_points(f"{IN_PROGRESS}._hold", moments=("after",)),  # claimed ahead, its time to come
     # its process
-    *_points(f"{JOURNAL}.note_order"),  # from here on it may have run
+    *_points(f"{JOURNAL}.note_start"),  # from here on it may have run
     *_points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
     *_points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
     *_points(START),  # after START it runs, and nobody knows its pid
@@ -293,7 +293,7 @@ def test_death_at_marked_points_of_the_commit_protocol(place: Place) -> None:
     assert load.doom(f"{FOLLOW_UPS}._go_on", "after", 1)
     assert load.doom(START, "after", 2)
     assert load.doom(f"{IN_PROGRESS}._hold", "after", 3)
-    assert load.doom(f"{JOURNAL}.note_order", "before", 2)
+    assert load.doom(f"{JOURNAL}.note_start", "before", 2)
     assert load.doom(f"{FOLLOW_UPS}._try_again", "after", 1)
     _settle(load)
     _expect_that_a_loss_is_noticed(load)

@@ -20,6 +20,7 @@ from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
+from runner.service.moment import Moment
 from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
 from runner.service.reload.reloader import Reading
@@ -93,7 +94,7 @@ class World:
         is_done = False
         while not is_done:
             decision = self._decision()
-            for name in self.registry.take_due(is_holding=False):
+            for name in self.registry.take_due(has_claims_ahead=False):
                 decision.fire(name)
                 self.registry.plan_when_due(name)
             self._commit(decision)
@@ -124,13 +125,11 @@ class World:
 
     def _decision(self) -> Decision:
         return Decision(
-            self.at,
-            now_s=self.elapsed_s(),
+            Moment(now=self.at, now_s=self.elapsed_s()),
             registry=self.registry,
             in_progress=InProgress(),
-            line=self._line,
+            line_of=self._line,
             settings=self.settings,
-            git=None,
         )
 
     def _commit(self, decision: Decision) -> None:

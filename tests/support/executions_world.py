@@ -19,6 +19,7 @@ from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
+from runner.service.moment import Moment
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch
 
@@ -70,17 +71,22 @@ class ExecutionsWorld:
     batch: Batch = field(default_factory=Batch)
 
     @contextmanager
-    def decision(self, **options: bool) -> Iterator[Claims]:
+    def decision(
+        self, *, is_closing: bool = False, starts_inherited: bool = True
+    ) -> Iterator[Claims]:
         """Decide with the follow-ups of ended executions, then carry the decision out."""
         self.batch = Batch()
         claims = Claims(
-            self.now,
-            now_s=self.elapsed_s,
+            Moment(
+                now=self.now,
+                now_s=self.elapsed_s,
+                is_closing=is_closing,
+                starts_inherited=starts_inherited,
+            ),
             in_progress=self.in_progress,
             batch=self.batch,
             settings=self.settings,
             record=self._record,
-            **options,
         )
         follow_ups = FollowUps(claims, self.requests)
         follow_ups.follow(self.ended)
@@ -107,7 +113,7 @@ class ExecutionsWorld:
                     0
                 ]
                 for name in names
-                if claims.can_hold(self.requests[name], self.requests)
+                if claims.can_claim_ahead(self.requests[name], self.requests)
             ]
 
     def turn(self) -> None:
@@ -141,7 +147,7 @@ class ExecutionsWorld:
     def go_on(self, duration: timedelta) -> None:
         """Let time pass, and take a turn."""
         self.now += duration
-        self.in_progress.look_at_held(self.elapsed_s)
+        self.in_progress.release_claimed_ahead(self.elapsed_s)
         self.turn()
 
     @property

@@ -114,21 +114,23 @@ def sweep(
     *,
     running: Collection[Watched],
     ended: Collection[Watched],
-    is_fresh: Callable[[Orphan], bool] = lambda _: False,
+    may_be_starting: Callable[[Orphan], bool] = lambda _: False,
 ) -> bool:
     """Reap the dead orphans, and KILL the orphans of executions that have ended.
 
-    Skip the orphans for which `is_fresh` is true. Return whether the caller must sweep
-    again soon: either killed orphans are still to be reaped, or orphans that were
-    exiting by themselves may have forked a child that every scan missed.
+    `may_be_starting` returns true for a child that another thread may be starting as the
+    main process of an execution: it only looks like an orphan, so skip it. Return whether
+    the caller must sweep again soon: either killed orphans are still to be reaped, or
+    orphans that were exiting by themselves may have forked a child that every scan missed.
     """
     # A fork and an exit between two scans hides the child from both. So scan again while
     # the last scan saw an orphan of an ended execution exit.
     for _ in range(_LOOKS):
         is_killing = is_unsure = False
         for orphan in orphans(mains):
-            if is_fresh(orphan):
-                # It may belong to an ended execution after all; the next sweep sees more.
+            if may_be_starting(orphan):
+                # Perhaps it is an orphan of an ended execution after all. If its environment
+                # cannot be read yet, sweep again soon: then it can.
                 is_killing |= orphan.is_passing and not orphan.is_dead and orphan.execution is None
                 continue
             if orphan.is_dead:

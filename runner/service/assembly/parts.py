@@ -110,7 +110,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     core.dispatcher.take_over(
         executions,
         is_same_boot=records.snapshot.meta.get("boot") == boot_id(),
-        ordered_through=from_microseconds(records.snapshot.ordered_through),
+        latest_noted_start=from_microseconds(records.snapshot.latest_noted_start),
     )
     _note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
@@ -204,7 +204,7 @@ def _core(
         registry=registry,
         in_progress=in_progress,
         journal=journal,
-        line=records.recorder.line,
+        line_of=records.recorder.line,
         dispatcher=dispatcher,
         stopping=stopping,
         watch=watch,

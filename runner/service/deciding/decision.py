@@ -28,13 +28,14 @@ from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
+from runner.service.moment import Moment
 from runner.service.registry import Registry, request_row
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch
 from runner.values import new_id
 
-Line = Callable[[Record, datetime], bytes]
-"""Makes the line of a record at an instant."""
+LineOf = Callable[[Record, datetime], bytes]
+"""Returns a record's line for the monitor log, with the given instant as its time."""
 
 _EVENTS: Mapping[RequestChange, Callable[[RequestFacts], Record]] = {
     RequestChange.SCHEDULED: events.request_scheduled,
@@ -51,52 +52,37 @@ it is committed with the claim, before anything is spawned.
 
 
 class Decision:
-    """Collects states, claims and records into `batch` at one instant, `now`."""
+    """Collects states, claims and records into `batch` at one moment.
+
+    A reload replaces `requests` and `git`; the other attributes only collect. `states` has
+    only the states that the decision sets.
+    """
 
     def __init__(
         self,
-        now: datetime,
+        moment: Moment,
         *,
-        now_s: float,
         registry: Registry,
         in_progress: InProgress,
-        line: Line,
+        line_of: LineOf,
         settings: Settings,
-        git: str | None,
-        is_stopping: bool = False,
-        is_closing: bool = False,
-        starts_inherited: bool = True,
-        clock_trouble: str | None = None,
-        jobs_trouble: str | None = None,
-        awaited_from: datetime | None = None,
     ) -> None:
-        """`now_s` is `now` in elapsed seconds.
-
-        `clock_trouble` is the reason why no state may follow the clock, `jobs_trouble` why
-        the requests are another runner's; `settle` explains `awaited_from`.
-        """
-        self.now = now
-        self.clock_trouble = clock_trouble
-        self.jobs_trouble = jobs_trouble
-        self._awaited_from = awaited_from
-        self.is_stopping = is_stopping
+        self.moment = moment
+        self.now = moment.now
+        self.git = moment.git
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
         self.in_progress = in_progress
         self.claims = Claims(
-            now,
-            now_s=now_s,
+            moment,
             in_progress=in_progress,
             batch=self.batch,
             settings=settings,
             record=self.record,
-            is_closing=is_closing,
-            starts_inherited=starts_inherited,
         )
         self.requests: Mapping[str, ProcessRequest] = registry.requests
-        self.git = git
         self._registry = registry
-        self._line = line
+        self._line_of = line_of
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
@@ -116,7 +102,7 @@ class Decision:
         """Add a record to the decision; return its line."""
         if record.event is Event.EXECUTION_FINISHED:
             self._note_result(record.fields)
-        line = self._line(record, self.now)
+        line = self._line_of(record, self.now)
         self.batch.records.append(line)
         return line
 
@@ -160,16 +146,20 @@ class Decision:
             self._record_miss(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
-        """Give each due fire of a request its verdict, or claim its next fire ahead."""
+        """Claim the due fires of a request, and record those that are missed.
+
+        Without a due fire, claim the next one if its time comes within `AHEAD` (5 ms): the
+        commit takes about that long, and the process can then start on time.
+        """
         request, state = self.requests.get(name), self.state(name)
         if request is None or state is None:
             return
         at = verdict_at(request, state, self.now)
-        if at > self.now and not self.claims.can_hold(request, self.requests):
+        if at > self.now and not self.claims.can_claim_ahead(request, self.requests):
             return
-        settlement = settle(request, state, at, awaited_from=self._awaited_from)
+        settlement = settle(request, state, at, awaited_from=self.moment.awaited_from)
         if settlement.state == state:
-            return
+            return  # nothing is due
         self.put(name, settlement.state)
         if settlement.miss is not None:
             self._record_miss(request, state, settlement.miss)

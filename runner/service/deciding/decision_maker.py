@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.monitor.events import RunnerFacts
-from runner.service.deciding.decision import Decision, Line
+from runner.service.deciding.decision import Decision, LineOf
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
+from runner.service.moment import Moment
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
@@ -39,7 +40,7 @@ class DecisionMaker:
         registry: Registry,
         in_progress: InProgress,
         journal: Journal,
-        line: Line,
+        line_of: LineOf,
         dispatcher: Dispatcher,
         stopping: Stopping,
         watch: ClockWatch,
@@ -54,7 +55,7 @@ class DecisionMaker:
         self._registry = registry
         self._in_progress = in_progress
         self._journal = journal
-        self._line = line
+        self._line_of = line_of
         self._dispatcher = dispatcher
         self._stopping = stopping
         self._watch = watch
@@ -73,13 +74,9 @@ class DecisionMaker:
         # The wall time first: if the process is paused in between, a claim ahead of its
         # time starts later, never earlier.
         now = self._clock.now()
-        decision = Decision(
-            now,
+        moment = Moment(
+            now=now,
             now_s=self._clock.elapsed_s(),
-            registry=self._registry,
-            in_progress=self._in_progress,
-            line=self._line,
-            settings=self._settings,
             git=self.git,
             is_stopping=self._stopping.is_asked,
             is_closing=is_closing or self._stopping.is_out_of_patience,
@@ -88,6 +85,13 @@ class DecisionMaker:
             clock_trouble=self._watch.trouble,
             jobs_trouble=self._jobs_lock.trouble,
             awaited_from=self._watch.awaited_from,
+        )
+        decision = Decision(
+            moment,
+            registry=self._registry,
+            in_progress=self._in_progress,
+            line_of=self._line_of,
+            settings=self._settings,
         )
         decision.follow(self._dispatcher.ended)
         return decision

@@ -21,14 +21,15 @@ _LEAST_ID_PART = 4
 class InProgress:
     """Executions by id.
 
-    `starting` are committed and wait only for their spawn; `held` are committed ahead of
-    their time and wait for it; `waiting` wait for a guard or for room below `max_running`.
-    A guard has one holder, and at most one execution is queued for it.
+    `starting`: committed; only the spawn is missing. `claimed_ahead`: committed a few
+    milliseconds early, and spawned when their time comes. `waiting`: they wait for a guard
+    or for room below `max_running`. A guard (`prevent_concurrent`) has one holder, and at
+    most one execution is queued for it.
     """
 
     def __init__(self) -> None:
         self.starting: deque[str] = deque()
-        self.held = Deadlines()
+        self.claimed_ahead = Deadlines()
         # A dict, because it keeps the order and an entry leaves the middle in O(1).
         self.waiting: dict[str, None] = {}
         self._executions: dict[str, Execution] = {}
@@ -90,8 +91,8 @@ class InProgress:
         self._occupied += not execution.is_group
         if execution.phase is Phase.STARTING and execution.not_before_s is None:
             self.starting.append(execution.id)
-        elif execution.phase is Phase.STARTING:
-            self._hold(execution)
+        elif execution.phase is Phase.STARTING and execution.not_before_s is not None:
+            self.claimed_ahead.set(execution.id, execution.not_before_s)
         return True
 
     def leave(self, execution: str) -> None:
@@ -102,7 +103,7 @@ class InProgress:
         if ended.phase.is_before_start:
             self._forget_waiting(execution)
         else:
-            self.held.drop(execution)
+            self.claimed_ahead.drop(execution)
             self._occupied -= not ended.is_group
         if ended.claim.group is not None and self._members.get(ended.claim.group) == execution:
             del self._members[ended.claim.group]
@@ -114,13 +115,16 @@ class InProgress:
                     del place[ended.guard]
 
     @property
-    def is_holding(self) -> bool:
-        """Whether an execution that was claimed ahead waits for its time."""
-        return self.held.next_s() is not None
+    def has_claims_ahead(self) -> bool:
+        """Whether an execution that was claimed ahead of its time has not been released yet."""
+        return self.claimed_ahead.next_s() is not None
 
-    def look_at_held(self, now_s: float) -> None:
-        """Move the executions whose time has come, in elapsed seconds, to `starting`."""
-        self.starting.extend(self.held.take(now_s))
+    def release_claimed_ahead(self, now_s: float) -> None:
+        """Move the executions claimed ahead whose time has come to `starting`.
+
+        `now_s` is in elapsed seconds.
+        """
+        self.starting.extend(self.claimed_ahead.take(now_s))
 
     def look_at_delayed(self, now: datetime) -> None:
         """Move the executions whose start time has come to `waiting`."""
@@ -153,10 +157,6 @@ class InProgress:
             return members
         part = target.lower()
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
-
-    def _hold(self, execution: Execution) -> None:
-        assert execution.not_before_s is not None
-        self.held.set(execution.id, execution.not_before_s)
 
     def _enter(self, execution: Execution) -> None:
         if execution.claim.group is not None:

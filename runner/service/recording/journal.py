@@ -101,9 +101,9 @@ class Journal:
         """Add the new row of an execution whose process runs to the facts."""
         self._facts.executions[row.id] = row
 
-    def note_order(self, due: datetime) -> None:
+    def note_start(self, due: datetime) -> None:
         """Note outside the facts that an execution with this `due` may start from now on."""
-        self._store.note_order(to_microseconds(due))
+        self._store.note_start(to_microseconds(due))
 
     def note_ended(self, execution: str) -> None:
         """Add the end of an execution to the facts: the next commit deletes its row."""

@@ -12,7 +12,7 @@ from runner.errors import StoreError, StoreInUseError
 from runner.system.regular_files import open_regular
 
 _LINE_BYTES = 21
-"""Width of a line in the lock: the pid, the newest record's number, the latest order."""
+"""Width of a line in the lock: the pid, the newest record's number, the latest start."""
 _TRIES = 100
 _BETWEEN_TRIES_S = 0.01
 
@@ -97,7 +97,7 @@ def noted_record(file: BinaryIO) -> int:
     return _number_at(file, _LINE_BYTES) or 0
 
 
-def note_order(file: BinaryIO, due: int) -> None:
+def note_start(file: BinaryIO, due: int) -> None:
     """Note the `due` of an execution that is about to start. Raises OSError.
 
     Without a sync, this outlives the process and costs a few microseconds.
@@ -105,8 +105,8 @@ def note_order(file: BinaryIO, due: int) -> None:
     os.pwrite(file.fileno(), b"%-20d\n" % due, 2 * _LINE_BYTES)
 
 
-def noted_order(file: BinaryIO) -> int:
-    """Return what `note_order` wrote last, in any process; 0 if nothing."""
+def noted_start(file: BinaryIO) -> int:
+    """Return what `note_start` wrote last, in any process; 0 if nothing."""
     return _number_at(file, 2 * _LINE_BYTES) or 0
 
 

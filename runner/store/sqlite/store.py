@@ -29,10 +29,10 @@ from runner.store.sqlite.connection import (
 )
 from runner.store.sqlite.database import Database, prepare
 from runner.store.sqlite.lock import (
-    note_order,
     note_record,
-    noted_order,
+    note_start,
     noted_record,
+    noted_start,
     take_lock,
 )
 from runner.store.sqlite.queries import records_after, snapshot_of
@@ -57,8 +57,8 @@ class SqliteStore:
         last = connection.execute(schema.LAST_RECORD).fetchone()
         self._last: int = last[0] if last else 0
         self.notice = self._set_back(noted_record(lock))
-        self._former_order = noted_order(lock)
-        self._latest_order = 0
+        self._former_start = noted_start(lock)
+        self._latest_start = 0
         self._definitions: dict[str, str | None] = {}
         self._untidy = 0
         self._wake: int | None = None
@@ -93,7 +93,7 @@ class SqliteStore:
         with errors_in_words(self._path):
             snapshot = snapshot_of(self._database.connection)
         self._definitions = {row.name: row.definition for row in snapshot.requests}
-        return replace(snapshot, ordered_through=self._former_order)
+        return replace(snapshot, latest_noted_start=self._former_start)
 
     def row_errors_in_words(self) -> AbstractContextManager[None]:
         """Raise StoreError for a row of the snapshot that the block cannot read."""
@@ -129,13 +129,13 @@ class SqliteStore:
                 self._database.checkpoint()
         return records
 
-    def note_order(self, due: int) -> None:
+    def note_start(self, due: int) -> None:
         """Note that an execution is about to start, if it is due later than those before."""
-        if due > self._latest_order:
-            self._latest_order = due
+        if due > self._latest_start:
+            self._latest_start = due
             # The lock's disk has just taken the claim: if it refuses now, the claim stands.
             with suppress(OSError):
-                note_order(self._lock, due)
+                note_start(self._lock, due)
 
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
         """Return about `about_bytes` of the records of the outbox after `number`."""

@@ -31,6 +31,7 @@ from runner.service.executions.outcomes import (
     resolved,
     stopped,
 )
+from runner.service.moment import Moment
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch, Phase
 from runner.values import new_id
@@ -45,44 +46,39 @@ class Claims:
     After the commit, the dispatcher carries out `changes` and `stops`. `ended` and
     `begun_groups` are queues: `FollowUps` still has to decide what follows each of them.
 
-    `now_s` is `now` in elapsed seconds.
-
-    While `is_closing`, nothing starts: a new execution waits in the store for the next
-    runner. Without `starts_inherited` the same holds for an inherited execution and for
-    what follows it: this program then serves only `runner exec`.
+    `record` adds a record to the decision's batch.
     """
 
     def __init__(
         self,
-        now: datetime,
+        moment: Moment,
         *,
-        now_s: float,
         in_progress: InProgress,
         batch: Batch,
         settings: Settings,
         record: AddRecord,
-        is_closing: bool = False,
-        starts_inherited: bool = True,
     ) -> None:
-        self.now = now
+        self.now = moment.now
         self.changes = UncommittedChanges(in_progress, batch)
         self.stops: dict[str, Reason] = {}
         self.ended: deque[Ended] = deque()
         self.begun_groups: deque[Execution] = deque()
-        self._now_s = now_s
+        self._moment = moment
         self._in_progress = in_progress
         self._settings = settings
         self._record = record
-        self._is_closing = is_closing
-        self._starts_inherited = starts_inherited
         self._has_released = False
         self._occupied = in_progress.occupied
 
-    def can_hold(self, request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> bool:
-        """Return whether a fire claimed now, ahead of its time, would only wait for its time.
+    def can_claim_ahead(
+        self, request: ProcessRequest, requests: Mapping[str, ProcessRequest]
+    ) -> bool:
+        """Return whether a fire may be claimed a few milliseconds ahead of its time.
 
-        Otherwise its verdict belongs to its time: until then a guard or a place may become
-        free. A group has no process that could start late.
+        It may if the execution could start at once, so that only its time is missing. If
+        it had to wait or were skipped, the fire keeps until it is due: the guard or a place
+        below `max_running` may become free until then. A claim ahead of a group gains
+        nothing, because a group has no process of its own to spawn.
         """
         process, failure = resolved(request, requests)
         guard = guard_of(process, request.context)
@@ -138,7 +134,7 @@ class Claims:
     def _not_before_s(self, due: datetime) -> float | None:
         """Return the earliest start of a claim ahead of its time; None for any other claim."""
         ahead = (due - self.now).total_seconds()
-        return self._now_s + ahead if ahead > 0 else None
+        return self._moment.now_s + ahead if ahead > 0 else None
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a copy of a claim with `changes`, a new id and a new output file."""
@@ -213,7 +209,7 @@ class Claims:
         current = self.changes.find(execution.id)
         if current is None or execution.id in self.stops:
             return
-        if current.phase.is_before_start or self._is_held(current):
+        if current.phase.is_before_start or self._is_claimed_ahead(current):
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = reason
@@ -230,18 +226,18 @@ class Claims:
 
     def withdraw(self, states: Mapping[str, RequestState]) -> None:
         """End the executions claimed ahead whose request the new `states` unschedule."""
-        for execution in (*self._in_progress.held, *self.changes.changed):
-            held = self.changes.find(execution)
-            if held is None or not self._is_held(held):
+        for identity in (*self._in_progress.claimed_ahead, *self.changes.changed):
+            execution = self.changes.find(identity)
+            if execution is None or not self._is_claimed_ahead(execution):
                 continue
-            state = states.get(held.request)
-            if state is not None and not may_still_start(state, held.claim.generation):
-                self.end(held, WITHDRAWN)
+            state = states.get(execution.request)
+            if state is not None and not may_still_start(state, execution.claim.generation):
+                self.end(execution, WITHDRAWN)
 
-    def _is_held(self, execution: Execution) -> bool:
-        """Return whether an execution waits for its time, or will after the commit."""
+    def _is_claimed_ahead(self, execution: Execution) -> bool:
+        """Return whether an execution waits only for its time, or will after the commit."""
         if execution.id in self._in_progress:
-            return execution.id in self._in_progress.held
+            return execution.id in self._in_progress.claimed_ahead
         return execution.phase is Phase.STARTING and execution.not_before_s is not None
 
     def end(self, execution: Execution, outcome: Outcome) -> None:
@@ -275,17 +271,22 @@ class Claims:
         return begun
 
     def _verdict(self, execution: Execution) -> Verdict:
+        """Decide what becomes of a new claim: `overlap.verdict`, asked for this decision.
+
+        The queue for a guard takes one execution. It also refuses one that would wait for
+        its own group, which waits for it: the group then goes on without it. An execution
+        that this program must not start has no room, so it waits in the store.
+        """
         guard, changes = execution.guard, self.changes
-        # A queue that would complete a deadlock counts as closed: the execution is refused,
-        # and its group goes on. Without room it waits in the store, also while closing.
+        is_queue_closed = guard is not None and (
+            changes.queued(guard) is not None or would_wait_for_itself(execution, changes)
+        )
+        may_start_now = self._may_start(execution) and not self._moment.is_closing
         return verdict(
             is_guard_held=guard is not None and changes.holder(guard) is not None,
-            is_queue_closed=guard is not None
-            and (changes.queued(guard) is not None or would_wait_for_itself(execution, changes)),
+            is_queue_closed=is_queue_closed,
             on_overlap=execution.process.on_overlap,
-            has_room=self._has_room(execution)
-            and self._may_start(execution)
-            and not self._is_closing,
+            has_room=may_start_now and self._has_room(execution),
         )
 
     def _replace_holder(self, execution: Execution) -> None:
@@ -297,7 +298,7 @@ class Claims:
                 self.stop(former, Reason.REPLACED)
 
     def _may_start(self, execution: Execution) -> bool:
-        return self._starts_inherited or not execution.is_inherited
+        return self._moment.starts_inherited or not execution.is_inherited
 
     def _has_room(self, execution: Execution) -> bool:
         return execution.is_group or self._has_place

@@ -40,7 +40,7 @@ class Adoption:
         self._clock = clock
 
     def take_over(
-        self, executions: Iterable[Execution], *, is_same_boot: bool, ordered_through: datetime
+        self, executions: Iterable[Execution], *, is_same_boot: bool, latest_noted_start: datetime
     ) -> None:
         """Take over what a former runner left.
 
@@ -48,7 +48,9 @@ class Adoption:
         any other execution is recorded as cut off. After a reboot no process survives,
         and another program may have the same process id: nothing is watched then.
 
-        `ordered_through` is from the store's snapshot; it is reliable within one boot.
+        `latest_noted_start`: before each start the former runner noted when the execution
+        was due, unless it had noted a later time. So an execution that is due later was
+        never started. The note survives the runner, but perhaps not a reboot.
         """
         for execution in sorted(executions, key=_by_claim_to_guard):
             if execution.phase.is_before_start or execution.is_group:
@@ -60,8 +62,8 @@ class Adoption:
             if found is not None:
                 self._watch(execution, found)
             else:
-                was_ordered = not is_same_boot or execution.due <= ordered_through
-                self._progress.finish_cut_off(execution, _end_of(execution, was_ordered))
+                may_have_started = not is_same_boot or execution.due <= latest_noted_start
+                self._progress.finish_cut_off(execution, _end_of(execution, may_have_started))
 
     def _watch(self, execution: Execution, found: ProcessId) -> None:
         is_new = execution.started is None
@@ -95,15 +97,15 @@ class Adoption:
         )
 
 
-def _end_of(execution: Execution, was_ordered: bool) -> Outcome:
+def _end_of(execution: Execution, may_have_started: bool) -> Outcome:
     """Return how an execution without a live process ended.
 
-    A row in phase STARTING proves nothing by itself: the former runner may have died
-    before or after the spawn.
+    The phase STARTING alone leaves it open: the former runner may have died before or
+    after the spawn.
     """
     if execution.phase is Phase.RUNNING:
         return LOST
-    return LOST_AT_START if was_ordered else NEVER_STARTED
+    return LOST_AT_START if may_have_started else NEVER_STARTED
 
 
 def _by_claim_to_guard(execution: Execution) -> tuple[bool, bool, bool, str]:

@@ -60,13 +60,15 @@ class Dispatcher:
         executions: Iterable[Execution],
         *,
         is_same_boot: bool,
-        ordered_through: datetime,
+        latest_noted_start: datetime,
     ) -> None:
         """Take over the executions that a former runner left, as `Adoption` does."""
         adoption = Adoption(
             self._in_progress, self._executor, self._progress, self.timeouts, self._clock
         )
-        adoption.take_over(executions, is_same_boot=is_same_boot, ordered_through=ordered_through)
+        adoption.take_over(
+            executions, is_same_boot=is_same_boot, latest_noted_start=latest_noted_start
+        )
 
     def carry_out(self, claims: Claims) -> None:
         """Apply the committed decision to the table and the executor.
@@ -83,11 +85,11 @@ class Dispatcher:
 
     def start_committed(self) -> None:
         """Order the start of committed executions whose time has come, oldest first."""
-        self._in_progress.look_at_held(self._clock.elapsed_s())
+        self._in_progress.release_claimed_ahead(self._clock.elapsed_s())
         starting = self._in_progress.starting
         while starting:
             execution = self._in_progress[starting.popleft()]
-            self._journal.note_order(execution.due)
+            self._journal.note_start(execution.due)
             self._executor.start(
                 Order(
                     execution=execution.id,
@@ -110,7 +112,7 @@ class Dispatcher:
 
     def drop_held(self) -> None:
         """Record the executions that wait for their time as stopped; they never start."""
-        for execution in list(self._in_progress.held):
+        for execution in list(self._in_progress.claimed_ahead):
             self._progress.finish(self._in_progress[execution], STOPPED_BEFORE_START)
 
     def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:

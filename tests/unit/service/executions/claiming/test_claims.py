@@ -46,7 +46,7 @@ def test_a_claim_starts_after_the_commit_and_not_before() -> None:
 def test_a_claim_ahead_takes_its_guard_and_its_place_and_starts_at_its_time() -> None:
     place = world(guarded("a"), request("b"), max_running=1)
     (held,) = place.claim_ahead("a")
-    assert place.in_progress.held.next_s() == AHEAD.total_seconds()
+    assert place.in_progress.claimed_ahead.next_s() == AHEAD.total_seconds()
     assert place.in_progress.occupied == 1
     place.claim("a", "b")
     assert place.finished() == [("a", "skipped", "concurrent")]
@@ -74,10 +74,10 @@ def test_only_a_fire_that_would_start_at_once_is_claimed_ahead() -> None:
 def test_a_step_of_the_clock_does_not_move_the_start_of_a_claim_ahead() -> None:
     place = world(request("a"))
     (held,) = place.claim_ahead("a")
-    at_s = place.in_progress.held.next_s()
+    at_s = place.in_progress.claimed_ahead.next_s()
     with place.decision() as claims:
         claims.shift_delayed(timedelta(hours=-1))
-    assert place.in_progress.held.next_s() == at_s
+    assert place.in_progress.claimed_ahead.next_s() == at_s
     assert place.in_progress[held.id].due == held.due
 
 
