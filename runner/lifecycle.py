@@ -54,8 +54,10 @@ class Reason(StrEnum):
     OUTPUT_LIMIT = "output_limit"
     MEMORY_LIMIT = "memory_limit"
     STDERR = "stderr"
+    OUTPUT = "output"
     SPAWN_FAILED = "spawn_failed"
     CONCURRENT = "concurrent"
+    CONDITION = "condition"
     UNSCHEDULED = "unscheduled"
     REPLACED = "replaced"
     KILLED_BY_USER = "killed_by_user"
@@ -143,6 +145,7 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
                 _R.OUTPUT_LIMIT,
                 _R.MEMORY_LIMIT,
                 _R.STDERR,
+                _R.OUTPUT,
                 _R.SPAWN_FAILED,
             ),
             _R.MEMBER_FAILED,
@@ -151,7 +154,7 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.KILLED: frozenset({_R.KILLED_BY_USER, _R.REPLACED, _R.RUNNER_STOPPED}),
     _X.MISFIRED: frozenset({_R.MISSED}),
     _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
-    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.UNSCHEDULED}),
+    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.CONDITION, _R.UNSCHEDULED}),
 }
 """The final statuses, each with the reasons that may refine it."""
 

@@ -39,3 +39,10 @@ class Launch:
     is_callable: bool = False
     is_stderr_reported: bool = False
     """Whether the exit must say if the process wrote to stderr."""
+    failing_texts: tuple[str, ...] = ()
+    """The exit must say if the masked output contains one of these texts."""
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a supervisor relays the output of the process."""
+        return bool(self.secrets or self.is_stderr_reported or self.failing_texts)

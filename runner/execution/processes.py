@@ -96,7 +96,7 @@ class Processes:
             stop_grace_s=launch.stop_grace_s,
             is_adopted=False,
             report=spawned.report,
-            is_supervised=bool(launch.secrets or launch.is_stderr_reported),
+            is_supervised=launch.is_supervised,
             own_peak=spawned.own_peak,
         )
         self._mains[pid] = watched

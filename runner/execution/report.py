@@ -41,6 +41,8 @@ class ReportContent:
     """What a callable returned or raised."""
     has_stderr: bool = False
     """Whether the program wrote to stderr."""
+    failing_text: str | None = None
+    """A text in the output that makes the execution a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class Report:
             failure=self._shown(content.get(b"failure")),
             result=self._shown(content.get(b"result")),
             has_stderr=b"stderr" in content,
+            failing_text=self._shown(content.get(b"output")),
         )
 
     def close(self) -> None:

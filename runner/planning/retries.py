@@ -15,6 +15,7 @@ _RETRIED = frozenset(
         Reason.OUTPUT_LIMIT,
         Reason.MEMORY_LIMIT,
         Reason.STDERR,
+        Reason.OUTPUT,
         Reason.SPAWN_FAILED,
         Reason.MEMBER_FAILED,
     }

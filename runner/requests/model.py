@@ -108,6 +108,7 @@ class Success:
 
     exit_codes: frozenset[int] = frozenset({0})
     fail_on_stderr: bool = False
+    fail_on_output: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

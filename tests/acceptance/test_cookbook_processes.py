@@ -114,6 +114,13 @@ def test_the_exit_code_counts_as_success(kitchen: Kitchen) -> None:
     assert "< one" in record["output_tail"]
 
 
+@tries("How do I find failures of a program that always exits with 0?")
+def test_a_text_in_the_output_makes_it_a_failure(kitchen: Kitchen) -> None:
+    record = kitchen.runs("post-invoices")
+    assert (record["status"], record["reason"], record["exit_code"]) == ("error", "output", 0)
+    assert record["message"] == "its output contains `rolled back`"
+
+
 @tries("How do I get a mail after a failure?")
 def test_the_operator_gets_the_record_of_the_failure(kitchen: Kitchen) -> None:
     programs = kitchen.folder / "bin"

@@ -179,6 +179,24 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         {"shell": "echo out", "success": {"fail_on_stderr": True}},
         {"status": "success", "reason": None},
     ),
+    "unhappy": (
+        {"shell": "echo it; echo FATAL", "success": {"fail_on_output": ["PANIC", "FATAL"]}},
+        {
+            "status": "error",
+            "reason": "output",
+            "exit_code": 0,
+            "message": "its output contains `FATAL`",
+            "output_tail": "it\nFATAL\n",
+        },
+    ),
+    "unhappy-and-wrong": (
+        {"shell": "echo FATAL; exit 3", "success": {"fail_on_output": ["FATAL"]}},
+        {"status": "error", "reason": "exit_code", "exit_code": 3},
+    ),
+    "happy": (
+        {"shell": "echo not fatal", "success": {"fail_on_output": ["FATAL"]}},
+        {"status": "success", "reason": None},
+    ),
     "nobody-there": (
         {"shell": "true", "run_as": {"user": "no-such-user"}},
         {**UNSTARTED, "message": "run_as: there is no user 'no-such-user' on this machine"},

@@ -68,6 +68,7 @@ def test_a_launch_without_settings_starts_the_program_directly() -> None:
         {"nice": 0},
         {"secrets": frozenset({"x"})},
         {"limits": Limits()},
+        {"failing_texts": ("x",)},
     ):
         assert not is_plain(launch(**further))
 
@@ -303,6 +304,37 @@ def test_whether_the_process_wrote_to_stderr_is_known(world: World, stream: int)
         world, f"import os; os.write({stream}, b'hunter2')", is_stderr_reported=True
     )
     assert (ended.has_stderr, output) == (stream == 2, b"***")
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+@pytest.mark.parametrize("is_stderr_reported", [False, True])
+@pytest.mark.parametrize("secrets", [frozenset(), _SECRETS])
+def test_a_failing_text_is_found_in_either_stream_across_writes(
+    world: World, stream: int, is_stderr_reported: bool, secrets: frozenset[str]
+) -> None:
+    settings: dict[str, Any] = {"is_stderr_reported": is_stderr_reported, "secrets": secrets}
+    ended = world.exit(
+        name := world.shell(
+            f"printf FA >&{stream}; sleep 0.05; printf 'TAL \\303\\251' >&{stream}",
+            failing_texts=("never", "TAL é"),
+            **settings,
+        )
+    )
+    assert (ended.failing_text, ended.exit_code) == ("TAL é", 0)
+    assert world.output(name) == "FATAL é"
+    silent = world.exit(world.shell("echo fatal", failing_texts=("FATAL",), **settings))
+    assert silent.failing_text is None
+
+
+def test_failing_texts_are_searched_in_the_masked_output(world: World) -> None:
+    def found_in(script: str, text: str) -> str | None:
+        name = world.shell(script, failing_texts=(text,), secrets=_SECRETS)
+        return world.exit(name).failing_text
+
+    assert found_in("printf 'it is hunter2'", "hunter") is None
+    assert found_in("printf 'it is hunter2'", "is ***") == "is ***"
+    # The masker holds these bytes back until the end: they may begin a secret.
+    assert found_in("printf hun", "un") == "un"
 
 
 def test_the_supervisor_ends_with_the_signal_or_exit_code_of_its_program(world: World) -> None:

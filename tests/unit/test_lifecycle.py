@@ -58,12 +58,12 @@ def test_an_illegal_transition_is_a_bug_and_not_a_users_error() -> None:
 # One row per status: the reasons with which an execution may end in it; "-" is no reason.
 ENDS = """
 processing
-success         -
-error           exit_code signal timeout output_limit memory_limit stderr spawn_failed member_failed
-killed          killed_by_user replaced runner_stopped
-misfired        missed
-system_restart  runner_lost
-skipped         concurrent unscheduled
+success -
+error exit_code signal timeout output_limit memory_limit stderr output spawn_failed member_failed
+killed killed_by_user replaced runner_stopped
+misfired missed
+system_restart runner_lost
+skipped concurrent condition unscheduled
 """
 
 
@@ -102,7 +102,7 @@ def test_the_values_are_those_of_the_design() -> None:
     assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (
-        "exit_code signal timeout output_limit memory_limit stderr spawn_failed concurrent "
-        "unscheduled replaced "
+        "exit_code signal timeout output_limit memory_limit stderr output spawn_failed "
+        "concurrent condition unscheduled replaced "
         "killed_by_user runner_stopped runner_lost missed member_failed"
     )

@@ -26,7 +26,7 @@ def main(descriptor: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would print a traceback
     orders = _read(descriptor)
-    if orders["secrets"] or orders["is_stderr_reported"]:
+    if orders["is_supervised"]:
         from runner.execution.child.supervising import supervise
 
         supervise(orders)

@@ -32,5 +32,9 @@ class Orders(TypedDict):
     """(uid, gid, supplementary groups); None to stay the same user."""
     secrets: list[bytes]
     """Every form of each secret to mask in the output."""
+    is_supervised: bool
+    """Whether the launcher stays and relays the output of the program."""
     is_stderr_reported: bool
     """Whether the report must say if the program wrote to stderr."""
+    failing_texts: list[bytes]
+    """The report must name the first of these that the masked output contains."""

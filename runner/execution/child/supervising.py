@@ -1,4 +1,5 @@
-"""The launcher as a supervisor: it starts the program as its child and masks its output.
+"""The launcher as a supervisor: it starts the program as its child, masks its output and
+searches it for texts.
 
 The supervisor ends in the same way as the program: with its exit code or its signal. It
 works without the runner, so an execution survives a crash of the runner. Touches its own
@@ -16,6 +17,7 @@ import termios
 
 from runner.execution.child.becoming import add_to_report, become
 from runner.execution.child.masking import Masker
+from runner.execution.child.text_search import TextSearch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,20 +36,21 @@ _NEVER_IGNORED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 class _Stream:
     """A pipe from the program that replaces its stdout, its stderr, or both."""
 
-    def __init__(self, numbers: tuple[int, ...], secrets: list[bytes], report: int | None) -> None:
-        """`report` is the descriptor of the report, if it must say that bytes arrived."""
+    def __init__(self, numbers: tuple[int, ...], orders: Orders) -> None:
         self.numbers = numbers
         self.reading, self.writing = os.pipe()
-        self._masker = Masker(secrets)
-        self._report = report
+        self._masker = Masker(orders["secrets"])
+        self._search = TextSearch(orders["failing_texts"])
+        self._report = orders["report"]
+        self._is_use_reported = orders["is_stderr_reported"] and numbers == (2,)
 
     def pass_on(self, amount: int) -> int:
         """Relay up to `amount` bytes, masked; return how many, 0 at the end."""
         piece = os.read(self.reading, min(amount, _PIECE))
-        if piece and self._report is not None:
+        if piece and self._is_use_reported:
             add_to_report(self._report, b"stderr")
-            self._report = None
-        _write(self._masker.feed(piece))
+            self._is_use_reported = False
+        self._write(self._masker.feed(piece))
         return len(piece)
 
     def finish(self, *, is_cut: bool) -> None:
@@ -61,15 +64,17 @@ class _Stream:
         )
         while waiting > 0 and (passed := self.pass_on(waiting)):
             waiting -= passed
-        _write(self._masker.flush(is_cut=is_cut))
+        self._write(self._masker.flush(is_cut=is_cut))
+
+    def _write(self, masked: bytes) -> None:
+        if (found := self._search.feed(masked)) is not None:
+            add_to_report(self._report, b"output", found)
+        _write(masked)
 
 
 def supervise(orders: Orders) -> NoReturn:
     """Start the program as a child, relay its output, and end as it ends."""
-    streams = [
-        _Stream(numbers, orders["secrets"], orders["report"] if numbers == (2,) else None)
-        for numbers in _piped(orders)
-    ]
+    streams = [_Stream(numbers, orders) for numbers in _piped(orders)]
     # A signal during the fork must neither end the supervisor nor get lost. So both
     # processes block it: the supervisor until it can pass it on (`_outlive_signals`), the
     # child until just before the exec (`become`).
@@ -98,7 +103,7 @@ def _piped(orders: Orders) -> list[tuple[int, ...]]:
     """
     if not orders["is_stderr_reported"]:
         return [(1, 2)]
-    return [(1,), (2,)] if orders["secrets"] else [(2,)]
+    return [(1,), (2,)] if orders["secrets"] or orders["failing_texts"] else [(2,)]
 
 
 def _outlive_signals(child: int) -> set[int]:

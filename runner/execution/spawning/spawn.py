@@ -53,7 +53,7 @@ def is_plain(launch: Launch) -> bool:
         and launch.umask is None
         and launch.nice is None
         and launch.limits is None
-        and not (launch.secrets or launch.is_callable or launch.is_stderr_reported)
+        and not (launch.is_supervised or launch.is_callable)
     )
 
 
@@ -142,7 +142,7 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "directory": launch.directory,
         "report": report.descriptor,
         "is_reporting": launch.is_callable,
-        "stdin": None if launch.stdin is None else _stdin(launch.stdin),
+        "stdin": None if launch.stdin is None else _encoded(launch.stdin, "stdin"),
         "limits": list(_early(limits)),
         "late_limits": list(_late(limits, cgroups)),
         "nice": launch.nice,
@@ -151,13 +151,17 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         if identity and not identity.is_ours
         else None,
         "secrets": _secrets(launch.secrets),
+        "is_supervised": launch.is_supervised,
         "is_stderr_reported": launch.is_stderr_reported,
+        "failing_texts": [
+            _encoded(text, "a text in fail_on_output") for text in launch.failing_texts
+        ],
         "cgroup": _cgroup(launch.execution, limits, cgroups),
     }
 
 
-def _stdin(text: str) -> bytes:
-    with _fit("stdin"):
+def _encoded(text: str, what: str) -> bytes:
+    with _fit(what):
         return text.encode("utf-8", "surrogateescape")
 
 

@@ -57,6 +57,8 @@ class Exit:
     """What a callable returned or raised, in words."""
     has_stderr: bool = False
     """Whether the process wrote to stderr; False unless the launch asked for it."""
+    failing_text: str | None = None
+    """The first of the launch's `failing_texts` that was in the output."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -129,6 +131,7 @@ def wait(watched: Watched) -> Exit:
         failure=content.failure,
         result=content.result,
         has_stderr=content.has_stderr,
+        failing_text=content.failing_text,
     )
 
 

@@ -160,6 +160,8 @@ def _success(success: Success) -> Iterator[str]:
         yield _codes(success.exit_codes)
     if success.fail_on_stderr:
         yield "nothing on standard error"
+    if success.fail_on_output:
+        yield f"none of these in the output: {', '.join(map(shlex.quote, success.fail_on_output))}"
 
 
 def _retry(retry: Retry) -> Iterator[str]:

@@ -31,8 +31,11 @@ def _limits(part: Part) -> Limits:
 
 
 def _success(part: Part) -> Success:
-    codes = frozenset(part.data.get("exit_codes", (0,)))
-    return Success(exit_codes=codes, fail_on_stderr=part.data.get("fail_on_stderr", False))
+    return Success(
+        exit_codes=frozenset(part.data.get("exit_codes", (0,))),
+        fail_on_stderr=part.data.get("fail_on_stderr", False),
+        fail_on_output=tuple(part.data.get("fail_on_output", ())),
+    )
 
 
 def _retry(part: Part) -> Retry:

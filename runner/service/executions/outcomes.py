@@ -203,6 +203,8 @@ def _judge_own_end(
         return _ERROR, Reason.EXIT_CODE, exited.result or _exit_words(exited.exit_code)
     if success.fail_on_stderr and exited.has_stderr:
         return _ERROR, Reason.STDERR, "it wrote to standard error"
+    if exited.failing_text is not None:
+        return _ERROR, Reason.OUTPUT, f"its output contains `{exited.failing_text}`"
     return ExecutionStatus.SUCCESS, None, exited.result
 
 

@@ -61,6 +61,7 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
         secrets=_secrets(process, environment, filed) if filed or process.secrets else frozenset(),
         is_callable=isinstance(process.action, Python),
         is_stderr_reported=process.success.fail_on_stderr,
+        failing_texts=process.success.fail_on_output,
     )
 
 

@@ -70,9 +70,14 @@ SAID: dict[str, tuple[object, str, object]] = {
     "prevent_concurrent": (True, "prevent_concurrent", True),
     "on_overlap": (OnOverlap.REPLACE, "on_overlap", "replace"),
     "success": (
-        Success(exit_codes=frozenset({2, 0}), fail_on_stderr=True),
+        Success(
+            exit_codes=frozenset({2, 0}),
+            fail_on_stderr=True,
+            fail_on_output=("FATAL", "rolled back"),
+        ),
         "success",
-        "exit codes 0, 2, nothing on standard error",
+        "exit codes 0, 2, nothing on standard error,"
+        " none of these in the output: FATAL, 'rolled back'",
     ),
     "retry": (Retry(attempts=2), "retry", "2 attempts, 1s between them"),
     "output_limit": (10**7, "output_limit", "10MB"),

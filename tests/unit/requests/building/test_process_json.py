@@ -75,7 +75,12 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "stop_grace": spans,
         "prevent_concurrent": st.booleans(),
         "on_overlap": st.sampled_from(OnOverlap),
-        "success": st.builds(Success, exit_codes=codes, fail_on_stderr=st.booleans()),
+        "success": st.builds(
+            Success,
+            exit_codes=codes,
+            fail_on_stderr=st.booleans(),
+            fail_on_output=st.lists(words, max_size=2).map(tuple),
+        ),
         "retry": retry,
         "output_limit": counts,
         "if_interrupted": st.sampled_from(IfInterrupted),

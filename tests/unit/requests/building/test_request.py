@@ -87,7 +87,7 @@ process:
   limits: {memory: 512MiB, cpu: 10m, open_files: 1024, processes: 64}
   prevent_concurrent: true
   on_overlap: queue
-  success: {exit_codes: [0, 2], fail_on_stderr: true}
+  success: {exit_codes: [0, 2], fail_on_stderr: true, fail_on_output: [FATAL, "rolled back"]}
   retry: {attempts: 3, delay: 30s, backoff: 2, max_delay: 10m, exit_codes: [75]}
   output_limit: 10MB
   if_interrupted: rerun
@@ -117,7 +117,11 @@ def test_every_value_of_a_process_reaches_the_model() -> None:
         limits=Limits(memory=512 << 20, cpu=timedelta(minutes=10), open_files=1024, processes=64),
         prevent_concurrent=True,
         on_overlap=OnOverlap.QUEUE,
-        success=Success(exit_codes=frozenset({0, 2}), fail_on_stderr=True),
+        success=Success(
+            exit_codes=frozenset({0, 2}),
+            fail_on_stderr=True,
+            fail_on_output=("FATAL", "rolled back"),
+        ),
         retry=Retry(
             attempts=3,
             delay=timedelta(seconds=30),
