@@ -91,8 +91,8 @@ class InProgress:
         self._occupied += not execution.is_group
         if execution.phase is Phase.STARTING and execution.not_before_s is None:
             self.starting.append(execution.id)
-        elif execution.phase is Phase.STARTING and execution.not_before_s is not None:
-            self.claimed_ahead.set(execution.id, execution.not_before_s)
+        elif execution.phase is Phase.STARTING:
+            self._hold(execution)
         return True
 
     def leave(self, execution: str) -> None:
@@ -157,6 +157,10 @@ class InProgress:
             return members
         part = target.lower()
         return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
+
+    def _hold(self, execution: Execution) -> None:
+        assert execution.not_before_s is not None
+        self.claimed_ahead.set(execution.id, execution.not_before_s)
 
     def _enter(self, execution: Execution) -> None:
         if execution.claim.group is not None:
