@@ -99,6 +99,25 @@ class IfInterrupted(StrEnum):
     RERUN = "rerun"
 
 
+class Check(StrEnum):
+    """What the runner watches about a request, or about itself. An alert is an open check."""
+
+    FAILURE = "failure"
+    MISSED = "missed"
+    LATE_START = "late_start"
+    LATE = "late"
+    OVERRUN = "overrun"
+    ABSENT = "absent"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+    # The runner's own.
+    STORE = "store"
+    LOG = "log"
+    DISK = "disk"
+    CLOCK = "clock"
+    RELOAD = "reload"
+
+
 class IllegalTransitionError(AssertionError):
     """A transition that is not in the tables. Always a bug in the runner."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.lifecycle import IfInterrupted, Misfire, OnOverlap
+from runner.lifecycle import Check, IfInterrupted, Misfire, OnOverlap
 from runner.timing.rules import Rule
 
 
@@ -199,10 +199,39 @@ Timing = RunImmediately | RunLater | Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What is expected of a request's executions; None for what is not.
+
+    `start_within` and `finish_within` count from the time of a fire, its spread included.
+    `duration` is the longest run. `success_every` is the longest time without a success.
+    """
+
+    start_within: timedelta | None = None
+    finish_within: timedelta | None = None
+    duration: timedelta | None = None
+    success_every: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which alerts go to a receiver, and how often.
+
+    `to` names the receiver. `after` is how many failures or skipped fires in a row count.
+    """
+
+    to: str
+    on: frozenset[Check] = frozenset({Check.FAILURE, Check.MISSED, Check.INVALID})
+    after: int = 1
+    repeat: timedelta = timedelta(hours=24)
+    recovery: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
 
-    `on_failure` names the request whose process runs after a failure.
+    `on_failure` names the request whose process runs after a failure. `notify` is None
+    where the runner's own routes apply.
     """
 
     name: str
@@ -217,3 +246,5 @@ class ProcessRequest:
     reschedule: str | None = None
     formerly: str | None = None
     on_failure: str | None = None
+    expect: Expect = Expect()
+    notify: tuple[Route, ...] | None = None

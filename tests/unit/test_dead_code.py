@@ -19,6 +19,10 @@ CALLED_FROM_OUTSIDE = {
     "ANSWERED",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
+    # What alerts are built on; the checks and the receivers come next.
+    *("Check", "STORE", "LOG", "DISK", "CLOCK", "RELOAD", "FAILURE", "MISSED", "LATE_START"),
+    *("LATE", "OVERRUN", "ABSENT", "INVALID", "SKIPPED", "Expect", "Route", "NoNotifications"),
+    *("OPENED", "COUNTED", "CLOSED", "Notifications", "AlertChange", "id"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
 }

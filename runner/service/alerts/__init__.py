@@ -1,0 +1,1 @@
+"""Keeps the alerts of a running runner, and decides about them with what causes them."""
