@@ -101,10 +101,11 @@ class JobFiles:
         """
         paths = changed.take(ends_doubt=True) if changed else None
         for round_ in range(_ROUNDS):
+            if round_ > 0:  # not at the end of a round: what the last one took would be lost
+                paths = changed.take() if changed and found else None
             found = self._look_at(paths, *self._explained)
             if not (yield from self._read(found, is_first=round_ == 0)):
                 break
-            paths = changed.take() if changed and found else None
         self._explained.clear()
         self._is_settled = True
         self.validated = ValidatedFiles()  # what is left belongs to files that have gone
