@@ -146,6 +146,18 @@ def test_killed_before_its_time_it_never_starts(place: Place) -> None:
     assert runs(place) == []
 
 
+@pytest.mark.parametrize("ahead", [AHEAD, timedelta(0)], ids=["ahead", "at its time"])
+def test_killed_in_the_turn_of_its_claim_it_never_starts(place: Place, ahead: timedelta) -> None:
+    place.declare("a", RAN, DAILY)
+    with living(place, GivenClock(TEN - SECOND)) as life:
+        life.clock.go_on(SECOND - ahead)
+        order(place, life, "kill", "a")
+        life.clock.go_on(SECOND)
+        life.settle()
+    assert end_of(place, "a") == ("killed", "killed_by_user", None)
+    assert runs(place) == []
+
+
 def test_a_stop_before_its_time_keeps_it_from_starting(place: Place) -> None:
     place.declare("a", RAN, DAILY)
     with just_before(place) as life:

@@ -100,6 +100,7 @@ class JobFiles:
         The files then show the folder at one moment. Without `changed`, walk the folder.
         """
         paths = changed.take(ends_doubt=True) if changed else None
+        found: Found | None = None
         for round_ in range(_ROUNDS):
             if round_ > 0:  # not at the end of a round: what the last one took would be lost
                 paths = changed.take() if changed and found else None

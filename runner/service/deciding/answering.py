@@ -24,6 +24,7 @@ from runner.service.executions.dispatching.launching import (
     secret_values,
 )
 from runner.service.executions.execution import Ask, Execution
+from runner.service.executions.in_progress import named_among
 from runner.system.background_calls import within
 
 _Find = Callable[[str], ProcessRequest | None]
@@ -191,8 +192,10 @@ def _processes(request: ProcessRequest, find: _Find) -> list[Process]:
 
 def _kill(command: Command, decision: Decision) -> Answer:
     lines, is_done = [], True
+    # Taken once, because two targets may mean the same execution.
+    executions = tuple(decision.claims.changes)
     for target in dict.fromkeys(command.targets):
-        found = decision.in_progress.named(target)
+        found = named_among(executions, target)
         refusal = _refusal(target, found, decision)
         if refusal is not None:
             lines.append(refusal)

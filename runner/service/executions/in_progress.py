@@ -7,7 +7,7 @@ the other containers only index the table. Pure.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from runner.execution.deadlines import Deadlines
@@ -143,21 +143,6 @@ class InProgress:
         """Return when the next delayed execution may start, in epoch seconds."""
         return self._delayed.next_s()
 
-    def named(self, target: str) -> list[Execution]:
-        """Return the executions that a person means by `target`.
-
-        The first match wins: a request's name, a member's name, a part of an id (4
-        characters or more). Members are left out where their group is found.
-        """
-        if of_request := [
-            each for each in self if each.request == target and each.claim.group is None
-        ]:
-            return of_request
-        if members := [each for each in self if each.is_called(target)]:
-            return members
-        part = target.lower()
-        return [each for each in self if len(part) >= _LEAST_ID_PART and part in each.id]
-
     def _hold(self, execution: Execution) -> None:
         assert execution.not_before_s is not None
         self.claimed_ahead.set(execution.id, execution.not_before_s)
@@ -190,3 +175,20 @@ class InProgress:
     def _forget_waiting(self, execution: str) -> None:
         self.waiting.pop(execution, None)
         self._delayed.drop(execution)
+
+
+def named_among(executions: Iterable[Execution], target: str) -> list[Execution]:
+    """Return the executions that a person means by `target`.
+
+    The first match wins: a request's name, a member's name, a part of an id (4
+    characters or more). Members are left out where their group is found.
+    """
+    found = tuple(executions)
+    if of_request := [
+        each for each in found if each.request == target and each.claim.group is None
+    ]:
+        return of_request
+    if members := [each for each in found if each.is_called(target)]:
+        return members
+    part = target.lower()
+    return [each for each in found if len(part) >= _LEAST_ID_PART and part in each.id]

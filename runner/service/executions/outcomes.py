@@ -129,7 +129,7 @@ def cut_off_group(member: str, left: int) -> Outcome:
 def stopped(execution: Execution, reason: Reason, by: str | None) -> Outcome:
     """Return the outcome of a stopped execution that has no process, or never got one."""
     status, message = _judge_stop(execution, reason, by)
-    if execution.phase.is_before_start or execution.not_before_s is not None:
+    if execution.started is None:
         message = f"{message} while it waited to start"
     return Outcome(status=status, reason=reason, message=message)
 

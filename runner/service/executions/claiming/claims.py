@@ -202,14 +202,15 @@ class Claims:
                 self.changes.put(replace(execution, due=execution.due + step))
 
     def stop(self, execution: Execution, reason: Reason, *, by: str | None = None) -> None:
-        """Stop an execution: at once if it waits, otherwise after the commit.
+        """Stop an execution: after the commit, or at once if nothing of it has started.
 
         A group is stopped together with its current member.
         """
         current = self.changes.find(execution.id)
         if current is None or execution.id in self.stops:
             return
-        if current.phase.is_before_start or self._is_claimed_ahead(current):
+        is_new = execution.id not in self._in_progress and current.phase is Phase.STARTING
+        if current.phase.is_before_start or is_new or self._is_claimed_ahead(current):
             self.end(replace(current, stopped_by=by), stopped(current, reason, by))
             return
         self.stops[execution.id] = reason

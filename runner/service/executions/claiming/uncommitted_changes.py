@@ -28,6 +28,11 @@ class UncommittedChanges:
         self._batch = batch
         self._claimed_at: dict[Guard, list[str]] = {}
 
+    def __iter__(self) -> Iterator[Execution]:
+        """Yield the executions that have not ended, those that this decision claimed last."""
+        known = {each.id: each for each in self._in_progress}
+        return (each for key, each in (known | self.changed).items() if key not in self.left)
+
     def put(self, execution: Execution) -> None:
         """Add an execution, or replace its value."""
         if execution.guard is not None and self.find(execution.id) is None:

@@ -12,7 +12,7 @@ from runner.lifecycle import Channel, OnOverlap
 from runner.planning.overlap import Guard
 from runner.requests.model import Group
 from runner.service.executions.execution import Claim, Execution, execution_for
-from runner.service.executions.in_progress import InProgress
+from runner.service.executions.in_progress import InProgress, named_among
 from runner.store.rows import Phase
 from runner.values import new_id
 
@@ -169,6 +169,6 @@ def test_a_person_names_an_execution_by_request_member_or_part_of_an_id(target: 
     table.put(plain)
     table.put(member)
     asked = {"the id": plain.id, "its last part": plain.id[-6:].upper()}.get(target, target)
-    assert table.named(asked) == [member if target == "g/m" else plain]
-    assert table.named("g") == [group]
-    assert table.named(plain.id[-3:]) == []
+    assert named_among(table, asked) == [member if target == "g/m" else plain]
+    assert named_among(table, "g") == [group]
+    assert named_among(table, plain.id[-3:]) == []
