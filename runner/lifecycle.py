@@ -21,6 +21,10 @@ class RequestStatus(StrEnum):
     DEFINITION = "definition"
 
 
+INVALID = "invalid"
+"""What commands show as the status of a request whose file is invalid."""
+
+
 class RequestEvent(StrEnum):
     """What can happen to a request."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 
 import click
@@ -17,6 +17,8 @@ from runner.store.opening import read_store
 from runner.store.rows import ExecutionRow
 
 _MANY = 2000  # requests; with more, reading their files would delay the shell noticeably
+_PLAIN = "=_-+%,./"
+"""Besides letters and digits, the characters that a word of a shell may contain unquoted."""
 
 
 def request_names(
@@ -39,6 +41,18 @@ def request_names(
     return _beginning(incomplete, sorted(items))
 
 
+def labels(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the labels of requests, as KEY=VALUE, that begin with `incomplete`."""
+    return _of_requests(
+        context, incomplete, lambda each: [f"{key}={text}" for key, text in each.labels.items()]
+    )
+
+
+def owners(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the owners of requests that begin with `incomplete`."""
+    return _of_requests(context, incomplete, lambda each: [each.owner] if each.owner else [])
+
+
 def running_names(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the requests and members that run or wait. Execution ids appear once the
     user has typed a first character.
@@ -51,6 +65,24 @@ def running_names(context: click.Context, incomplete: str) -> list[CompletionIte
     names = {_name(row): "" for row in rows}
     ids = {row.id: _name(row) for row in rows if incomplete}
     return _beginning(incomplete, sorted((names | ids).items()))
+
+
+def _of_requests(
+    context: click.Context, incomplete: str, texts: Callable[[ProcessRequest], list[str]]
+) -> list[CompletionItem]:
+    """Return texts of all requests. A text that a shell would split or expand is left out:
+    the shell inserts completions unquoted.
+    """
+    try:
+        requests = load(_places(context)).in_force.requests.values()
+    except (RunnerError, OSError):
+        return []
+    found = {text for request in requests for text in texts(request)}
+    return _beginning(incomplete, ((text, "") for text in sorted(found) if _is_plain(text)))
+
+
+def _is_plain(text: str) -> bool:
+    return all(sign.isalnum() or sign in _PLAIN for sign in text)
 
 
 def _places(context: click.Context) -> Places:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner.cli.access.places import places
+from runner.cli.arguments.selection import Selection, labels_of
+from runner.lifecycle import INVALID, RequestStatus
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -81,6 +83,115 @@ shared_jobs_option = click.option(
 output_option = output_option_of(("text", "json"), "Text for people, or JSON lines.")
 
 
+def complete_requests(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of requests."""
+    from runner.cli.completion import request_names
+
+    return request_names(context, incomplete, has_members=False)
+
+
+def complete_requests_and_members(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of requests and of group members."""
+    from runner.cli.completion import request_names
+
+    return request_names(context, incomplete, has_members=True)
+
+
+def complete_running(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete running or waiting executions, by name or id."""
+    from runner.cli.completion import running_names
+
+    return running_names(context, incomplete)
+
+
+def complete_labels(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete labels: first the keys, then the values of the key."""
+    from runner.cli.completion import labels
+
+    return labels(context, incomplete)
+
+
+def complete_owners(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete owners of requests."""
+    from runner.cli.completion import owners
+
+    return owners(context, incomplete)
+
+
+_LABEL = click.option(
+    "--label",
+    "labels",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=complete_labels,
+    help="Only requests with this label; may be repeated.",
+)
+_OWNER = click.option(
+    "--owner",
+    "owners",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_owners,
+    help="Only requests of this owner; may be repeated.",
+)
+_STATUS = click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([*map(str, RequestStatus), INVALID]),
+    multiple=True,
+    help="Only requests with this status; may be repeated.",
+)
+_FAILING = click.option(
+    "--failing", "is_failing", is_flag=True, help="Only requests whose last execution failed."
+)
+
+
+def selection_options(function: Function) -> Function:
+    """Give a command `--label`, `--owner`, `--status` and `--failing`, and pass them on
+    as one argument `selection`, together with its arguments NAME if it takes any.
+    """
+
+    def with_selection(
+        *args: Any,
+        labels: tuple[str, ...],
+        owners: tuple[str, ...],
+        statuses: tuple[str, ...],
+        is_failing: bool,
+        names: tuple[str, ...] = (),
+        **kwargs: Any,
+    ) -> Any:
+        selection = Selection(
+            names=names,
+            labels=labels_of(labels),
+            owners=frozenset(owners),
+            statuses=frozenset(statuses),
+            is_failing=is_failing,
+        )
+        return function(*args, selection=selection, **kwargs)
+
+    return _LABEL(_OWNER(_STATUS(_FAILING(_taking_over(with_selection, function)))))
+
+
+def _taking_over(wrapper: Callable[..., Any], function: Function) -> Function:
+    """Give a wrapper the name, the help and the options of the function that it wraps."""
+    wrapper.__doc__ = function.__doc__
+    wrapper.__name__ = function.__name__
+    # click collects a function's options in this attribute until @click.command reads it.
+    if hasattr(function, "__click_params__"):
+        wrapper.__click_params__ = function.__click_params__  # type: ignore[attr-defined]
+    return wrapper  # type: ignore[return-value]
+
+
 def place_options(function: Function) -> Function:
     """Give a command that acts `--jobs`, `--state`, `--monitor-log` and `--timezone`, as
     one argument `places`.
@@ -116,36 +227,4 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
             **kwargs,
         )
 
-    with_places.__doc__ = function.__doc__
-    with_places.__name__ = function.__name__
-    # click collects a function's options in this attribute until @click.command reads it.
-    if hasattr(function, "__click_params__"):
-        with_places.__click_params__ = function.__click_params__  # type: ignore[attr-defined]
-    return _JOBS(_STATE(_LOG(_ZONE(with_places))))  # type: ignore[return-value]
-
-
-def complete_requests(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete names of requests."""
-    from runner.cli.completion import request_names
-
-    return request_names(context, incomplete, has_members=False)
-
-
-def complete_requests_and_members(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete names of requests and of group members."""
-    from runner.cli.completion import request_names
-
-    return request_names(context, incomplete, has_members=True)
-
-
-def complete_running(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete running or waiting executions, by name or id."""
-    from runner.cli.completion import running_names
-
-    return running_names(context, incomplete)
+    return _JOBS(_STATE(_LOG(_ZONE(_taking_over(with_places, function)))))

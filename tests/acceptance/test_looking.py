@@ -27,7 +27,7 @@ def test_json_lines_have_the_field_names_of_the_monitor_record(place: Place) -> 
         "plain": "definition",
     }
     fields = (
-        "request status sync scheduled_for request_file last_status last_ended timing "
+        "request status sync scheduled_for request_file last_status last_ended owner labels timing "
         "drift reopened_until message"
     )
     for item in items.values():

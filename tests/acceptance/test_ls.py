@@ -38,7 +38,7 @@ def test_ls_shows_the_last_result_of_each_request_and_failing_ones_in_red(place:
     (record,) = place.finished("bad")
     assert item["last_ended"] == record["ended"]
     assert item["timing"] == "every day at 02:00 (Europe/Madrid)"
-    assert list(_results(place, "--failing")) == ["bad", "gone", "group", "good", "never"]
+    assert list(_results(place, "--failing")) == ["bad", "gone", "group"]
 
     del place.environment["NO_COLOR"]
     shown = place.shown_on_terminal("ls", columns=120)

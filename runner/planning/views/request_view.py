@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.lifecycle import RequestStatus
+from runner.lifecycle import INVALID, RequestStatus
 from runner.planning.coming_fires import standing
 from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
@@ -16,7 +16,6 @@ from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.values import instant_text
 
-INVALID = "invalid"
 IN_SYNC, DRIFTED, NEW, KEPT = "in sync", "drifted", "new", "kept"
 
 

@@ -10,28 +10,27 @@ import click
 
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
+from runner.cli.access.selecting import selected_views
 from runner.cli.access.troubles import report_trouble
-from runner.cli.commands.views.show import item_of, views_of
-from runner.cli.options import output_option, reading_options
+from runner.cli.arguments.selection import Selection
+from runner.cli.commands.views.show import item_of
+from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.output.tables import coloured, echo, json_line, style
+from runner.lifecycle import INVALID
 from runner.planning.states.results import FAILURES
-from runner.planning.views.request_view import IN_SYNC, INVALID
+from runner.planning.views.request_view import IN_SYNC
 
 _OPTIONAL = ("FILE", "SYNC")
 """The columns that a narrow terminal drops. A note below the table reports drift instead."""
 
 
 @click.command("ls")
-@click.option(
-    "--failing",
-    "is_failing_first",
-    is_flag=True,
-    help="Put requests with a failed last execution first.",
-)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
+@selection_options
 @output_option
 @reading_options
-def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
+def ls_command(selection: Selection, output: str, places: Places) -> None:
     """List the requests with status, last result, next fire and schedule. Requests
     whose last execution failed are red.
 
@@ -39,12 +38,15 @@ def ls_command(is_failing_first: bool, output: str, places: Places) -> None:
     for example, a person has unscheduled the request, or an edit is not live yet. `new`
     means that no runner has seen the request. `kept` means that the jobs folder shows
     no files, and the last good version stays active.
+
+    \b
+    Examples:
+      runner ls --failing
+      runner ls 'nightly-*' --label team=finance
     """
     loaded = load(places)
     report_trouble(places, loaded)
-    items = [item_of(view, loaded) for view in views_of(loaded)]
-    if is_failing_first:
-        items.sort(key=lambda item: not _is_failing(item))
+    items = [item_of(view, loaded) for view in selected_views(loaded, selection)]
     if output == "json":
         for item in items:
             echo(json_line(item))

@@ -10,9 +10,11 @@ import click
 
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
+from runner.cli.access.selecting import selected_requests
 from runner.cli.access.troubles import report_trouble
+from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
-from runner.cli.options import complete_requests, output_option, reading_options
+from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, local_text, style
 from runner.planning.coming_fires import ComingFire, merged
 from runner.planning.moved_fires import moved_words
@@ -38,17 +40,19 @@ _USUAL_COUNT = 10
     type=click.IntRange(1),
     help="Maximum number of fires.  [default: 10, or all with --until]",
 )
+@selection_options
 @output_option
 @reading_options
 def next_command(
-    names: tuple[str, ...],
+    selection: Selection,
     begin: str | None,
     until: str | None,
     count: int | None,
     output: str,
     places: Places,
 ) -> None:
-    """List upcoming fires in order of time: of all requests, or of each NAME.
+    """List upcoming fires in order of time: of all requests, or of each NAME,
+    which may be a glob in quotes.
 
     This needs no runner, because fire times depend on the files alone. T is a time as
     in the files, a date, a time of day, now, today, yesterday, or a duration from now.
@@ -57,11 +61,12 @@ def next_command(
     Examples:
       runner next -n 3
       runner next nightly-posting --until 2027-01-31
-      runner next --until 8h
+      runner next 'nightly-*' --until 8h
+      runner next --label team=finance
     """
     loaded = load(places)
     report_trouble(places, loaded)
-    requests = {name: loaded.request(name) for name in names} if names else loaded.in_force.requests
+    requests = selected_requests(loaded, selection)
     after = read_begin(begin, places.zone, loaded.now)
     last = (
         None

@@ -13,6 +13,7 @@ import click
 
 from runner.cli.access.loading import Loaded, load
 from runner.cli.access.places import Places
+from runner.cli.access.selecting import views_of
 from runner.cli.access.troubles import report_trouble
 from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.fitting import id_text
@@ -22,7 +23,7 @@ from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
 from runner.planning.states.results import last_result
 from runner.planning.views.process_words import action_words, member_words, process_words
-from runner.planning.views.request_view import RequestView, views
+from runner.planning.views.request_view import RequestView
 from runner.planning.views.timing_words import timing_words
 from runner.requests.catalog.defaults import NAMES as DEFAULTS
 from runner.requests.model import Reference, RunLater, Schedule, Timing
@@ -79,14 +80,6 @@ def show_command(name: str, resolved: bool, output: str, places: Places) -> None
         for line in _lines(value, places.zone):
             echo(f"{style(key.ljust(width), bold=True)}  {line}")
             key = ""
-
-
-def views_of(loaded: Loaded) -> list[RequestView]:
-    """Return all requests with their status, and the rejected documents."""
-    stored = loaded.stored.requests
-    return views(
-        loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored
-    )
 
 
 def _print_resolved(view: RequestView, output: str, places: Places) -> None:
@@ -152,6 +145,8 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "request_file": view.file,
         "last_status": last and last.status,
         "last_ended": last and last.ended,
+        "owner": view.request.owner if view.request else None,
+        "labels": view.request.labels if view.request else {},
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
         "reopened_until": view.reopened_until,
@@ -171,8 +166,6 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "request_sha256": request.source.sha256,
             "git_commit": _revision(places.jobs),
             "description": request.description,
-            "owner": request.owner,
-            "labels": request.labels or None,
             "context": {
                 name: each for name, each in asdict(request.context).items() if each is not None
             }
@@ -197,7 +190,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
                 if each.request == view.name and each.claim.group is None
             ],
         }
-    return {name: value for name, value in item.items() if value not in (None, [], "")}
+    return {name: value for name, value in item.items() if value not in (None, [], {}, "")}
 
 
 def _grace_words(timing: Timing | None) -> str | None:

@@ -1,0 +1,80 @@
+"""The requests that a command line selects, from the files and the store's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runner.cli.access.loading import Loaded
+from runner.cli.arguments.selection import Candidate, Selection, is_glob, select
+from runner.cli.output.tables import echo
+from runner.planning.states.results import FAILURES, last_result
+from runner.planning.views.request_view import RequestView, views
+from runner.requests.model import ProcessRequest
+
+
+def views_of(loaded: Loaded) -> list[RequestView]:
+    """Return all requests with their status, and the rejected documents."""
+    stored = loaded.stored.requests
+    return views(
+        loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored
+    )
+
+
+def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidate]:
+    """Return what a selection looks at in each request."""
+    return [_candidate(view, loaded) for view in found]
+
+
+def selected_views(loaded: Loaded, selection: Selection) -> list[RequestView]:
+    """Return the selected requests with their status: all if the selection is empty.
+
+    Says on stderr if none of them is in the state asked for at the moment. Raises
+    UsageError for a name, a label or an owner that no request has, and RefusedError for
+    the name of a request whose file is invalid or gone.
+    """
+    found = views_of(loaded)
+    if selection.is_empty:
+        return found
+    known = {view.name for view in found}
+    for name in selection.names:
+        if name not in known and not is_glob(name):
+            loaded.request(name)
+    names = frozenset(select(candidates_of(found, loaded), selection))
+    if not names:
+        echo(words_for_none(selection), err=True)
+    return [view for view in found if view.name in names]
+
+
+def selected_requests(loaded: Loaded, selection: Selection) -> dict[str, ProcessRequest]:
+    """Return the selected requests that are in force, by name.
+
+    Raises UsageError and RefusedError as `selected_views`, and RefusedError for the name
+    of a request without a valid version.
+    """
+    if selection.is_by_name:
+        return {name: loaded.request(name) for name in selection.names}
+    if selection.is_empty:
+        return dict(loaded.in_force.requests)
+    return {
+        view.name: view.request
+        for view in selected_views(loaded, selection)
+        if view.request is not None
+    }
+
+
+def words_for_none(selection: Selection) -> str:
+    """Return why nothing is selected, if only the present state is to blame."""
+    statuses = " or ".join(sorted(selection.statuses))
+    parts = [f"is {statuses}" if statuses else "", "is failing" if selection.is_failing else ""]
+    return f"no selected request {' and '.join(filter(None, parts))}"
+
+
+def _candidate(view: RequestView, loaded: Loaded) -> Candidate:
+    last = last_result(view.name, view.state, loaded.snapshot.meta)
+    return Candidate(
+        name=view.name,
+        labels=view.request.labels if view.request else {},
+        owner=view.request.owner if view.request else None,
+        status=view.status,
+        is_failing=last is not None and last.status in FAILURES,
+    )
