@@ -73,6 +73,17 @@ class ExecutionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """What is durable about one check. Request and check are the key."""
+
+    request: str
+    """Empty for the runner's own checks."""
+    check_name: str
+    state: str
+    """JSON; empty to delete the row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """The known end of the monitor log: `file` is complete before `offset`, in bytes."""
 
@@ -130,6 +141,7 @@ class Batch:
     answers: dict[str, str] = field(default_factory=dict)
     """JSON by the id of a taken command."""
     meta: dict[str, str] = field(default_factory=dict)
+    alerts: list[AlertRow] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return any(
@@ -141,6 +153,7 @@ class Batch:
                 self.records,
                 self.answers,
                 self.meta,
+                self.alerts,
             )
         )
 
@@ -154,6 +167,7 @@ class Batch:
             records=self.records + other.records,
             answers=self.answers | other.answers,
             meta=self.meta | other.meta,
+            alerts=self.alerts + other.alerts,
         )
 
 
@@ -170,6 +184,7 @@ class Snapshot:
     """
     mark: Mark | None
     meta: dict[str, str]
+    alerts: tuple[AlertRow, ...] = ()
     latest_noted_start: int = 0
     """The latest `due` (epoch microseconds) that `Store.note_start` noted.
 

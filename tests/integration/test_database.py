@@ -26,7 +26,7 @@ from support.place import child
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.opening import own_store, owner_pid, read_store
 from runner.store.protocol import DuplicateClaimError, Store
-from runner.store.rows import Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
+from runner.store.rows import AlertRow, Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
 from runner.store.sqlite import connection, schema
 from runner.store.sqlite.store import SqliteStore
 
@@ -86,6 +86,7 @@ class _Model:
     last: int = 0
     mark: Mark | None = None
     meta: dict[str, str] = field(default_factory=dict)
+    alerts: dict[tuple[str, str], AlertRow] = field(default_factory=dict)
 
     def claims_twice(self, batch: Batch) -> bool:
         rows = dict(self.executions)
@@ -112,6 +113,10 @@ class _Model:
         self.last += len(records)
         self.outbox += records
         self.meta |= batch.meta
+        for row in batch.alerts:
+            self.alerts.pop((row.request, row.check_name), None)
+            if row.state:
+                self.alerts[row.request, row.check_name] = row
         return records
 
     def snapshot(self) -> Snapshot:
@@ -121,6 +126,7 @@ class _Model:
             outbox=range(self.outbox[0][0], self.last + 1) if self.outbox else range(0),
             mark=self.mark,
             meta=self.meta,
+            alerts=tuple(row for _, row in sorted(self.alerts.items())),
         )
 
 
@@ -166,6 +172,12 @@ _batches = st.builds(
     ended=st.lists(st.sampled_from(["e1", "e2", "e3", "unknown"]), max_size=2),
     records=st.lists(st.binary(max_size=20), max_size=3),
     meta=st.dictionaries(_names, _texts, max_size=2),
+    alerts=st.lists(
+        st.builds(
+            AlertRow, request=_names, check_name=st.sampled_from(["late", "missed"]), state=_texts
+        ),
+        max_size=3,
+    ),
 )
 _marks = st.builds(Mark, file=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
 _steps = st.tuples(_batches, st.none() | st.tuples(st.integers(0, 12), _marks), st.booleans())

@@ -22,7 +22,8 @@ CALLED_FROM_OUTSIDE = {
     # What alerts are built on; the checks and the receivers come next.
     *("Check", "STORE", "LOG", "DISK", "CLOCK", "RELOAD", "FAILURE", "MISSED", "LATE_START"),
     *("LATE", "OVERRUN", "ABSENT", "INVALID", "SKIPPED", "Expect", "Route", "NoNotifications"),
-    *("OPENED", "COUNTED", "CLOSED", "Notifications", "AlertChange", "id"),
+    *("Notifications", "id", "NOTHING", "check_from", "check_text", "concerns", "after_news"),
+    *("SUCCEEDED", "ENDED", "COUNTING", "EXPIRED", "BROKEN", "WORKS", "RETIRED", "CheckKey"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
 }

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from runner.store.protocol import DuplicateClaimError
-from runner.store.rows import Batch, Mark
+from runner.store.rows import AlertRow, Batch, Mark
 from runner.store.sqlite import schema
 from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, Row, Table, to_sql
 
@@ -32,6 +32,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany(
         schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
     )
+    _write_alerts(connection, batch.alerts)
     connection.executemany(
         schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items())
     )
@@ -43,6 +44,15 @@ def write_definitions(connection: sqlite3.Connection, definitions: dict[str, str
         schema.UPSERT_DEFINITION,
         ((to_sql(name), to_sql(text)) for name, text in definitions.items()),
     )
+
+
+def _write_alerts(connection: sqlite3.Connection, rows: Iterable[AlertRow]) -> None:
+    for row in rows:
+        key = (to_sql(row.request), row.check_name)
+        if row.state:
+            connection.execute(schema.UPSERT_ALERT, (*key, to_sql(row.state)))
+        else:
+            connection.execute(schema.DELETE_ALERT, key)
 
 
 def _claim(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing
 
-from runner.store.rows import ExecutionRow, Mark, RequestRow, Snapshot
+from runner.store.rows import AlertRow, ExecutionRow, Mark, RequestRow, Snapshot
 from runner.store.sqlite import schema
 from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, to_sql, to_text
 
@@ -20,6 +20,14 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
         outbox=_record_numbers(connection),
         mark=None if mark is None else Mark(file=int(mark[0]), offset=mark[1]),
         meta=meta_of(connection),
+        alerts=_alerts_of(connection),
+    )
+
+
+def _alerts_of(connection: sqlite3.Connection) -> tuple[AlertRow, ...]:
+    return tuple(
+        AlertRow(request=to_text(request), check_name=to_text(check), state=to_text(state))
+        for request, check, state in connection.execute(schema.SELECT_ALERTS)
     )
 
 

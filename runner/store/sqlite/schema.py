@@ -47,6 +47,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # many were answered.
         "CREATE INDEX pending ON commands (status) WHERE status = 'pending'",
     ),
+    (
+        """CREATE TABLE alerts (
+            request TEXT NOT NULL, check_name TEXT NOT NULL, state TEXT NOT NULL,
+            PRIMARY KEY (request, check_name)) WITHOUT ROWID""",
+    ),
 )
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
@@ -65,6 +70,9 @@ DELETE_PADDING = "DELETE FROM meta WHERE key = ''"
 UPSERT_DEFINITION = "INSERT OR REPLACE INTO definitions (name, definition) VALUES (?, ?)"
 PRUNE_REQUEST = "DELETE FROM requests WHERE name = ?"
 PRUNE_DEFINITION = "DELETE FROM definitions WHERE name = ?"
+UPSERT_ALERT = "INSERT OR REPLACE INTO alerts (request, check_name, state) VALUES (?, ?, ?)"
+DELETE_ALERT = "DELETE FROM alerts WHERE request = ? AND check_name = ?"
+SELECT_ALERTS = "SELECT request, check_name, state FROM alerts ORDER BY request, check_name"
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 
