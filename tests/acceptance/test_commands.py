@@ -249,12 +249,17 @@ def test_a_command_without_a_runner_applies_after_the_changes_of_the_file(
     assert len(place.events("execution.started", "once")) == 1
 
 
-def test_commands_on_requests_take_either_names_or_all(place: Place) -> None:
-    done = place.run("unschedule")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "runner: give the names of requests, or --all, but not both\n",
-    )
+def test_commands_on_requests_take_either_a_selection_or_all(place: Place) -> None:
+    choice = "give the names of requests, a selection such as --label team=finance, or --all"
+    alone = "--all means every request: give it alone, without names and conditions"
+    for arguments, words in (
+        ((), choice),
+        (("--all", "a"), alone),
+        (("--all", "--failing"), alone),
+        (("--all", "--label", "team=finance"), alone),
+    ):
+        done = place.run("unschedule", *arguments)
+        assert (done.returncode, done.stderr) == (2, f"runner: {words}\n")
     assert not place.state.exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.place import Place
+from support.place import GATE, Place, end_of, wait_until
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}}
 HOSTILE = {"a=b": "c=d", "note": "$(touch pwned) `id`; 'x' \"y\"", "esc": "\x1b[31m\nred", "e": ""}
@@ -102,3 +102,147 @@ def test_an_invalid_file_is_selected_by_status_and_keeps_the_labels_of_its_last_
     assert _names(team, "--status", "invalid") == ["month-end", "new"]
     assert _names(team, "--label", "tier=gold") == ["month-end", "nightly-posting"]
     assert team.stop(runner) == 0
+
+
+def _statuses(place: Place) -> dict[str, str]:
+    return {item["request"]: item["status"] for item in place.items("ls")}
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_a_button_names_the_selected_requests_and_presses_them_all(
+    team: Place, is_served: bool
+) -> None:
+    runner = team.start() if is_served else None
+    before = _statuses(team)
+    done = team.run("unschedule", "--label", "team=finance", "--label", "team=ops")
+    assert done.returncode == 0, done.stderr
+    chosen = ["month-end", "nightly-backup", "nightly-posting"]
+    assert done.stderr == f"selected 3 to unschedule: {', '.join(chosen)}\n"
+    assert done.stdout.splitlines() == [
+        f"{name}: unscheduled (differs from its file)" for name in chosen
+    ]
+    assert _statuses(team) == before | dict.fromkeys(chosen, "unscheduled")
+    if runner is not None:
+        runner.kill()
+        runner.wait()
+    runner = team.start()
+    assert _names(team, "--status", "unscheduled") == chosen
+    done = team.run("schedule", "nightly-*", "--status", "unscheduled")
+    assert done.stdout.splitlines() == ["nightly-backup: scheduled", "nightly-posting: scheduled"]
+    assert _names(team, "--status", "unscheduled") == ["month-end"]
+    assert {event["requested_by"] for event in team.events("request.unscheduled")} != {None}
+    assert team.stop(runner) == 0
+
+
+def test_a_button_acts_on_nothing_if_one_part_of_the_selection_is_wrong(team: Place) -> None:
+    runner = team.start()
+    before = _statuses(team)
+    for wrong in (
+        ["nightly-*", "weekly-*"],
+        ["nightly-*", "nightly-postign"],
+        ["--label", "team=finance", "--label", "taem=ops"],
+        ["--label", ""],
+        ["--owner", ""],
+    ):
+        done = team.run("unschedule", *wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "selected" not in done.stderr
+    assert _statuses(team) == before
+    assert not team.events("request.unscheduled")
+    assert team.stop(runner) == 0
+
+
+def test_a_selection_of_requests_in_another_state_presses_no_button_and_succeeds(
+    team: Place,
+) -> None:
+    done = team.run("schedule", "--status", "unscheduled")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "no selected request is unscheduled\n"
+
+
+def test_a_button_passes_over_definitions_and_reports_each_refusal(team: Place) -> None:
+    runner = team.start()
+    done = team.run("unschedule", "p*")
+    assert done.returncode == 1
+    assert "every selected request is a definition, without a timing" in done.stderr
+    team.write("month-end.yaml", json.dumps({"process": {"shel": "true"}}))
+    team.write("nightly-new.yaml", "process: 5\n")
+    assert team.run("reload").returncode == 1
+    done = team.run("unschedule", "*")
+    assert done.returncode == 1
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert set(lines) == {
+        "hostile",
+        "month-end",
+        "nightly-backup",
+        "nightly-new",
+        "nightly-posting",
+    }
+    assert lines["nightly-new"].startswith("refused, 'nightly-new' has no valid version")
+    assert {name for name, said in lines.items() if said.startswith("unscheduled")} == (
+        set(lines) - {"nightly-new"}
+    )
+    assert team.stop(runner) == 0
+
+
+def test_a_selection_means_the_runners_own_folder_where_there_is_none_at_hand(team: Place) -> None:
+    runner = team.start()
+    elsewhere = team.folder / "elsewhere"
+    done = team.run("unschedule", "nightly-*", "--jobs", str(elsewhere))
+    assert done.returncode == 0, done.stderr
+    assert _names(team, "--status", "unscheduled") == ["nightly-backup", "nightly-posting"]
+    elsewhere.mkdir()
+    done = team.run("schedule", "nightly-*", "--jobs", str(elsewhere))
+    assert done.returncode == 1
+    assert f"belongs to {team.jobs}, not to {elsewhere}" in done.stderr
+    assert team.stop(runner) == 0
+
+
+def test_kill_stops_what_runs_among_the_selected_requests(place: Place) -> None:
+    finance = {"owner": "finance", "labels": {"team": "finance"}}
+    place.declare("a-posting", GATE, top=finance)
+    place.declare("a-report", GATE, top=finance)
+    place.declare("b-backup", GATE, top={"labels": {"team": "ops"}})
+    members = [{"name": "load", "shell": GATE}, {"name": "check", "shell": "true"}]
+    group = {"owner": "finance", "process": {"group": {"members": members}}}
+    place.write("month-end.yaml", json.dumps(group))
+    done = place.run("kill", "--owner", "finance")
+    assert done.returncode == 4
+    runner = place.start()
+    done = place.run("kill", "--owner", "finance")
+    assert (done.returncode, done.stderr) == (1, "runner: no selected request is running\n")
+    begun = {name: place.begin("exec", name) for name in ("a-posting", "b-backup", "month-end")}
+    wait_until(lambda: len(place.events("execution.started")) == 4)
+
+    done = place.run("kill", "month-end/*")
+    assert done.stderr == "selected 1 to kill: month-end/load\n"
+    assert end_of(begun["month-end"])[0] == 1
+    done = place.run("kill", "--label", "team=finance")
+    assert done.stderr == "selected 1 to kill: a-posting\n"
+    assert done.stdout.startswith("a-posting: killing ")
+    assert end_of(begun["a-posting"])[0] != 0
+    place.run("kill", "[!a]*")
+    assert end_of(begun["b-backup"])[0] != 0
+    assert [each["status"] for each in place.finished("a-posting")] == ["killed"]
+    assert not place.finished("a-report")
+    assert place.stop(runner) == 0
+
+
+def test_kill_finds_an_execution_whose_file_is_gone_by_the_labels_it_started_with(
+    place: Place,
+) -> None:
+    file = place.declare("old", GATE, top={"labels": {"team": "finance"}, "owner": "ana"})
+    place.declare("other", "true")
+    runner = place.start()
+    begun = place.begin("exec", "old")
+    wait_until(lambda: place.events("execution.started"))
+    file.unlink()
+    wait_until(lambda: place.events("request.removed"))
+    runner.kill()
+    runner.wait()
+    end_of(begun)
+    runner = place.start()
+    done = place.run("kill", "--label", "team=finance", "--owner", "ana", "o*")
+    assert done.stderr == "selected 1 to kill: old\n"
+    place.await_finished("old")
+    assert place.stop(runner) == 0

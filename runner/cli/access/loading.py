@@ -29,7 +29,7 @@ from runner.service.registry import Incumbents, remembered
 from runner.store.opening import read_store
 from runner.store.rows import Snapshot
 from runner.system.garbage_collection import collection_disabled
-from runner.system.regular_files import require_visible
+from runner.system.regular_files import is_folder, require_visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,15 @@ def load(places: Places) -> Loaded:
         snapshot=snapshot,
         now=datetime.now(UTC),
     )
+
+
+def load_served(places: Places) -> Loaded:
+    """Read the jobs folder of a command that acts: the runner's own if there is none at
+    `places.jobs`. Raises UsageError as `load`.
+    """
+    if not is_folder(places.jobs):
+        places = replace(places, jobs=served_jobs(places) or places.jobs)
+    return load(places)
 
 
 def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:

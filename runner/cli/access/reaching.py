@@ -55,7 +55,12 @@ def asked(places: Places, command: Command) -> Answer:
     Raises the errors of `ask`, and StoreError if the runner serves another jobs folder.
     A caller with no jobs folder at hand means the folder that the runner serves.
     """
+    require_runner(places)
+    return ask(places.state, command)
+
+
+def require_runner(places: Places) -> None:
+    """Raise NoRunnerError without a runner, and StoreError if it serves another jobs folder."""
     require_own(places)
     if owner_pid(places.state) is None:
         raise NoRunnerError(no_runner_words(places))
-    return ask(places.state, command)

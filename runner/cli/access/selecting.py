@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from runner.cli.access.loading import Loaded
 from runner.cli.arguments.selection import Candidate, Selection, is_glob, select
 from runner.cli.output.tables import echo
+from runner.lifecycle import RequestStatus
+from runner.monitor.names import path_of
 from runner.planning.states.results import FAILURES, last_result
 from runner.planning.views.request_view import RequestView, views
 from runner.requests.model import ProcessRequest
+from runner.service.executions.execution import execution_of
 
 
 def views_of(loaded: Loaded) -> list[RequestView]:
@@ -60,6 +64,30 @@ def selected_requests(loaded: Loaded, selection: Selection) -> dict[str, Process
         for view in selected_views(loaded, selection)
         if view.request is not None
     }
+
+
+def running_names(loaded: Loaded, selection: Selection) -> tuple[str, ...]:
+    """Return the names of requests, and of members of groups, that a selection means and
+    that run or wait. A member is left out if its group is selected.
+
+    A removed request is selected by the labels and the owner that its execution has.
+    Raises UsageError as `select`.
+    """
+    executions = [execution_of(row) for row in loaded.snapshot.executions]
+    known = {each.name: each for each in candidates_of(views_of(loaded), loaded)}
+    running: dict[str, Candidate] = {}
+    for each in executions:
+        request = known.get(each.request) or Candidate(
+            name=each.request,
+            labels=each.claim.labels,
+            owner=each.claim.owner,
+            status=str(RequestStatus.UNSCHEDULED),
+            is_failing=False,
+        )
+        name = each.request if each.claim.group is None else path_of(each.name)
+        running[name] = replace(request, name=name)
+    names = select((known | running).values(), selection)
+    return tuple(name for name in names if name in running and name.rpartition("/")[0] not in names)
 
 
 def words_for_none(selection: Selection) -> str:

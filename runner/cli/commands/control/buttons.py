@@ -2,85 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from runner.cli.access.places import Places
+from runner.cli.arguments.selection import Selection
 from runner.cli.options import (
     complete_requests,
     complete_running,
     place_options,
+    selection_options,
     shared_jobs_option,
 )
 from runner.cli.output.tables import echo
 from runner.commands import Answer, Command, Kind
-from runner.errors import Problem, UsageError
+from runner.errors import Problem, RefusedError, UsageError
+from runner.lifecycle import RequestStatus
 
-_names = click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete_requests)
+_MOST_SHOWN = 20
+_names = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
+_FOR_EXAMPLE = "a selection such as --label team=finance"
 _all = click.option("--all", "is_for_all", is_flag=True, help="All requests.")
 
 
 @click.command("schedule")
 @_names
+@selection_options
 @_all
 @shared_jobs_option
 @place_options
 def schedule_command(
-    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+    selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
     """Press Schedule: let unscheduled requests fire again from now on.
 
     The command's effect lasts until the file's own `scheduled` changes. While the two
     differ, `runner ls` shows the request as drifted.
+
+    \b
+    Examples:
+      runner schedule nightly-posting
+      runner schedule --label team=finance --status unscheduled
     """
-    _press(Kind.SCHEDULE, names, is_for_all, allow_shared_jobs, places)
+    _press(Kind.SCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("unschedule")
 @_names
+@selection_options
 @_all
 @shared_jobs_option
 @place_options
 def unschedule_command(
-    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+    selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
     """Press Unschedule: stop future fires. Running executions continue. `--all` pauses
     everything.
 
     The command's effect lasts until the file's own `scheduled` changes. While the two
     differ, `runner ls` shows the request as drifted.
+
+    \b
+    Examples:
+      runner unschedule nightly-posting
+      runner unschedule 'nightly-*' --owner finance
     """
-    _press(Kind.UNSCHEDULE, names, is_for_all, allow_shared_jobs, places)
+    _press(Kind.UNSCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("reschedule")
 @_names
+@selection_options
 @_all
 @shared_jobs_option
 @place_options
 def reschedule_command(
-    names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+    selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
     """Press Reschedule: run a one-time request again, or restart a schedule from now,
     with all its repetitions.
+
+    \b
+    Examples:
+      runner reschedule nightly-posting
+      runner reschedule --label team=finance --status complete
     """
-    _press(Kind.RESCHEDULE, names, is_for_all, allow_shared_jobs, places)
+    _press(Kind.RESCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("kill")
-@click.argument(
-    "targets", metavar="EXECUTION|NAME...", nargs=-1, required=True, shell_complete=complete_running
-)
+@click.argument("names", metavar="[EXECUTION|NAME]...", nargs=-1, shell_complete=complete_running)
+@selection_options
 @place_options
-def kill_command(targets: tuple[str, ...], places: Places) -> None:
+def kill_command(selection: Selection, places: Places) -> None:
     """Stop running executions: send the stop signal to the whole process tree, then
     SIGKILL after the grace period.
 
     A request's name means all its executions; a member's name means that member of a
     group. An execution's id may be shortened to any unambiguous part of at least 4
     characters.
+
+    \b
+    Examples:
+      runner kill nightly-posting
+      runner kill 'month-end/*' --label team=finance
     """
     from runner.cli.access.reaching import asked
 
+    if selection.is_empty:
+        raise UsageError(f"give the names or ids of executions, or {_FOR_EXAMPLE}")
+    targets = selection.names
+    if not selection.is_by_name:
+        targets = _running(selection, places)
     _finish(asked(places, Command(kind=Kind.KILL, targets=targets)))
 
 
@@ -112,20 +146,74 @@ def reload_command(allow_empty: bool, places: Places) -> None:
 
 
 def _press(
-    kind: Kind, names: tuple[str, ...], is_for_all: bool, allow_shared_jobs: bool, places: Places
+    kind: Kind, selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
     from runner.cli.access.embedded import embedded
     from runner.cli.access.reaching import reach
 
-    if bool(names) == is_for_all:
-        raise UsageError("give the names of requests, or --all, but not both")
-    command = Command(kind=kind, targets=names, is_for_all=is_for_all)
+    if selection.is_empty and not is_for_all:
+        raise UsageError(f"give the names of requests, {_FOR_EXAMPLE}, or --all")
+    if is_for_all and not selection.is_empty:
+        raise UsageError("--all means every request: give it alone, without names and conditions")
+    targets = () if is_for_all else _targets(kind, selection, places)
+    if not targets and not is_for_all:
+        return
+    command = Command(kind=kind, targets=targets, is_for_all=is_for_all)
 
     def alone() -> Answer:
         with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
             return runner.carry_out(command)
 
     _finish(reach(places, command, served=lambda answer: answer, alone=alone))
+
+
+def _targets(kind: Kind, selection: Selection, places: Places) -> tuple[str, ...]:
+    """Return the names of the requests whose button is pressed, after printing them.
+
+    A definition has no timing and no button, so only its own name selects it.
+    """
+    if selection.is_by_name:
+        return selection.names
+    from runner.cli.access.loading import load_served
+    from runner.cli.access.ownership import require_own
+    from runner.cli.access.selecting import selected_views
+
+    require_own(places)
+    chosen = selected_views(load_served(places), selection)
+    targets = tuple(
+        view.name
+        for view in chosen
+        if view.name in selection.names or (view.name and view.status != RequestStatus.DEFINITION)
+    )
+    if chosen and not targets:
+        raise RefusedError("every selected request is a definition, without a timing")
+    if targets:
+        _say_chosen(targets, kind)
+    return targets
+
+
+def _running(selection: Selection, places: Places) -> tuple[str, ...]:
+    """Return the names of what runs among the selected requests, after printing them.
+
+    Raises RefusedError if none of them runs.
+    """
+    from runner.cli.access.loading import load_served
+    from runner.cli.access.reaching import require_runner
+    from runner.cli.access.selecting import running_names
+
+    require_runner(places)
+    names = running_names(load_served(places), selection)
+    if not names:
+        raise RefusedError("no selected request is running")
+    _say_chosen(names, Kind.KILL)
+    return names
+
+
+def _say_chosen(names: Sequence[str], kind: Kind) -> None:
+    """Print to stderr, before acting, what a selection has chosen."""
+    shown = ", ".join(names[:_MOST_SHOWN])
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    echo(f"selected {len(names)} to {kind}: {shown}{more}", err=True)
 
 
 def _finish(answer: Answer) -> None:
