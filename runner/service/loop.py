@@ -117,7 +117,7 @@ class Runner:
             is_done = self._folder.begin(is_start=True, is_stopped=self._is_stopped_meanwhile)
         if not is_done:
             raise StoreUnwritableError(self._journal.store_trouble)
-        self._journal.append()
+        self._journal.log.append()
 
     def turn(self) -> None:
         """Do everything that is due now, and commit it.
@@ -143,7 +143,7 @@ class Runner:
             self._decide()
         self._dispatcher.start_committed()
         self._dispatcher.take_events()
-        if not self._log_pause.is_on and not self._journal.append():
+        if not self._log_pause.is_on and not self._journal.log.append():
             self._log_pause.begin()
         is_woken = bool(self._parts.wakeups.poll.poll(0, 1))
         self._journal.show(is_busy=is_woken or self._executor.starting > 0)
@@ -262,7 +262,7 @@ class Runner:
                 "the jobs folder": self._jobs_lock.trouble,
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
-                "the monitor log": self._journal.log_trouble,
+                "the monitor log": self._journal.log.trouble,
                 "change notification": self._parts.reader.trouble if self._is_firing else None,
             }
         )

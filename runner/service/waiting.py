@@ -28,7 +28,7 @@ def idle_s(parts: Parts, log_pause: Pause) -> float:
     )
     waits += [each - elapsed_s for each in deadlines if each is not None]
     waits += [store_pause.left_s] if store_pause.is_on else _waits_for_commits(parts, elapsed_s)
-    if parts.journal.has_unwritten:
+    if parts.journal.log.has_unwritten:
         waits.append(log_pause.left_s)
     return max(min(waits), 0.0)
 

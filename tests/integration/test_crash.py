@@ -41,6 +41,7 @@ DISPATCHER = "runner.service.executions.dispatching.dispatcher:Dispatcher"
 FOLLOW_UPS = "runner.service.executions.claiming.follow_ups:FollowUps"
 IN_PROGRESS = "runner.service.executions.in_progress:InProgress"
 JOURNAL = "runner.service.recording.journal:Journal"
+LOG_WRITER = "runner.service.recording.log_writer:LogWriter"
 PROGRESS = "runner.service.executions.dispatching.progress:Progress"
 BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
@@ -75,7 +76,7 @@ POINTS = [
     *_points(f"{LOG}.append"),
     *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
     *_points("runner.monitor.log:_sync"),
-    *_points(f"{JOURNAL}.append", moments=("after",)),  # in the log, not yet marked
+    *_points(f"{LOG_WRITER}.append", moments=("after",)),  # in the log, not yet marked
     # its follow-ups
     *_points(
         f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"

@@ -28,7 +28,7 @@ def test_the_observer_waits_for_other_work_but_not_for_ever(tmp_path: Path) -> N
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
     with closing(Journal(own_store(tmp_path), log, recorder, shown.append)) as journal:
-        journal.recover(range(0), None)
+        journal.log.recover(range(0), None)
 
         def note(signals: range) -> None:
             for signal in signals:
@@ -54,12 +54,12 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
     log.place()
     shutil.rmtree(folder)
     with closing(Journal(own_store(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
-        journal.recover(range(0), None)
+        journal.log.recover(range(0), None)
         for number in range(1000):
-            assert journal.commit(Batch(records=[_line(number)])) and not journal.append()
+            assert journal.commit(Batch(records=[_line(number)])) and not journal.log.append()
             journal.show_all()
-        assert len(journal._outbox) == 1000
-        assert journal._outbox.kept_bytes <= BATCH_BYTES
+        assert len(journal.log._outbox) == 1000
+        assert journal.log._outbox.kept_bytes <= BATCH_BYTES
         folder.mkdir()
         appended = _append_all(journal, folder / "monitor.jsonl")
     assert len(appended) >= 10 and max(appended) <= BATCH_BYTES
@@ -76,7 +76,7 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
     store = own_store(tmp_path)
     snapshot = store.load()
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
-        journal.recover(snapshot.outbox, snapshot.mark)
+        journal.log.recover(snapshot.outbox, snapshot.mark)
         assert path.stat().st_size <= BATCH_BYTES
         assert max(_append_all(journal, path)) <= BATCH_BYTES
     assert path.read_bytes() == b"".join(map(_line, range(1000)))
@@ -85,8 +85,8 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
 def test_an_idle_journal_commits_its_last_mark(tmp_path: Path) -> None:
     store, path = own_store(tmp_path), tmp_path / "monitor.jsonl"
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
-        journal.recover(range(0), None)
-        assert journal.commit(Batch(records=[_line(1)])) and journal.append()
+        journal.log.recover(range(0), None)
+        assert journal.commit(Batch(records=[_line(1)])) and journal.log.append()
         assert store.load().outbox == range(1, 2)
         assert journal.tidy()
         snapshot = store.load()
@@ -101,7 +101,7 @@ def _line(number: int) -> bytes:
 def _append_all(journal: Journal, path: Path) -> list[int]:
     """Append until nothing is left; return by how many bytes the log grew in each turn."""
     sizes = [path.stat().st_size if path.exists() else 0]
-    while journal.has_unwritten:
-        assert journal.append()
+    while journal.log.has_unwritten:
+        assert journal.log.append()
         sizes.append(path.stat().st_size)
     return [after - before for before, after in pairwise(sizes)]

@@ -87,7 +87,7 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         identity = snapshot.meta.get("runner") or new_id()
         recorder = Recorder(identity, socket.gethostname())
         journal = Journal(store, MonitorLog(settings.monitor_log), recorder, options.observer)
-        journal.recover(snapshot.outbox, snapshot.mark)
+        journal.log.recover(snapshot.outbox, snapshot.mark)
         journal.note_meta(
             {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
         )
