@@ -122,10 +122,6 @@ class Registry:
             del self.states[name]
             self._unplanned.discard(name)
 
-    def remember(self, name: str, state: RequestState) -> None:
-        """Replace a state by one with the same fire times."""
-        self.states[name] = state
-
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
         """Put a committed catalog in force; `accept` takes the changed states."""
         self.is_kept_whole = in_force.is_kept_whole

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from runner.store.rows import Batch, CommandRow, ExecutionRow, Mark, Snapshot
+from runner.store.rows import Batch, CommandRow, ExecutionRow, Mark, ResultRow, Snapshot
 
 MOST_COMMANDS = 1000
 """How many commands are taken at once; further ones wait for the next turn."""
@@ -113,6 +113,9 @@ class StoreReader(Protocol):
 
     def is_in_progress(self, execution: str) -> bool:
         """Return whether an execution has not ended."""
+
+    def last_results(self) -> tuple[ResultRow, ...]:
+        """Return the last result of each request, in the order of their names."""
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

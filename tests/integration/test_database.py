@@ -26,7 +26,16 @@ from support.place import child
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.opening import own_store, owner_pid, read_store
 from runner.store.protocol import DuplicateClaimError, Store
-from runner.store.rows import AlertRow, Batch, ExecutionRow, Mark, Phase, RequestRow, Snapshot
+from runner.store.rows import (
+    AlertRow,
+    Batch,
+    ExecutionRow,
+    Mark,
+    Phase,
+    RequestRow,
+    ResultRow,
+    Snapshot,
+)
 from runner.store.sqlite import connection, schema
 from runner.store.sqlite.store import SqliteStore
 
@@ -70,6 +79,11 @@ def _read(folder: Path) -> Snapshot:
         return reader.snapshot()
 
 
+def _last_results(folder: Path) -> tuple[ResultRow, ...]:
+    with closing(read_store(folder)) as reader:
+        return reader.last_results()
+
+
 def _waiting(store: Store) -> list[tuple[int, bytes]]:
     """Return the records that the log may lack."""
     return list(store.records_after(0, about_bytes=2**40))
@@ -83,6 +97,7 @@ class _Model:
     requests: dict[str, RequestRow] = field(default_factory=dict)
     executions: dict[str, ExecutionRow] = field(default_factory=dict)
     outbox: list[tuple[int, bytes]] = field(default_factory=list)
+    results: dict[str, ResultRow] = field(default_factory=dict)
     last: int = 0
     mark: Mark | None = None
     meta: dict[str, str] = field(default_factory=dict)
@@ -109,6 +124,10 @@ class _Model:
         self.executions |= batch.executions
         for execution in batch.ended:
             self.executions.pop(execution, None)
+        for execution, result in self.results.items():
+            renamed = batch.renamed.get(result.request, result.request)
+            self.results[execution] = result._replace(request=renamed)
+        self.results |= {result.execution: result for result in batch.results}
         records = [(self.last + 1 + index, line) for index, line in enumerate(batch.records)]
         self.last += len(records)
         self.outbox += records
@@ -118,6 +137,11 @@ class _Model:
             if row.state:
                 self.alerts[row.request, row.check_name] = row
         return records
+
+    def last_results(self) -> tuple[ResultRow, ...]:
+        in_order = sorted(self.results.values(), key=lambda row: (row.ended, row.execution))
+        last = {row.request: row for row in in_order}
+        return tuple(last[name] for name in sorted(last))
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -165,8 +189,24 @@ _executions = st.builds(
     due=_microseconds,
     group_id=st.none() | st.just("g"),
 )
+_results = st.builds(
+    ResultRow,
+    execution=st.sampled_from(["e1", "e2", "e3", "e4"]),
+    request=_names,
+    channel=st.just("direct"),
+    status=st.sampled_from(["success", "error"]),
+    reason=st.none() | st.just("exit_code"),
+    scheduled_for=_microseconds,
+    attempt=st.integers(1, 3),
+    started=st.none() | _microseconds,
+    ended=st.integers(0, 2) | _microseconds,
+    duration=_microseconds,
+)
 _batches = st.builds(
     Batch,
+    results=st.lists(_results, max_size=3),
+    # A name is either a former one or a new one, as in the renamings of a delivery.
+    renamed=st.sampled_from([{}, {"a": "b"}, {"b": "a"}, {"a": "c", "b": "c"}]),
     requests=st.lists(_requests, max_size=3).map(lambda rows: {row.name: row for row in rows}),
     executions=st.lists(_executions, max_size=3).map(lambda rows: {row.id: row for row in rows}),
     ended=st.lists(st.sampled_from(["e1", "e2", "e3", "unknown"]), max_size=2),
@@ -199,6 +239,7 @@ def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
                         batch, appended
                     )
                 assert _read(Path(name)) == model.snapshot()
+                assert _last_results(Path(name)) == model.last_results()
                 if is_reopened:
                     store.close()
                     store = own_store(Path(name))

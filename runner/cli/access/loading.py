@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.cli.access.last_results import LastResults
 from runner.cli.access.ownership import meta_of, other_jobs, serves, words_of
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots
@@ -36,14 +37,16 @@ from runner.system.regular_files import is_folder, require_visible
 class Loaded:
     """A catalog merged with a store's memory, at one moment.
 
-    `stored` holds the requests in force according to the store. `states` holds their
-    states under current names: a renamed request is found under its new name.
+    `stored` holds the requests in force according to the store. `states` and `results`
+    hold their states and last results under current names: a renamed request is found
+    under its new name.
     """
 
     catalog: Catalog
     in_force: InForce
     stored: Served
     states: Mapping[str, RequestState]
+    results: LastResults
     snapshot: Snapshot
     now: datetime
 
@@ -99,6 +102,7 @@ def load(places: Places) -> Loaded:
         in_force=change.in_force,
         stored=stored,
         states=change.states_by_new_name(states),
+        results=LastResults(places.state if snapshot.meta else None, change.renamed),
         snapshot=snapshot,
         now=datetime.now(UTC),
     )

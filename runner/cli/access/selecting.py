@@ -10,7 +10,7 @@ from runner.cli.arguments.selection import Candidate, Selection, is_glob, select
 from runner.cli.output.tables import echo
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import path_of
-from runner.planning.states.results import FAILURES, last_result
+from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import RequestView, views
 from runner.requests.model import ProcessRequest
 from runner.service.executions.execution import execution_of
@@ -98,7 +98,7 @@ def words_for_none(selection: Selection) -> str:
 
 
 def _candidate(view: RequestView, loaded: Loaded) -> Candidate:
-    last = last_result(view.name, view.state, loaded.snapshot.meta)
+    last = loaded.results.of(view.name)
     return Candidate(
         name=view.name,
         labels=view.request.labels if view.request else {},

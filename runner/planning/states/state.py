@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from runner.lifecycle import ExecutionStatus, RequestStatus
+from runner.lifecycle import RequestStatus
 from runner.planning.states.claimed_spans import (
     NOTHING_CLAIMED,
     ClaimedSpans,
@@ -54,9 +54,6 @@ class RequestState:
     override_at: datetime | None = None
     pressed_by: str | None = None
     """Who last pressed Schedule or Reschedule, until the file's word or rule changes."""
-    result: ExecutionStatus | None = None
-    """How the last execution ended."""
-    result_at: datetime | None = None
     renamed_to: str | None = None
     """The name of the request that continues this state, by `formerly`."""
     claimed: ClaimedSpans = NOTHING_CLAIMED
@@ -90,7 +87,7 @@ _IN_TEXT = [
     for each in fields(RequestState)
     if each.name not in ("generation", "fired_through")
 ]
-_INSTANTS = {"since", "removed_at", "counted_from", "override_at", "result_at", "furthest_verdict"}
+_INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
 _encode = json.JSONEncoder(default=instant_text).encode
 
 
@@ -131,7 +128,6 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
     for name in _INSTANTS & data.keys():
         data[name] = through if data[name] is True else parse_instant(data[name])
     data["status"] = RequestStatus(data["status"])
-    data["result"] = ExecutionStatus(data["result"]) if "result" in data else None
     data["tokens"] = tuple(data.get("tokens", ()))
     data["claimed"] = spans_from(data["claimed"]) if "claimed" in data else NOTHING_CLAIMED
     return RequestState(generation=generation, fired_through=through, **data)

@@ -31,7 +31,7 @@ from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail
 from runner.service.executions.dispatching.dispatcher import Dispatcher
-from runner.service.executions.dispatching.last_results import LastResults
+from runner.service.executions.dispatching.results import Results
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.name_lists import adopted_words
@@ -194,8 +194,7 @@ def _core(
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
-    stored = None if options.is_firing else registry.requests
-    results = LastResults(registry, journal, stored=stored)
+    results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
     stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
     decisions = DecisionMaker(

@@ -19,13 +19,14 @@ from runner.planning.changeover import resulting_states
 from runner.planning.states.claims_ahead import verdict_at
 from runner.planning.states.firing import Miss, settle
 from runner.planning.states.planned_status import Registration, RequestChange
-from runner.planning.states.results import unregistered_result, with_result
+from runner.planning.states.results import is_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
+from runner.service.executions.execution_records import result_row
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.moment import Moment
@@ -107,9 +108,8 @@ class Decision:
         return line
 
     def _note_result(self, fields: Mapping[str, Any]) -> None:
-        if (noted := with_result(self.all_states, fields)) is not None:
-            self.put(*noted)
-        self.batch.meta |= unregistered_result(self.all_states, fields)
+        if is_result(fields):
+            self.batch.results.append(result_row(fields, self.all_states))
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended` and the executions that this decision ended itself.
@@ -127,6 +127,8 @@ class Decision:
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
         """Apply a registration from planning, and record it."""
         former = registration.renamed_from or name
+        if registration.renamed_from is not None:
+            self.batch.renamed[former] = name
         state = registration.state
         if registration.abandoned is not None:
             self._record_miss(

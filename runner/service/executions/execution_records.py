@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.lifecycle import Reason
 from runner.monitor.events import (
@@ -12,14 +12,21 @@ from runner.monitor.events import (
     execution_finished,
     execution_started,
 )
+from runner.planning.states.renaming import current_name
+from runner.store.rows import ResultRow
+from runner.values import to_microseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runner.execution.output import Tail
     from runner.monitor.records import Record
+    from runner.planning.states.state import RequestState
     from runner.service.executions.execution import Execution
     from runner.service.executions.outcomes import Outcome
 
 _NO_TIME = timedelta()
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def started_record(execution: Execution, *, message: str | None = None) -> Record:
@@ -65,6 +72,23 @@ def finished_record(
             output_bytes=None if tail is None else tail.total_bytes,
             output_truncated=None if tail is None else tail.truncated,
         ),
+    )
+
+
+def result_row(fields: Mapping[str, Any], states: Mapping[str, RequestState]) -> ResultRow:
+    """Return the row for a finished record that is a result, under the request's present name."""
+    started = fields["started"]
+    return ResultRow(
+        fields["execution"],
+        current_name(fields["request"], states),
+        fields["channel"],
+        fields["status"],
+        fields["reason"],
+        to_microseconds(fields["scheduled_for"]),
+        fields["attempt"],
+        None if started is None else to_microseconds(started),
+        to_microseconds(fields["ended"]),
+        fields["duration_s"] // _MICROSECOND,
     )
 
 

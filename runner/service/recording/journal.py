@@ -19,7 +19,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Record, Recorder, decode
 from runner.service.recording.log_writer import LogWriter
 from runner.store.protocol import Store
-from runner.store.rows import Batch, ExecutionRow, RequestRow
+from runner.store.rows import Batch, ExecutionRow, RequestRow, ResultRow
 from runner.values import to_microseconds
 
 Observer = Callable[[dict[str, Any]], None]
@@ -67,6 +67,10 @@ class Journal:
         """Add the end of an execution to the facts: the next commit deletes its row."""
         self._facts.executions.pop(execution, None)
         self._facts.ended.append(execution)
+
+    def note_result(self, row: ResultRow) -> None:
+        """Add how an execution ended to the facts."""
+        self._facts.results.append(row)
 
     def note_request(self, row: RequestRow) -> None:
         """Add the new row of a request to the facts."""

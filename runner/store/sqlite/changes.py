@@ -29,6 +29,12 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany(
         schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended)
     )
+    # The former names go first: a result of this batch already has the new name.
+    connection.executemany(
+        schema.RENAME_RESULTS,
+        ((to_sql(name), to_sql(former)) for former, name in batch.renamed.items()),
+    )
+    connection.executemany(schema.INSERT_RESULT, batch.results)
     connection.executemany(
         schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
     )

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing
 
-from runner.store.rows import AlertRow, ExecutionRow, Mark, RequestRow, Snapshot
+from runner.store.rows import AlertRow, ExecutionRow, Mark, RequestRow, ResultRow, Snapshot
 from runner.store.sqlite import schema
 from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, to_sql, to_text
 
@@ -56,6 +56,11 @@ def has_execution(connection: sqlite3.Connection, *, execution: str) -> bool:
 def executions_of(connection: sqlite3.Connection) -> tuple[ExecutionRow, ...]:
     """Return all executions, in the order of their ids."""
     return tuple(map(EXECUTIONS.to_row, connection.execute(f"{EXECUTIONS.select} ORDER BY id")))
+
+
+def last_results_of(connection: sqlite3.Connection) -> tuple[ResultRow, ...]:
+    """Return the last result of each request, in the order of their names."""
+    return tuple(ResultRow(*row[1:]) for row in connection.execute(schema.LAST_RESULTS))
 
 
 def meta_of(connection: sqlite3.Connection) -> dict[str, str]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.rows import ExecutionRow, Snapshot
+from runner.store.rows import ExecutionRow, ResultRow, Snapshot
 from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
     connect,
@@ -51,6 +51,10 @@ class SqliteReader:
     def is_in_progress(self, execution: str) -> bool:
         """Return whether an execution has not ended."""
         return self._ask(partial(queries.has_execution, execution=execution), False)
+
+    def last_results(self) -> tuple[ResultRow, ...]:
+        """Return the last result of each request, in the order of their names."""
+        return self._ask(queries.last_results_of, ())
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

@@ -12,6 +12,20 @@ from runner.store.rows import CommandRow, CommandStatus, ExecutionRow, Phase, Re
 
 APPLICATION_ID = int.from_bytes(b"RUNR", "big")
 
+
+def _results_of_version_1(rows: str) -> str:
+    """Return the statement that makes results of `rows` (request, status, end as text)."""
+    # strftime would round a fraction of a second up.
+    ended = "strftime('%s', substr(at, 1, 19)) * 1000000 + CAST(substr(at, 21, 6) AS INTEGER)"
+    return f"""INSERT OR IGNORE INTO results
+        SELECT 'before ' || request, request, 'process_scheduler', status, NULL, ended, 1, NULL,
+            ended, 0
+        FROM (SELECT request, status, {ended} AS ended
+            FROM (SELECT NULL AS request, NULL AS status, NULL AS at WHERE 0
+                UNION ALL {rows}))
+        WHERE ended NOT NULL"""
+
+
 # Step n brings a store of version n to version n + 1. A released step never changes; a
 # correction is a further step.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -52,6 +66,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             request TEXT NOT NULL, check_name TEXT NOT NULL, state TEXT NOT NULL,
             PRIMARY KEY (request, check_name)) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE results (
+            execution TEXT PRIMARY KEY, request TEXT NOT NULL, channel TEXT NOT NULL,
+            status TEXT NOT NULL, reason TEXT, scheduled_for INTEGER NOT NULL,
+            attempt INTEGER NOT NULL, started INTEGER, ended INTEGER NOT NULL,
+            duration INTEGER NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX results_of_request ON results (request, ended, execution)",
+        # Version 1 kept only the status and the end of the last result: in the state of its
+        # request, or in `meta` for a request that no runner had registered. What it did not
+        # keep gets a neutral value, and the execution an id that no execution has.
+        _results_of_version_1(
+            "SELECT name, json_extract(state, '$.result'), json_extract(state, '$.result_at')"
+            " FROM requests WHERE json_valid(state) AND json_extract(state, '$.result') NOT NULL"
+        ),
+        """UPDATE requests SET state = json_remove(state, '$.result', '$.result_at')
+            WHERE json_valid(state)""",
+        _results_of_version_1(
+            "SELECT substr(key, 11), substr(value, 1, instr(value, ' ') - 1),"
+            " substr(value, instr(value, ' ') + 1) FROM meta WHERE key LIKE 'result of %'"
+        ),
+        "DELETE FROM meta WHERE key LIKE 'result of %'",
+    ),
 )
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
@@ -73,6 +109,16 @@ PRUNE_DEFINITION = "DELETE FROM definitions WHERE name = ?"
 UPSERT_ALERT = "INSERT OR REPLACE INTO alerts (request, check_name, state) VALUES (?, ?, ?)"
 DELETE_ALERT = "DELETE FROM alerts WHERE request = ? AND check_name = ?"
 SELECT_ALERTS = "SELECT request, check_name, state FROM alerts ORDER BY request, check_name"
+INSERT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+RENAME_RESULTS = "UPDATE results SET request = ? WHERE request = ?"
+# A step of the recursion seeks the next name in the index. GROUP BY would read every row.
+LAST_RESULTS = """WITH RECURSIVE names (name) AS (
+        SELECT min(request) FROM results
+        UNION ALL
+        SELECT (SELECT min(request) FROM results WHERE request > name) FROM names
+            WHERE name NOT NULL)
+    SELECT * FROM names JOIN results ON execution = (SELECT execution FROM results
+        WHERE request = name ORDER BY ended DESC, execution DESC LIMIT 1)"""
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 

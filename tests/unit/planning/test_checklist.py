@@ -13,14 +13,13 @@ import pytest
 from support.planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
-from runner.lifecycle import ExecutionStatus, Misfire, OnOverlap, RequestStatus
+from runner.lifecycle import Misfire, OnOverlap, RequestStatus
 from runner.planning.overlap import Guard, Verdict, verdict
-from runner.planning.states import firing, planned_status, presses
+from runner.planning.states import firing, planned_status, presses, state
 from runner.planning.states.firing import Miss, pending_fire, settle
 from runner.planning.states.planned_status import Registration, RequestChange, cut_off
 from runner.planning.states.presses import reschedule, unschedule
 from runner.planning.states.registration import register, remove
-from runner.planning.states.results import with_result
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
@@ -209,23 +208,11 @@ def test_row_40_the_last_fire_completes(request_: ProcessRequest) -> None:
 
 
 def test_row_41_a_failed_run_never_changes_the_request() -> None:
-    """The state notes the result for people; the planned fires stay unchanged."""
+    """The store notes the result for people; no state of a request contains it."""
     settlement = settle(HOURLY, seen(HOURLY), NOON + HOUR)
     assert settlement.state.status is RequestStatus.SCHEDULED
     assert pending_fire(HOURLY, settlement.state) == NOON + 2 * HOUR
-    planned = settlement.state
-    failed = {
-        "request": HOURLY.name,
-        "group": None,
-        "status": ExecutionStatus.ERROR,
-        "ended": NOON + HOUR + MINUTE,
-    }
-    noted = with_result({HOURLY.name: planned}, failed)
-    assert noted is not None
-    assert noted[1].result is ExecutionStatus.ERROR
-    assert replace(noted[1], result=None, result_at=None) == planned
-    assert pending_fire(HOURLY, noted[1]) == NOON + 2 * HOUR
-    for module in (firing, planned_status):
+    for module in (firing, planned_status, state):
         assert not {"ExecutionStatus", "Reason"} & vars(module).keys(), (
             "no decision asks how an execution ended"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.store.rows import Batch, ExecutionRow, Phase, RequestRow
+from runner.store.rows import Batch, ExecutionRow, Phase, RequestRow, ResultRow
 
 _REQUEST = RequestRow(
     name="a", file=None, definition=None, generation=1, fired_through=None, state="{}"
@@ -22,6 +22,8 @@ _EXECUTION = ExecutionRow(
     body="{}",
 )
 
+_RESULT = ResultRow("e", "a", "direct", "success", None, 0, 1, None, 0, 0)
+
 
 def test_an_untouched_batch_is_empty() -> None:
     assert not Batch()
@@ -33,6 +35,8 @@ def test_an_untouched_batch_is_empty() -> None:
         Batch(requests={"a": _REQUEST}),
         Batch(executions={"e": _EXECUTION}),
         Batch(ended=["e"]),
+        Batch(results=[_RESULT]),
+        Batch(renamed={"a": "b"}),
         Batch(records=[b"{}\n"]),
         Batch(answers={"c": "{}"}),
         Batch(meta={"k": ""}),

@@ -21,7 +21,6 @@ from runner.cli.output.tables import echo, json_line, local_text, print_items, s
 from runner.errors import RefusedError
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
-from runner.planning.states.results import last_result
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView
 from runner.planning.views.timing_words import timing_words
@@ -135,7 +134,7 @@ def _moved_words(view: RequestView) -> str | None:
 def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
     """Return a request's status as the fields that `ls` and `show` print."""
     rejection = view.rejection
-    last = last_result(view.name, view.state, loaded.snapshot.meta)
+    last = loaded.results.of(view.name)
     kept = "the last good version stays active; " if rejection and view.request else ""
     return {
         "request": view.name or None,

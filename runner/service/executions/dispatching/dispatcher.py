@@ -14,9 +14,9 @@ from runner.lifecycle import Reason
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.dispatching.adoption import Adoption
 from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
-from runner.service.executions.dispatching.last_results import LastResults
 from runner.service.executions.dispatching.launching import launch_of, needs_of
 from runner.service.executions.dispatching.progress import Progress
+from runner.service.executions.dispatching.results import Results
 from runner.service.executions.execution import Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import (
@@ -39,7 +39,7 @@ class Dispatcher:
         in_progress: InProgress,
         executor: Executor,
         journal: Journal,
-        results: LastResults,
+        results: Results,
         clock: Clock,
     ) -> None:
         self._in_progress = in_progress

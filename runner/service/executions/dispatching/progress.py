@@ -8,7 +8,7 @@ from datetime import timedelta
 from runner.execution.output import read_tail
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import IfInterrupted, Reason
-from runner.service.executions.dispatching.last_results import LastResults
+from runner.service.executions.dispatching.results import Results
 from runner.service.executions.execution import Execution, row_of
 from runner.service.executions.execution_records import finished_record, started_record
 from runner.service.executions.in_progress import InProgress
@@ -29,7 +29,7 @@ class Progress:
         self,
         in_progress: InProgress,
         journal: Journal,
-        results: LastResults,
+        results: Results,
         clock: Clock,
     ) -> None:
         self.ended: list[Ended] = []

@@ -1,0 +1,59 @@
+"""A store that a former version wrote, brought up to date by the runner that opens it."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.place import Place
+
+VERSION_1 = Path(__file__).parent / "samples" / "store-version-1.sql"
+"""What a runner of version 1 left: results of `good`, `bad` and `group`, none of `never`, and
+one of `later`, which only `runner exec` knew.
+"""
+RESULTS = {
+    "bad": ("error", "2026-11-30T08:00:22.687492Z"),
+    "good": ("success", "2026-11-30T08:00:22.432836Z"),
+    "group": ("success", "2026-11-30T08:00:23.009506Z"),
+    "later": ("error", "2026-11-30T08:00:23.843701Z"),
+    "never": (None, None),
+}
+
+
+@pytest.fixture
+def upgraded(place: Place) -> Place:
+    """Return a place with the files and the store of a runner of version 1."""
+    for hour, name in enumerate(("good", "bad", "never", "group", "later"), 2):
+        timing = {"schedule": {"frequency": "daily", "at": f"{hour:02}:00", "timezone": "UTC"}}
+        place.declare(name, "exit 3" if name == "bad" else "true", timing)
+    place.state.mkdir(mode=0o700)
+    with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
+        database.executescript(VERSION_1.read_text().replace("{folder}", str(place.folder)))
+    return place
+
+
+def results_of(place: Place) -> dict[str, tuple[str | None, str | None]]:
+    return {
+        item["request"]: (item["last_status"], item["last_ended"]) for item in place.items("ls")
+    }
+
+
+def test_the_last_results_of_version_1_survive_the_upgrade_and_a_kill(upgraded: Place) -> None:
+    refused = upgraded.run("ls")
+    assert refused.returncode == 1
+    assert "has version 1" in refused.stderr
+    upgraded.stop(upgraded.start(), by=signal.SIGKILL)
+    assert results_of(upgraded) == RESULTS
+    assert upgraded.run("exec", "bad").returncode == 3
+    assert results_of(upgraded)["good"] == RESULTS["good"]
+    assert results_of(upgraded)["bad"] > RESULTS["bad"]
+    assert upgraded.stop(upgraded.start()) == 0
+
+
+def test_an_upgraded_request_keeps_its_generation(upgraded: Place) -> None:
+    assert upgraded.stop(upgraded.start()) == 0
+    (item,) = upgraded.items("show", "good")
+    assert (item["generation"], item["sync"]) == (1, "in sync")
