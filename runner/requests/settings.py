@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+
+from runner.requests.receivers import AlertSettings
 
 NO_JOBS_HINT = "create it with mkdir, set up a new folder with `runner init DIR`, or use --jobs"
 """What to do if there is no jobs folder."""
@@ -34,3 +36,4 @@ class FileSettings:
     max_running: int | None = None
     drain: timedelta | None = None
     retention: Retention = Retention()
+    alerts: AlertSettings = field(default_factory=AlertSettings)

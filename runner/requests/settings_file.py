@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
+from runner.requests.building.document_part import Part
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import DataPath, Finding
+from runner.requests.receivers import ALERT_KEYS, AlertSettings
 from runner.requests.schema.checking import findings_in
 from runner.requests.settings import NAME, FileSettings, Retention
 from runner.requests.yaml.document import documents_in
@@ -79,8 +81,18 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
             size=reading.size(outputs, ("outputs", "keep_size"), default.size),
             count=outputs.get("keep_count", default.count),
         ),
+        alerts=_alerts(Part(data=data, path=(), findings=reading.findings), folder),
     )
     return settings, reading.findings
+
+
+def _alerts(settings: Part, folder: Path) -> AlertSettings:
+    if settings.data.keys().isdisjoint(ALERT_KEYS):
+        return AlertSettings()
+    # Imported late: most commands read the settings, and few files say this.
+    from runner.requests.building.alert_settings import alert_settings_of
+
+    return alert_settings_of(settings, folder)
 
 
 class _Reading:

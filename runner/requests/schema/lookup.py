@@ -16,8 +16,9 @@ def alternatives_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def below(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the subschema of a key; empty if there is none."""
-    found = schema.get("properties", schema.get("else", {}).get("properties", {})).get(key, {})
+    """Return the subschema of a key, or of any key of a map; empty if there is none."""
+    keys = schema.get("properties", schema.get("else", {}).get("properties", {}))
+    found = keys.get(key, schema.get("additionalProperties"))
     return found if isinstance(found, dict) else {}
 
 

@@ -51,6 +51,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 """For some titles, the parser that explains best why a text is wrong."""
 _NAME = "a name:"
+_VARIABLE = "a variable's name"
 
 
 def finding_for(violation: Violation, root: Mapping[str, Any], data: object) -> Finding:
@@ -208,10 +209,10 @@ def _wrong_value(
         suggestion = suggestion or "a list of days belongs to frequency: weekly"
     if path == ("timing",):
         suggestion = suggestion or _example(above(root, path), of=dict)
-    message = f"{subject} should be {expected}, not {shown(value)}"
+    given = "its value" if expected == _VARIABLE else shown(value)  # the value may be a secret
     return Finding(
         path=path,
-        message=message,
+        message=f"{subject} should be {expected}, not {given}",
         suggestion=suggestion or _example(schema) or _example(above(root, path)),
     )
 

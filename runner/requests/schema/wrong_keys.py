@@ -78,6 +78,8 @@ def _right_key(
         return f"it belongs in {' or '.join(homes)}"
     if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
         return near
+    if f"{key}_variable" in known:
+        return f"write {key}_variable: NAME, with the name of the variable that holds it"
     if key == "apiVersion":
         return (
             "this looks like a manifest of Kubernetes: `runner import kubernetes` reads a CronJob"
@@ -117,7 +119,7 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
     alternatives = alternatives_of(schema_at(root, path[:-1]))
     if key in alternatives:
         here = tuple(each for each in alternatives if each in parent)
-        kind = "members" if "members" in path else "requests"
+        kind = next((each for each in ("members", "receivers") if each in path), "requests")
         allowed, given = listed(alternatives, "and"), listed(here, "and")
         message = f"{subject_of(path[:-1])} takes exactly one of {allowed}; this one has {given}"
         return Finding(

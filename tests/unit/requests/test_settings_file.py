@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import time, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from runner.errors import UsageError
+from runner.requests.receivers import (
+    AlertSettings,
+    Apprise,
+    Email,
+    Notify,
+    Program,
+    QuietWindow,
+    RunnerPing,
+    Webhook,
+)
 from runner.requests.settings import FileSettings, Retention
 from runner.requests.settings_file import settings_beside, settings_in
 from runner.resources import schema_text
@@ -21,7 +33,54 @@ monitor_log: /var/log/monitor.jsonl
 max_running: 8
 drain: 1m30s
 outputs: {keep_for: 90d, keep_size: 10 GiB, keep_count: 0}
+receivers:
+  ops: {email: {to: [ops@example.org], from: Runner <r@example.org>, host: smtp, port: 587,
+                starttls: true, user_variable: U, password_variable: P}}
+  chat: {webhook: {url_variable: CHAT, method: PUT}}
+  pager: {apprise: {url_variable: PAGER}}
+  script: {command: [./page.sh, -v]}
+notify: [{to: ops, on: [late], after: 3, repeat: 6h, recovery: false}, {to: chat}]
+quiet: [{days: [sunday, monday], from: "22:00", to: "06:00", timezone: UTC, receivers: [chat]}]
+ping: {url_variable: HC, every: 5m}
+environment_file: runner.env
 """
+_ALERTS = AlertSettings(
+    receivers={
+        "ops": Email(
+            to=("ops@example.org",),
+            sender="Runner <r@example.org>",
+            host="smtp",
+            port=587,
+            starttls=True,
+            user_variable="U",
+            password_variable="P",
+        ),
+        "chat": Webhook(url_variable="CHAT", method="PUT"),
+        "pager": Apprise(url_variable="PAGER"),
+        "script": Program(command=("./page.sh", "-v"), directory=Path("/srv")),
+    },
+    notify=(
+        Notify(
+            to="ops",
+            on=frozenset({"late"}),
+            after=3,
+            repeat=timedelta(hours=6),
+            recovery=False,
+        ),
+        Notify(to="chat"),
+    ),
+    quiet=(
+        QuietWindow(
+            begins=time(22),
+            ends=time(6),
+            days=frozenset({0, 6}),
+            zone="UTC",
+            receivers=frozenset({"chat"}),
+        ),
+    ),
+    ping=RunnerPing(url_variable="HC", every=timedelta(minutes=5)),
+    environment_file=Path("/srv/runner.env"),
+)
 
 
 def test_every_setting_reaches_its_field() -> None:
@@ -32,6 +91,7 @@ def test_every_setting_reaches_its_field() -> None:
         max_running=8,
         drain=timedelta(seconds=90),
         retention=Retention(age=timedelta(days=90), size=10 * 2**30, count=0),
+        alerts=_ALERTS,
     )
 
 
@@ -53,6 +113,29 @@ def test_a_file_may_be_empty(nothing: bytes) -> None:
         (b"outputs: {keep_for: 9999999999999d}", "runner.yaml:1:21: "),
         (b"timezone: Europe/Madird", "runner.yaml:1:11: there is no time zone 'Europe/Madird'"),
         (b"a: [", "runner.yaml:1:"),
+        (
+            b"receivers: {op: {command: [x]}}\nnotify: [{to: ops}]",
+            "runner.yaml:2:15: there is no receiver `ops` (did you mean `op`?)",
+        ),
+        (
+            b"quiet: [{from: '22:00', to: '06:00', receivers: [ops]}]",
+            "runner.yaml:1:50: there is no receiver `ops` (`receivers` in runner.yaml defines it)",
+        ),
+        (
+            b"receivers: {ops: {emial: {}}}",
+            "runner.yaml:1:19: `emial` is not a key of `ops` (did you mean `email`?)",
+        ),
+        (
+            b"receivers: {a: {webhook: {url_variable: X}, command: [x]}}",
+            "`a` takes exactly one of `email`, `webhook`, `apprise` and `command`; this one has "
+            "`webhook` and `command` (make them receivers of their own)",
+        ),
+        (
+            b"ping: {url: x}",
+            "`url` is not a key of `ping` (write url_variable: NAME, with the name of the "
+            "variable that holds it)",
+        ),
+        (b"ping: {url_variable: X, every: 0s}", "`every` should be longer than zero"),
         (b"{}\n---\n{}", "the settings are one document"),
         (b"[1]", "runner.yaml:1:1: "),
     ],
@@ -61,6 +144,24 @@ def test_an_error_is_reported_at_its_position(text: bytes, problem: str) -> None
     found = settings_in(text, "runner.yaml")
     assert isinstance(found, tuple)
     assert problem in "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("key", ["url", "url_variable"])
+def test_an_error_does_not_show_a_secret(key: str) -> None:
+    found = settings_in(f"ping: {{{key}: 'https://hc/SECRET'}}".encode(), "runner.yaml")
+    assert isinstance(found, tuple)
+    assert "SECRET" not in "\n".join(map(str, found))
+
+
+def test_the_default_alerts_go_to_the_only_receiver() -> None:
+    one, two = (
+        settings_in(f"receivers: {{{receivers}}}".encode(), "runner.yaml")
+        for receivers in ("a: {command: [x]}", "a: {command: [x]}, b: {command: [x]}")
+    )
+    assert isinstance(one, FileSettings)
+    assert isinstance(two, FileSettings)
+    assert one.alerts.notify == (Notify(to="a"),)
+    assert two.alerts.notify == ()
 
 
 def test_the_settings_file_is_beside_the_jobs_folder(tmp_path: Path) -> None:
@@ -72,10 +173,22 @@ def test_the_settings_file_is_beside_the_jobs_folder(tmp_path: Path) -> None:
     assert settings_beside(tmp_path / "jobs.d").max_running == 2
 
 
+def keys_in(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the subschema of every key, at every depth."""
+    parts = [schema.get("items"), schema.get("additionalProperties")]
+    for key in schema.get("properties", {}).values():
+        yield key
+        parts.append(key)
+    for part in parts:
+        if isinstance(part, dict):
+            yield from keys_in(part)
+
+
 def test_the_schema_is_one_and_describes_every_key() -> None:
     schema = json.loads(schema_text("runner"))
     jsonschema.Draft7Validator.check_schema(schema)
-    keys = [*schema["properties"].values(), *schema["properties"]["outputs"]["properties"].values()]
+    keys = list(keys_in(schema))
+    assert len(keys) > 30
     assert all(key["description"] and key["examples"] for key in keys)
     for key in keys:
         for example in key["examples"]:
