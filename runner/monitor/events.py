@@ -115,6 +115,17 @@ class ChangedNames:
     rejected: Collection[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFacts:
+    """An attempt to send a message; `alerts` are their names as `schemas/` explains them."""
+
+    notification: str
+    receiver: str
+    attempt: int
+    alerts: Collection[str]
+    message: str | None = None
+
+
 _PROCESSING = OutcomeFacts(status=ExecutionStatus.PROCESSING, reason=None, message=None)
 
 
@@ -218,6 +229,26 @@ def runner_clock_stepped(
     fields = _runner(facts, message)
     fields.update(step_s=step_s, reopened_from=reopened_from, reopened_until=reopened_until)
     return Record(Event.RUNNER_CLOCK_STEPPED, fields)
+
+
+def notification_sent(facts: NotificationFacts) -> Record:
+    """Return the record of a message that reached its receiver."""
+    return Record(Event.NOTIFICATION_SENT, _notification(facts) | {"message": facts.message})
+
+
+def notification_failed(facts: NotificationFacts, *, retry_at: datetime | None) -> Record:
+    """Return the record of a failed attempt, after which the next one or none follows."""
+    fields = _notification(facts) | {"retry_at": retry_at, "message": facts.message}
+    return Record(Event.NOTIFICATION_FAILED, fields)
+
+
+def _notification(facts: NotificationFacts) -> dict[str, object]:
+    return {
+        "notification": facts.notification,
+        "receiver": facts.receiver,
+        "attempt": facts.attempt,
+        **_listed("alerts", facts.alerts),
+    }
 
 
 def _execution(facts: ExecutionFacts, outcome: OutcomeFacts) -> dict[str, object]:

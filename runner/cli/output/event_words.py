@@ -101,6 +101,22 @@ def _clock_stepped(record: Mapping[str, Any]) -> Line:
     return "WARNING", f"! the clock went {way} by {clock_text(abs(step_s))}{reopened}"
 
 
+def _notified(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"· notified {record['receiver']}: {_alerts(record)}"
+
+
+def _not_notified(record: Mapping[str, Any]) -> Line:
+    at = record["retry_at"]
+    then = f"; next attempt at {at[:19]}Z" if at else "; no further attempt"
+    head = f"! {record['receiver']} was not notified of {_alerts(record)}"
+    return "WARNING", f"{head}: {record['message']}{then}"
+
+
+def _alerts(record: Mapping[str, Any]) -> str:
+    names, count = record["alerts"], record["alerts_count"]
+    return names[0] if count == 1 and names else f"{count} alerts"
+
+
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "execution.started": _started,
     "execution.finished": _finished,
@@ -114,6 +130,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "runner.stopped": _runner_stopped,
     "runner.reloaded": _reloaded,
     "runner.clock_stepped": _clock_stepped,
+    "notification.sent": _notified,
+    "notification.failed": _not_notified,
 }
 
 

@@ -18,6 +18,7 @@ from runner.monitor.events import (
     ChangedNames,
     ExecutionFacts,
     MissedSpan,
+    NotificationFacts,
     OutcomeFacts,
     RequestFacts,
     RunnerFacts,
@@ -52,6 +53,7 @@ REQUEST = RequestFacts(
 RUNNER = RunnerFacts(pid=1, version="1", jobs="/jobs.d", state="/s", git_commit=None, requests=2)
 PROBLEM = Problem(file="a.yaml", line=4, column=3, path="timing", message="no")
 CHANGES = ChangedNames(added=["a", "b"], changed=[], removed=("c",), rejected=[])
+NOTIFICATION = NotificationFacts(notification="n", receiver="ops", attempt=1, alerts=["a/failure"])
 RECORDS: dict[Callable[..., Record], Record] = {
     events.execution_started: events.execution_started(EXECUTION),
     events.execution_finished: events.execution_finished(EXECUTION, SUCCESS),
@@ -69,6 +71,8 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.runner_clock_stepped: events.runner_clock_stepped(
         RUNNER, message=None, step_s=-3.0, reopened_from=NOON, reopened_until=NOON
     ),
+    events.notification_sent: events.notification_sent(NOTIFICATION),
+    events.notification_failed: events.notification_failed(NOTIFICATION, retry_at=NOON),
 }
 
 
