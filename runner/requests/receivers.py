@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import time, timedelta
 from pathlib import Path
 
+from runner.requests.model import Route
+
 ALERT_KEYS = frozenset({"receivers", "notify", "quiet", "ping", "environment_file"})
 """The keys of a settings file that `AlertSettings` holds."""
 
@@ -55,22 +57,6 @@ Way = Email | Webhook | Apprise | Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notify:
-    """Which alerts go to the receiver `to`.
-
-    `on` are the checks. `after` is the number of consecutive failures or skips that open
-    an alert. The message is repeated every `repeat` while the alert is open, and
-    `recovery` says whether another one follows when it closes.
-    """
-
-    to: str
-    on: frozenset[str] = frozenset({"failure", "missed", "invalid"})
-    after: int = 1
-    repeat: timedelta = timedelta(hours=24)
-    recovery: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class QuietWindow:
     """A daily span in which no message is sent; it is sent at the end of the span.
 
@@ -103,7 +89,7 @@ class AlertSettings:
     """
 
     receivers: dict[str, Way] = field(default_factory=dict)
-    notify: tuple[Notify, ...] = ()
+    notify: tuple[Route, ...] = ()
     """For requests without `notify` of their own, and for the runner's own checks."""
     quiet: tuple[QuietWindow, ...] = ()
     ping: RunnerPing | None = None

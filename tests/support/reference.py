@@ -48,8 +48,13 @@ def _rows(schema: Schema, above: str) -> Iterator[str]:
         yield _row(
             f"`{name}`", _meaning(value), _code(value.get("default")), _code(value["examples"][0])
         )
-        if "properties" in value and key != "process":
-            yield from _rows(value, f"{name}.")
+        if key == "process":
+            continue
+        parts = {name: value, f"{name}[]": value.get("items")}
+        parts[f"{name}.NAME"] = value.get("additionalProperties")
+        for place, part in parts.items():
+            if isinstance(part, dict) and "properties" in part:
+                yield from _rows(part, f"{place}.")
 
 
 def _meaning(schema: Schema) -> str:

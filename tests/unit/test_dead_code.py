@@ -24,6 +24,7 @@ CALLED_FROM_OUTSIDE = {
     *("LATE", "OVERRUN", "ABSENT", "INVALID", "SKIPPED", "Expect", "Route", "NoNotifications"),
     *("Notifications", "id", "NOTHING", "check_from", "check_text", "concerns", "after_news"),
     *("SUCCEEDED", "ENDED", "COUNTING", "EXPIRED", "BROKEN", "WORKS", "RETIRED", "CheckKey"),
+    *("notification_sent", "notification_failed"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
 }

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
+from runner.lifecycle import Check
 from runner.requests.findings import nearest
+from runner.requests.model import Route
 from runner.requests.receivers import (
     AlertSettings,
     Apprise,
     Email,
-    Notify,
     Program,
     QuietWindow,
     RunnerPing,
@@ -39,11 +40,11 @@ def alert_settings_of(settings: Part, folder: Path) -> AlertSettings:
     data = settings.data
     receivers = {name: _way_of(each, folder) for name, each in data.get("receivers", {}).items()}
     notify = tuple(
-        _known(notify_of(settings.below("notify", index)), settings, index, receivers)
+        _known(route_of(settings.below("notify", index)), settings, index, receivers)
         for index in range(len(data.get("notify", ())))
     )
     if "notify" not in data and len(receivers) == 1:
-        notify = (Notify(to=next(iter(receivers))),)
+        notify = (Route(to=next(iter(receivers))),)
     return AlertSettings(
         receivers=receivers,
         notify=notify,
@@ -56,12 +57,12 @@ def alert_settings_of(settings: Part, folder: Path) -> AlertSettings:
     )
 
 
-def notify_of(part: Part) -> Notify:
+def route_of(part: Part) -> Route:
     """Return one entry of `notify`, of a request or of the settings."""
-    data, default = part.data, Notify(to=part.data["to"])
-    return Notify(
+    data, default = part.data, Route(to=part.data["to"])
+    return Route(
         to=data["to"],
-        on=frozenset(data.get("on", default.on)),
+        on=frozenset(map(Check, data.get("on", default.on))),
         after=data.get("after", default.after),
         repeat=part.duration("repeat", default.repeat, above_zero=True),
         recovery=data.get("recovery", default.recovery),
@@ -76,10 +77,10 @@ def unknown_receiver(name: str, receivers: Collection[str]) -> tuple[str, str | 
     return f"there is no receiver `{name}`", nearest(name, receivers) or f"there are: {names}"
 
 
-def _known(entry: Notify, settings: Part, index: int, receivers: Collection[str]) -> Notify:
-    if entry.to not in receivers:
-        settings.find(("notify", index, "to"), *unknown_receiver(entry.to, receivers))
-    return entry
+def _known(route: Route, settings: Part, index: int, receivers: Collection[str]) -> Route:
+    if route.to not in receivers:
+        settings.find(("notify", index, "to"), *unknown_receiver(route.to, receivers))
+    return route
 
 
 def _way_of(data: Mapping[str, Any], folder: Path) -> Way:

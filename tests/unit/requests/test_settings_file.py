@@ -12,11 +12,12 @@ import jsonschema
 import pytest
 
 from runner.errors import UsageError
+from runner.lifecycle import Check
+from runner.requests.model import Route
 from runner.requests.receivers import (
     AlertSettings,
     Apprise,
     Email,
-    Notify,
     Program,
     QuietWindow,
     RunnerPing,
@@ -60,14 +61,14 @@ _ALERTS = AlertSettings(
         "script": Program(command=("./page.sh", "-v"), directory=Path("/srv")),
     },
     notify=(
-        Notify(
+        Route(
             to="ops",
-            on=frozenset({"late"}),
+            on=frozenset({Check.LATE}),
             after=3,
             repeat=timedelta(hours=6),
             recovery=False,
         ),
-        Notify(to="chat"),
+        Route(to="chat"),
     ),
     quiet=(
         QuietWindow(
@@ -160,7 +161,7 @@ def test_the_default_alerts_go_to_the_only_receiver() -> None:
     )
     assert isinstance(one, FileSettings)
     assert isinstance(two, FileSettings)
-    assert one.alerts.notify == (Notify(to="a"),)
+    assert one.alerts.notify == (Route(to="a"),)
     assert two.alerts.notify == ()
 
 
