@@ -168,6 +168,8 @@ class Batch:
     """JSON by the id of a taken command."""
     meta: dict[str, str] = field(default_factory=dict)
     alerts: list[AlertRow] = field(default_factory=list)
+    notifications: dict[str, str | None] = field(default_factory=dict)
+    """What people will be notified of, as JSON by id; None deletes it."""
 
     def __bool__(self) -> bool:
         return any(
@@ -182,6 +184,7 @@ class Batch:
                 self.answers,
                 self.meta,
                 self.alerts,
+                self.notifications,
             )
         )
 
@@ -198,6 +201,7 @@ class Batch:
             answers=self.answers | other.answers,
             meta=self.meta | other.meta,
             alerts=self.alerts + other.alerts,
+            notifications=self.notifications | other.notifications,
         )
 
 
@@ -215,6 +219,7 @@ class Snapshot:
     mark: Mark | None
     meta: dict[str, str]
     alerts: tuple[AlertRow, ...] = ()
+    notifications: dict[str, str] = field(default_factory=dict)
     latest_noted_start: int = 0
     """The latest `due` (epoch microseconds) that `Store.note_start` noted.
 

@@ -102,6 +102,7 @@ class _Model:
     mark: Mark | None = None
     meta: dict[str, str] = field(default_factory=dict)
     alerts: dict[tuple[str, str], AlertRow] = field(default_factory=dict)
+    notifications: dict[str, str] = field(default_factory=dict)
 
     def claims_twice(self, batch: Batch) -> bool:
         rows = dict(self.executions)
@@ -136,6 +137,10 @@ class _Model:
             self.alerts.pop((row.request, row.check_name), None)
             if row.state:
                 self.alerts[row.request, row.check_name] = row
+        for name, body in batch.notifications.items():
+            self.notifications.pop(name, None)
+            if body is not None:
+                self.notifications[name] = body
         return records
 
     def last_results(self) -> tuple[ResultRow, ...]:
@@ -151,6 +156,7 @@ class _Model:
             mark=self.mark,
             meta=self.meta,
             alerts=tuple(row for _, row in sorted(self.alerts.items())),
+            notifications=self.notifications,
         )
 
 
@@ -218,6 +224,7 @@ _batches = st.builds(
         ),
         max_size=3,
     ),
+    notifications=st.dictionaries(_names, st.none() | _texts, max_size=2),
 )
 _marks = st.builds(Mark, file=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
 _steps = st.tuples(_batches, st.none() | st.tuples(st.integers(0, 12), _marks), st.booleans())

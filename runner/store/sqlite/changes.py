@@ -39,6 +39,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
         schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
     )
     _write_alerts(connection, batch.alerts)
+    _write_notifications(connection, batch.notifications)
     connection.executemany(
         schema.UPSERT_META, ((to_sql(key), to_sql(value)) for key, value in batch.meta.items())
     )
@@ -59,6 +60,14 @@ def _write_alerts(connection: sqlite3.Connection, rows: Iterable[AlertRow]) -> N
             connection.execute(schema.UPSERT_ALERT, (*key, to_sql(row.state)))
         else:
             connection.execute(schema.DELETE_ALERT, key)
+
+
+def _write_notifications(connection: sqlite3.Connection, rows: dict[str, str | None]) -> None:
+    for name, body in rows.items():
+        if body is None:
+            connection.execute(schema.DELETE_NOTIFICATION, (to_sql(name),))
+        else:
+            connection.execute(schema.UPSERT_NOTIFICATION, (to_sql(name), to_sql(body)))
 
 
 def _claim(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -21,6 +21,10 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
         mark=None if mark is None else Mark(file=int(mark[0]), offset=mark[1]),
         meta=meta_of(connection),
         alerts=_alerts_of(connection),
+        notifications={
+            to_text(name): to_text(body)
+            for name, body in connection.execute(schema.SELECT_NOTIFICATIONS)
+        },
     )
 
 

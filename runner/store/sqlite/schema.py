@@ -88,6 +88,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
         "DELETE FROM meta WHERE key LIKE 'result of %'",
     ),
+    ("CREATE TABLE notifications (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",),
 )
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"
@@ -119,6 +120,9 @@ LAST_RESULTS = """WITH RECURSIVE names (name) AS (
             WHERE name NOT NULL)
     SELECT * FROM names JOIN results ON execution = (SELECT execution FROM results
         WHERE request = name ORDER BY ended DESC, execution DESC LIMIT 1)"""
+UPSERT_NOTIFICATION = "INSERT OR REPLACE INTO notifications (id, body) VALUES (?, ?)"
+DELETE_NOTIFICATION = "DELETE FROM notifications WHERE id = ?"
+SELECT_NOTIFICATIONS = "SELECT id, body FROM notifications ORDER BY id"
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 

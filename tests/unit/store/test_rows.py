@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.store.rows import Batch, ExecutionRow, Phase, RequestRow, ResultRow
+from runner.store.rows import AlertRow, Batch, ExecutionRow, Phase, RequestRow, ResultRow
 
 _REQUEST = RequestRow(
     name="a", file=None, definition=None, generation=1, fired_through=None, state="{}"
@@ -40,6 +40,8 @@ def test_an_untouched_batch_is_empty() -> None:
         Batch(records=[b"{}\n"]),
         Batch(answers={"c": "{}"}),
         Batch(meta={"k": ""}),
+        Batch(alerts=[AlertRow(request="a", check_name="failure", state="{}")]),
+        Batch(notifications={"n": None}),
     ],
     ids=lambda batch: next(field for field in Batch.__slots__ if getattr(batch, field)),
 )
