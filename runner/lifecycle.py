@@ -169,6 +169,7 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
                 _R.MEMORY_LIMIT,
                 _R.STDERR,
                 _R.OUTPUT,
+                _R.CONDITION,
                 _R.SPAWN_FAILED,
             ),
             _R.MEMBER_FAILED,

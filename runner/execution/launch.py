@@ -9,6 +9,14 @@ from runner.requests.model import Limits, RunAs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchCondition:
+    """A program that runs before the process and decides whether it runs."""
+
+    arguments: tuple[str, ...]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """Everything needed to start a process."""
 
@@ -27,6 +35,7 @@ class Launch:
     stop_signal: int
     stop_grace_s: float
     timeout_s: float | None
+    condition: LaunchCondition | None = None
     stdin: str | None = None
     run_as: RunAs | None = None
     umask: int | None = None

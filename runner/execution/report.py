@@ -35,6 +35,10 @@ _ELLIPSIS = "…".encode()
 class ReportContent:
     """The content of a report."""
 
+    condition: str | None = None
+    """Why the condition kept the process from running: empty if it was not met, else how
+    it failed. None if the process ran.
+    """
     failure: str | None = None
     """Why the program could not be started."""
     result: str | None = None
@@ -62,6 +66,7 @@ class Report:
             kind: text for kind, colon, text in (piece.partition(b":") for piece in pieces) if colon
         }
         return ReportContent(
+            condition=self._shown(content.get(b"condition")),
             failure=self._shown(content.get(b"failure")),
             result=self._shown(content.get(b"result")),
             has_stderr=b"stderr" in content,

@@ -16,6 +16,7 @@ _RETRIED = frozenset(
         Reason.MEMORY_LIMIT,
         Reason.STDERR,
         Reason.OUTPUT,
+        Reason.CONDITION,
         Reason.SPAWN_FAILED,
         Reason.MEMBER_FAILED,
     }

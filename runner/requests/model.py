@@ -128,14 +128,28 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What decides, before a process, whether it runs: `command`, or else `shell`."""
+
+    command: tuple[str, ...] = ()
+    shell: str = ""
+    timeout: timedelta = timedelta(seconds=30)
+
+    @property
+    def action(self) -> Command | Shell:
+        """What runs."""
+        return Command(arguments=self.command) if self.command else Shell(line=self.shell)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """What runs, and how.
 
     `directory` and `environment_files` are absolute. `stop_signal` is a signal number.
     Sizes are bytes. None for `timeout` or `output_limit` means unlimited. The values of
     `secrets` (variable names) and of `environment_files` are never shown. `emptied`
-    names the fields that the file sets to an empty mapping. `scheduled` is False only
-    for a member that its group skips.
+    names the fields that the file sets to an empty mapping. `condition` is the key `if`.
+    `scheduled` is False only for a member that its group skips.
     """
 
     name: str
@@ -145,6 +159,7 @@ class Process:
     environment_files: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     params: dict[str, Any] = field(default_factory=dict)
+    condition: Condition | None = None
     stdin: str | None = None
     run_as: RunAs | None = None
     umask: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from support.place import GATE, Place, wait_until
+from support.place import GATE, SECONDLY, Place, check_log, wait_until
 
 NOW = "run_immediately"
 
@@ -40,3 +40,68 @@ def test_a_text_in_the_output_is_found_before_and_after_a_crash(place: Place) ->
         ("output", "its output contains `FATAL`")
     ] * 2
     assert "none of these in the output: FATAL" in place.run("show", "posting").stdout
+
+
+def test_a_condition_decides_at_each_fire_and_across_crashes(place: Place) -> None:
+    """It runs under the guard; a crash while it runs starts nothing twice."""
+    place.declare("post", "echo posted", SECONDLY, **{"if": {"command": ["test", "-e", "../go"]}})
+    runner = place.start()
+    skipped = place.await_finished("post", status="skipped", reason="condition", count=2)
+    assert all(record["started"] and record["output_tail"] == "" for record in skipped)
+    _crash(place, runner)
+    runner = place.start()
+    place.await_finished("post", status="skipped", count=len(place.finished("post")) + 1)
+    place.open_gate()
+    place.await_finished("post", status="success")
+    (line,) = {record["message"] for record in place.finished("post", status="skipped")}
+    at = place.finished("post", status="skipped")[0]["scheduled_for"]
+    assert line == "its condition was not met"
+    assert line in place.run("explain", "post", "--at", at).stdout
+    shown = place.run("show", "post").stdout
+    assert "command: test -e ../go, at most 30s" in shown
+    assert place.run("exec", "post").returncode == 0
+    place.stop(runner)
+    fires = [
+        (record["generation"], record["scheduled_for"])
+        for record in place.finished("post", channel="process_scheduler")
+    ]
+    assert len(fires) == len(set(fires))
+    check_log(place.log)
+
+
+def test_a_crash_during_a_condition_leaves_it_to_decide(place: Place) -> None:
+    condition = {"shell": f"echo asking; {GATE}", "timeout": "10m"}
+    place.declare("post", "echo posted", NOW, prevent_concurrent=True, **{"if": condition})
+    runner = place.start()
+    wait_until(lambda: "asking" in place.run("log", "post").stdout, what="the condition runs")
+    _crash(place, runner)
+    runner = place.start()
+    assert place.run("exec", "post").returncode == 125  # the guard is held
+    place.open_gate()
+    (record,) = place.await_finished("post", channel="process_scheduler")
+    assert (record["status"], record["output_tail"]) == ("system_restart", "asking\nposted\n")
+    place.stop(runner)
+
+
+def test_kill_and_stop_end_a_condition_before_its_process_runs(place: Place) -> None:
+    condition = {"shell": f"echo asking; trap 'exit 0' TERM; {GATE}", "timeout": "10m"}
+    for name in ("killed", "stopped"):
+        place.declare(name, "touch ../ran", NOW, **{"if": condition})
+    runner = place.start()
+    for name in ("killed", "stopped"):
+        wait_until(lambda name=name: "asking" in place.run("log", name).stdout)  # type: ignore[misc]
+    assert place.run("kill", "killed").returncode == 0
+    place.await_finished("killed", status="killed", reason="killed_by_user")
+    place.stop(runner)
+    place.stop(runner) if runner.poll() is None else None
+    assert place.finished("stopped")[0]["status"] == "killed"
+    assert not (place.folder / "ran").exists()
+
+
+def test_plan_shows_a_changed_condition(place: Place) -> None:
+    place.declare("post", "true", NOW, **{"if": {"shell": "true"}})
+    runner = place.start()
+    place.await_finished("post")
+    place.stop(runner)
+    place.declare("post", "true", NOW, **{"if": {"shell": "false"}})
+    assert "process.if.shell: true → false" in place.run("plan", "--live").stdout

@@ -29,6 +29,15 @@ def test_it_is_tried_again_until_it_succeeds(kitchen: Kitchen) -> None:
     assert waits[1].total_seconds() >= 0.2
 
 
+@tries("How do I run something only if a condition holds?")
+def test_it_is_skipped_until_the_condition_holds(kitchen: Kitchen) -> None:
+    record = kitchen.runs("post-orders")
+    assert (record["status"], record["reason"]) == ("skipped", "condition")
+    (kitchen.folder / "jobs.d/orders.csv").write_text("1041\n1042\n")
+    (posted, *_) = kitchen.place.await_finished("post-orders", status="success")
+    assert posted["output_tail"] == "posting 2 orders\n"
+
+
 @tries("How do I limit the run time?")
 def test_it_is_stopped_after_its_timeout(kitchen: Kitchen) -> None:
     record = kitchen.runs("stuck")

@@ -197,6 +197,45 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
         {"shell": "echo not fatal", "success": {"fail_on_output": ["FATAL"]}},
         {"status": "success", "reason": None},
     ),
+    "met": (
+        {"shell": "cat -; pwd", "if": {"shell": "cat -; pwd"}, "stdin": "in\n"},
+        {"status": "success", "output_tail": re.compile("(/.*\n)in\n\\1")},
+    ),
+    "not-met": (
+        {"shell": "echo ran", "if": {"command": ["test", "-e", "missing"]}},
+        {
+            "status": "skipped",
+            "reason": "condition",
+            "exit_code": None,
+            "message": "its condition was not met",
+            "output_tail": "",
+        },
+    ),
+    "misspelt": (
+        {"shell": "echo ran", "if": {"shell": "no-such -e x"}},
+        {
+            "status": "error",
+            "reason": "condition",
+            "exit_code": None,
+            "message": "its condition ended with exit code 127",
+            "output_tail": re.compile("(?s)(?!.*ran).*no-such.*"),
+        },
+    ),
+    "too-slow": (
+        {"shell": "echo ran", "if": {"shell": "sleep 60", "timeout": "300ms"}},
+        {
+            "status": "error",
+            "reason": "condition",
+            "message": "its condition took longer than its timeout",
+        },
+    ),
+    "conditionless": (
+        {"shell": "echo ran", "if": {"command": ["no-such-program"]}},
+        {
+            **UNSTARTED,
+            "message": re.compile("its condition: program 'no-such-program' is not in PATH .*"),
+        },
+    ),
     "nobody-there": (
         {"shell": "true", "run_as": {"user": "no-such-user"}},
         {**UNSTARTED, "message": "run_as: there is no user 'no-such-user' on this machine"},

@@ -26,6 +26,10 @@ def main(descriptor: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would print a traceback
     orders = _read(descriptor)
+    if orders["condition"] is not None:
+        from runner.execution.child.condition import require
+
+        require(orders, *orders["condition"])
     if orders["is_supervised"]:
         from runner.execution.child.supervising import supervise
 

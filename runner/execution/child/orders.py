@@ -17,6 +17,8 @@ class Orders(TypedDict):
     directory: str
     report: int
     """The descriptor of the report."""
+    condition: tuple[list[str], float] | None
+    """The arguments and the timeout, in seconds, of the program that runs first and decides."""
     is_reporting: bool
     """Whether the program itself writes to the report, so that it stays open for it."""
     stdin: bytes | None

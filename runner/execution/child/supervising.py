@@ -14,6 +14,7 @@ import resource
 import select
 import sys
 import termios
+import time
 
 from runner.execution.child.becoming import add_to_report, become
 from runner.execution.child.masking import Masker
@@ -33,12 +34,16 @@ _OUTPUT = 1
 _NEVER_IGNORED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 
 
-class _Stream:
-    """A pipe from the program that replaces its stdout, its stderr, or both."""
+class Stream:
+    """A pipe from a program that replaces its stdout, its stderr, or both.
+
+    `has_content` says whether the program has written to it.
+    """
 
     def __init__(self, numbers: tuple[int, ...], orders: Orders) -> None:
         self.numbers = numbers
         self.reading, self.writing = os.pipe()
+        self.has_content = False
         self._masker = Masker(orders["secrets"])
         self._search = TextSearch(orders["failing_texts"])
         self._report = orders["report"]
@@ -47,9 +52,10 @@ class _Stream:
     def pass_on(self, amount: int) -> int:
         """Relay up to `amount` bytes, masked; return how many, 0 at the end."""
         piece = os.read(self.reading, min(amount, _PIECE))
-        if piece and self._is_use_reported:
-            add_to_report(self._report, b"stderr")
-            self._is_use_reported = False
+        if piece and not self.has_content:
+            self.has_content = True
+            if self._is_use_reported:
+                add_to_report(self._report, b"stderr")
         self._write(self._masker.feed(piece))
         return len(piece)
 
@@ -72,9 +78,22 @@ class _Stream:
         _write(masked)
 
 
+class Ending:
+    """How a child has ended."""
+
+    def __init__(self, status: int, signals: set[int], *, is_late: bool) -> None:
+        self.status = status  # as from waitpid
+        self.signals = signals  # those that arrived at this process while the child ran
+        self.is_late = is_late  # the child took too long and was killed
+
+
 def supervise(orders: Orders) -> NoReturn:
     """Start the program as a child, relay its output, and end as it ends."""
-    streams = [_Stream(numbers, orders) for numbers in _piped(orders)]
+    _end_like(run(orders, [Stream(numbers, orders) for numbers in _piped(orders)]).status)
+
+
+def run(orders: Orders, streams: list[Stream], *, within_s: float | None = None) -> Ending:
+    """Run a program as a child and relay its output; kill it after `within_s` seconds."""
     # A signal during the fork must neither end the supervisor nor get lost. So both
     # processes block it: the supervisor until it can pass it on (`_outlive_signals`), the
     # child until just before the exec (`become`).
@@ -87,12 +106,14 @@ def supervise(orders: Orders) -> NoReturn:
         become(orders)
     for stream in streams:
         os.close(stream.writing)
-    signalled = _outlive_signals(child)
-    _relay(child, streams)
+    signals = _outlive_signals(child)
+    is_late = not _relay(child, streams, within_s)
+    if is_late:
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     for stream in streams:
-        stream.finish(is_cut=os.WIFSIGNALED(status) or bool(signalled))
-    _end_like(status)
+        stream.finish(is_cut=os.WIFSIGNALED(status) or bool(signals))
+    return Ending(status, signals, is_late=is_late)
 
 
 def _piped(orders: Orders) -> list[tuple[int, ...]]:
@@ -121,15 +142,23 @@ def _outlive_signals(child: int) -> set[int]:
     return signalled
 
 
-def _relay(child: int, streams: list[_Stream]) -> None:
+def _relay(child: int, streams: list[Stream], within_s: float | None) -> bool:
+    """Relay until the child ends; return False if it has not ended `within_s` seconds."""
     poll, ended = select.poll(), os.pidfd_open(child)
     poll.register(ended, select.POLLIN)
     by_descriptor = {stream.reading: stream for stream in streams}
     for descriptor in by_descriptor:
         poll.register(descriptor, select.POLLIN)
+    until_s = None if within_s is None else time.monotonic() + within_s
+    left_ms = None
     # Until the program itself ends, not until the pipes end: a background process of the
     # program may keep them open forever.
-    while ended not in (ready := [descriptor for descriptor, _ in poll.poll()]):
+    while True:
+        if until_s is not None and (left_ms := (until_s - time.monotonic()) * 1000) <= 0:
+            return False
+        ready = [descriptor for descriptor, _ in poll.poll(left_ms)]
+        if ended in ready:
+            return True
         for descriptor in ready:
             if not by_descriptor[descriptor].pass_on(_PIECE):
                 poll.unregister(descriptor)

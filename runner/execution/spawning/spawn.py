@@ -48,6 +48,7 @@ def is_plain(launch: Launch) -> bool:
     """Return whether posix_spawn alone can start a process."""
     return (
         posix_spawn.knows_directories()
+        and launch.condition is None
         and launch.stdin is None
         and launch.run_as is None
         and launch.umask is None
@@ -102,6 +103,8 @@ def _spawn_program(launch: Launch, output: int) -> int:
 def _assist(launch: Launch, output: int, cgroups: Cgroups | None) -> tuple[int, Report]:
     if reason := unfit(launch.arguments, launch.environment):
         raise SpawnError(reason)
+    if launch.condition is not None and (reason := unfit(launch.condition.arguments, {})):
+        raise SpawnError(f"its condition: {reason}")
     try:
         report = open_report(launch.secrets)
     except OSError as error:
@@ -141,6 +144,9 @@ def _orders(launch: Launch, cgroups: Cgroups | None, report: Report) -> Orders:
         "environment": {**(identity.login_variables if identity else {}), **launch.environment},
         "directory": launch.directory,
         "report": report.descriptor,
+        "condition": (list(launch.condition.arguments), launch.condition.timeout_s)
+        if launch.condition
+        else None,
         "is_reporting": launch.is_callable,
         "stdin": None if launch.stdin is None else _encoded(launch.stdin, "stdin"),
         "limits": list(_early(limits)),

@@ -51,6 +51,8 @@ class Exit:
     max_rss_bytes: int | None
     stopped_for: Reason | None
     """Why the runner stopped it; None if it ended by itself."""
+    condition: str | None = None
+    """Why its condition kept the process from running, as in `ReportContent`."""
     failure: str | None = None
     """Why the launcher could not start the program, in words."""
     result: str | None = None
@@ -122,12 +124,13 @@ def wait(watched: Watched) -> Exit:
     return Exit(
         execution=watched.execution,
         exit_code=os.WEXITSTATUS(status)
-        if os.WIFEXITED(status) and content.failure is None
+        if os.WIFEXITED(status) and content.failure is None and content.condition is None
         else None,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
         cpu_s=usage.ru_utime + usage.ru_stime,
         max_rss_bytes=peak if peak > watched.own_peak else watched.sampled_peak,
         stopped_for=watched.stopped_for,
+        condition=content.condition,
         failure=content.failure,
         result=content.result,
         has_stderr=content.has_stderr,

@@ -15,6 +15,7 @@ from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.model import (
     Action,
     Command,
+    Condition,
     Group,
     Limits,
     Process,
@@ -77,6 +78,7 @@ def _settings(process: Process) -> dict[str, str | bool]:
     """Return the settings that members do not inherit, in words; empty for a default."""
     has_grace = process.stop_grace != _STOP_GRACE
     return {
+        "if": _condition(process.condition) if process.condition else "",
         "stdin": ""
         if process.stdin is None
         else f"{_counted(len(process.stdin.encode(errors='replace')), 'byte')}",
@@ -130,6 +132,10 @@ def _unlike(member: Process, group: Process) -> Iterator[str]:
         yield f"secrets {', '.join(name for name in member.secrets if name not in group.secrets)}"
     if member.params != group.params:
         yield f"params {', '.join(member.params)}"
+
+
+def _condition(condition: Condition) -> str:
+    return f"{action_words(condition.action)}, at most {duration_text(condition.timeout)}"
 
 
 def _run_as(who: RunAs) -> str:

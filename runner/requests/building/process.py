@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.requests.building.process_json import action_without_members
-from runner.requests.building.process_settings import SETTINGS
+from runner.requests.building.process_settings import FIELDS, SETTINGS
 from runner.requests.findings import DataPath, Finding, plain, shown
 from runner.requests.model import Action, Group, Process
 
@@ -71,7 +71,7 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         secrets=tuple(own.secrets),
         params=dict(own.params),
         emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
-        **{key: SETTINGS[key](part) for key in part.data if key in SETTINGS},
+        **{FIELDS.get(key, key): SETTINGS[key](part) for key in part.data if key in SETTINGS},
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.findings import nearest, shown
-from runner.requests.model import Limits, Retry, RunAs, Success
+from runner.requests.model import Condition, Limits, Retry, RunAs, Success
 from runner.values import duration_text
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _STOP_GRACE = timedelta(seconds=10)
 _RETRY_DELAY = timedelta(seconds=1)
+_CONDITION_TIMEOUT = timedelta(seconds=30)
 
 
 def _limits(part: Part) -> Limits:
@@ -27,6 +28,14 @@ def _limits(part: Part) -> Limits:
         cpu=part.duration("cpu", None, above_zero=True),
         open_files=part.data.get("open_files"),
         processes=part.data.get("processes"),
+    )
+
+
+def _condition(part: Part) -> Condition:
+    return Condition(
+        command=tuple(part.data.get("command", ())),
+        shell=part.data.get("shell", ""),
+        timeout=part.duration("timeout", _CONDITION_TIMEOUT, above_zero=True),
     )
 
 
@@ -69,6 +78,7 @@ def _signal(part: Part) -> int:
 
 
 SETTINGS: Mapping[str, Callable[[Part], Any]] = {
+    "if": lambda part: _condition(part.below("if")),
     "stdin": lambda part: part.data["stdin"],
     "run_as": lambda part: RunAs(**part.data["run_as"]),
     "umask": lambda part: int(part.data["umask"], 8),
@@ -85,4 +95,6 @@ SETTINGS: Mapping[str, Callable[[Part], Any]] = {
     "scheduled": lambda part: part.data["scheduled"],
     "if_interrupted": lambda part: IfInterrupted(part.data["if_interrupted"]),
 }
-"""The readers of keys that are never inherited; each key is also the model's field name."""
+"""The readers of keys that are never inherited."""
+FIELDS: Mapping[str, str] = {"if": "condition"}
+"""The model's names of keys that have another name there: `if` is a word of Python."""

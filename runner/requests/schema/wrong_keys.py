@@ -122,9 +122,12 @@ def out_of_place(path: DataPath, data: object, root: Mapping[str, Any]) -> Findi
         kind = next((each for each in ("members", "receivers") if each in path), "requests")
         allowed, given = listed(alternatives, "and"), listed(here, "and")
         message = f"{subject_of(path[:-1])} takes exactly one of {allowed}; this one has {given}"
-        return Finding(
-            path=path, message=message, suggestion=f"make them {kind} of their own", at_key=True
+        suggestion = (
+            "join them in one `shell` line"
+            if path[-2] == "if"
+            else f"make them {kind} of their own"
         )
+        return Finding(path=path, message=message, suggestion=suggestion, at_key=True)
     if path == ("process", "scheduled"):
         suggestion = f"in the request itself, write {suggestions.flow({key: parent[key]})[1:-1]}"
         message = "`scheduled` belongs to the request, or to a member of a group"

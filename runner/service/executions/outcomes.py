@@ -153,11 +153,21 @@ def outcome_of(execution: Execution, exited: Exit) -> Outcome:
 
 def _judge(execution: Execution, exited: Exit) -> tuple[ExecutionStatus, Reason | None, str | None]:
     if exited.failure is not None:
-        return _ERROR, Reason.SPAWN_FAILED, exited.failure
-    if exited.stopped_for is None:
+        whose = "" if exited.condition is None else "its condition: "
+        return _ERROR, Reason.SPAWN_FAILED, f"{whose}{exited.failure}"
+    if exited.stopped_for is None and exited.condition is None:
         return _judge_own_end(execution, exited)
+    if exited.stopped_for is None:
+        return _judge_condition(exited.condition)
     status, message = _judge_stop(execution, exited.stopped_for, execution.stopped_by)
     return status, exited.stopped_for, message
+
+
+def _judge_condition(failure: str | None) -> tuple[ExecutionStatus, Reason, str]:
+    """Return the end of an execution whose condition was not met, or failed."""
+    if failure:
+        return _ERROR, Reason.CONDITION, f"its condition {failure}"
+    return ExecutionStatus.SKIPPED, Reason.CONDITION, "its condition was not met"
 
 
 def _judge_stop(

@@ -16,6 +16,7 @@ from runner.requests.building.process_json import process_from, process_text
 from runner.requests.building.request import RequestDraft, built
 from runner.requests.model import Group, Process, Source
 from runner.requests.schema.checking import findings_in
+from runner.requests.schema.lookup import alternatives_of
 from runner.requests.schema.shipped import schema_of
 
 KEYS: dict[str, Any] = schema_of("process-request")["properties"]["process"]["properties"]
@@ -46,10 +47,15 @@ def process_with(key: str, value: Any) -> Process:
     return process_of({"shell": "x", **NEEDED.get(key, {}), key: value})
 
 
-def required_in(key: str) -> dict[str, Any]:
-    """Return the keys that the mapping of a key requires, with a value for each."""
+def required_in(key: str, *, beside: str = "") -> dict[str, Any]:
+    """Return the keys that the mapping of a key requires, with a value for each.
+
+    Of alternatives it requires the first, unless `beside` is one of them.
+    """
     schema = KEYS[key]
-    return {each: schema["properties"][each]["examples"][0] for each in schema.get("required", ())}
+    alternatives = alternatives_of(schema)
+    needed = (*schema.get("required", ()), *(() if beside in alternatives else alternatives[:1]))
+    return {each: schema["properties"][each]["examples"][0] for each in needed}
 
 
 def with_key(path: tuple[str, ...]) -> Iterator[Process]:
@@ -59,13 +65,14 @@ def with_key(path: tuple[str, ...]) -> Iterator[Process]:
         yield from (process_with(key, example) for example in KEYS[key]["examples"])
         return
     for example in KEYS[key]["properties"][inner[0]]["examples"]:
-        yield process_with(key, {**required_in(key), inner[0]: example})
+        yield process_with(key, {**required_in(key, beside=inner[0]), inner[0]: example})
 
 
 def without(path: tuple[str, ...]) -> Process:
     """Return the process that lacks the key at a path."""
     key, *inner = path
-    others = {each: value for each, value in required_in(key).items() if each not in inner}
+    required = required_in(key, beside=inner[0] if inner else "")
+    others = {each: value for each, value in required.items() if each not in inner}
     if inner and others:
         return process_with(key, others)
     if key in ACTIONS:

@@ -459,7 +459,7 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
         command shell python group request name directory environment environment_file
         secrets params stdin run_as umask nice timeout stop_signal stop_grace limits
         prevent_concurrent on_overlap success retry output_limit if_interrupted
-        scheduled
+        scheduled if
     """)
     assert keys_at("timing") == {"run_immediately", "run_later", "schedule"}
     assert keys_at("timing", "run_later") == keys("start timezone misfire misfire_grace")

@@ -5,7 +5,6 @@ Each row gives the place of our key and the conversion of its value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,6 @@ _TOP: DataPath = ()
 _PROCESS: DataPath = ("process",)
 _TIMING: DataPath = ("timing",)
 _SCHEDULE: DataPath = ("timing", "schedule")
-_HOMES: tuple[DataPath, ...] = (_TOP, _PROCESS, _TIMING, ("timing", "run_later"), _SCHEDULE)
-NOTES: Mapping[str, str] = {"retry": "attempts include the first one"}
-_ACTIONS = frozenset({"command", "shell", "python", "group", "request"})
 _ONCE: Entries = {"misfire": "fire_once"}
 _GUARDED: Entries = {"prevent_concurrent": True}
 _REPLACING: Entries = {"prevent_concurrent": True, "on_overlap": "replace"}
@@ -67,6 +63,7 @@ ALIASES: tuple[Alias, ...] = (
     _row("run script bash sh commandline", _PROCESS, "shell", to.shell),
     _row("function func callable", _PROCESS, "python", _nothing),
     _row("steps stages members tasks", _PROCESS, "group", to.members),
+    _row("condition precondition preconditions onlyif runif", _PROCESS, "if", to.condition),
     _row(
         "cwd workdir workingdir workingdirectory dir chdir folder path",
         _PROCESS,

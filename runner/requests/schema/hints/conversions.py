@@ -65,6 +65,12 @@ def _action(value: Any) -> Entries | None:
     return {"command": words} if words else {"shell": value}
 
 
+def condition(value: Any, _: Around) -> Entries | None:
+    """Convert a command line that decides whether the process runs."""
+    action = _action(value)
+    return {"if": action} if action else None
+
+
 def shell(value: Any, around: Around) -> Entries | None:
     """Convert shell lines; a list of lines runs until one fails."""
     if any(each in around for each in _ARGUMENTS):

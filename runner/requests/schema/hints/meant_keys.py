@@ -21,7 +21,9 @@ from runner.requests.schema.shipped import is_request, schema_of
 
 _PROCESS: DataPath = ("process",)
 _SCHEDULE: DataPath = ("timing", "schedule")
-_HOMES: tuple[DataPath, ...] = ((), _PROCESS, ("timing",), ("timing", "run_later"), _SCHEDULE)
+_HOMES: tuple[DataPath, ...] = (
+    *((), _PROCESS, ("process", "success"), ("timing",), ("timing", "run_later"), _SCHEDULE),
+)
 NOTES: Mapping[str, str] = {"retry": "attempts include the first one"}
 _ACTIONS = frozenset({"command", "shell", "python", "group", "request"})
 _BY_NAME: Mapping[str, Alias] = {name: alias for alias in ALIASES for name in alias.names}

@@ -129,11 +129,7 @@ class FollowUps:
         action = group.process.action
         assert isinstance(action, Group)
         sequence, count = member.claim.sequence, len(action.members)
-        # An unscheduled member was passed over on purpose: neither success nor failure.
-        has_failed = (
-            outcome.status is not ExecutionStatus.SUCCESS
-            and outcome.reason is not Reason.UNSCHEDULED
-        )
+        has_failed = outcome.status is not ExecutionStatus.SUCCESS and not _is_neutral(outcome)
         failed = member.claim.failed_before + has_failed
         if group.stopped_for is not None:
             self._claims.end(group, stopped(group, group.stopped_for, group.stopped_by))
@@ -198,6 +194,12 @@ class FollowUps:
             return replace(member, name=name), spawn_failure(f"there is no request {name!r}")
         process, failure = resolved(request, self._requests)
         return as_member(process, group), failure
+
+
+def _is_neutral(outcome: Outcome) -> bool:
+    """Return whether a member was skipped on purpose: neither a success nor a failure."""
+    is_on_purpose = outcome.reason in (Reason.UNSCHEDULED, Reason.CONDITION)
+    return outcome.status is ExecutionStatus.SKIPPED and is_on_purpose
 
 
 def _next_attempt(execution: Execution, outcome: Outcome, now: datetime) -> datetime | None:

@@ -11,9 +11,18 @@ from typing import Any, assert_never
 from runner.execution.child.program import SpawnError
 from runner.execution.environment_files import read
 from runner.execution.executor import Needs
-from runner.execution.launch import Launch
+from runner.execution.launch import Launch, LaunchCondition
 from runner.execution.spawning.users import login_like
-from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
+from runner.requests.model import (
+    Action,
+    Command,
+    Condition,
+    Group,
+    Process,
+    Python,
+    Reference,
+    Shell,
+)
 from runner.service.executions.execution import Execution
 from runner.values import instant_text
 
@@ -52,6 +61,7 @@ def launch_of(execution: Execution, inherited: Mapping[str, str]) -> Launch:
         stop_signal=process.stop_signal,
         stop_grace_s=process.stop_grace.total_seconds(),
         timeout_s=process.timeout.total_seconds() if process.timeout else None,
+        condition=_condition(process.condition),
         stdin=process.stdin,
         run_as=process.run_as,
         umask=process.umask,
@@ -120,6 +130,14 @@ def _own_variables(execution: Execution) -> dict[str, str]:
             f"RUNNER_PARAM_{name.upper()}": param_text(value) for name, value in params.items()
         }
     return {**variables, **claim.extra_variables}
+
+
+def _condition(condition: Condition | None) -> LaunchCondition | None:
+    if condition is None:
+        return None
+    return LaunchCondition(
+        arguments=_arguments(condition.action), timeout_s=condition.timeout.total_seconds()
+    )
 
 
 def _arguments(action: Action) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from runner.planning.views.process_words import action_words, member_words, proc
 from runner.requests.model import (
     Action,
     Command,
+    Condition,
     Group,
     Limits,
     Process,
@@ -57,6 +58,11 @@ SAID: dict[str, tuple[object, str, object]] = {
     "params": ({"a": 1}, "params", {"a": 1}),
     "stdin": ("é", "stdin", "2 bytes"),
     "run_as": (RunAs(user="erp", group="7"), "run_as", "user erp, group 7"),
+    "condition": (
+        Condition(command=("test", "-s", "a b"), timeout=MINUTE),
+        "if",
+        "command: test -s 'a b', at most 1m",
+    ),
     "umask": (0o7, "umask", "007"),
     "nice": (0, "nice", "0"),
     "limits": (

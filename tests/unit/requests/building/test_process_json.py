@@ -16,6 +16,7 @@ from runner.requests.building.process_json import process_from, process_text
 from runner.requests.model import (
     Action,
     Command,
+    Condition,
     Group,
     Limits,
     Process,
@@ -65,6 +66,9 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "environment_files": st.lists(words, max_size=2).map(tuple),
         "secrets": st.lists(words, max_size=2).map(tuple),
         "params": st.dictionaries(words, values, max_size=2),
+        "condition": st.builds(
+            Condition, command=st.lists(words, max_size=2).map(tuple), shell=words, timeout=spans
+        ),
         "stdin": words,
         "run_as": st.builds(RunAs, user=words, group=st.none() | words),
         "umask": st.integers(0, 0o777),

@@ -15,6 +15,7 @@ from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
     Command,
+    Condition,
     Group,
     Limits,
     Process,
@@ -79,6 +80,7 @@ process:
   environment_file: [common.env, /etc/erp.env, ../up.env]
   secrets: [ERP_PASSWORD, TOKEN]
   params: {year: 2026, when: "2026-12-24", deep: {list: [1, 2.5, true, null]}}
+  if: {shell: test -s orders.csv, timeout: 5s}
   stdin: "yes\\n"
   run_as: {user: erp, group: "1000"}
   umask: "027"
@@ -109,6 +111,7 @@ def test_every_value_of_a_process_reaches_the_model() -> None:
         environment_files=(f"{FOLDER}/common.env", "/etc/erp.env", f"{FOLDER}/../up.env"),
         secrets=("ERP_PASSWORD", "TOKEN"),
         params={"year": 2026, "when": "2026-12-24", "deep": {"list": [1, 2.5, True, None]}},
+        condition=Condition(shell="test -s orders.csv", timeout=timedelta(seconds=5)),
         stdin="yes\n",
         run_as=RunAs(user="erp", group="1000"),
         umask=0o27,

@@ -250,6 +250,27 @@ MEANINGS: list[tuple[Document, Document]] = [
     (processed(shell="x", retry=3), processed(shell="x", retry={"attempts": 4})),
     (processed(shell="x", success=[0, 2]), processed(shell="x", success={"exit_codes": [0, 2]})),
     (
+        processed(shell="x", fail_on_stderr=True, success={"exit_codes": [3]}),
+        processed(shell="x", success={"exit_codes": [3], "fail_on_stderr": True}),
+    ),
+    (
+        {"process": RUN, "fail_on_output": ["x"]},
+        processed(shell="x", success={"fail_on_output": ["x"]}),
+    ),
+    (
+        processed(shell="x", success={"fail_on_output": "x"}),
+        processed(shell="x", success={"fail_on_output": ["x"]}),
+    ),
+    (
+        processed(shell="x", precondition="test -s a.csv"),
+        processed(shell="x", **{"if": {"command": ["test", "-s", "a.csv"]}}),
+    ),
+    (processed(shell="x", **{"if": "a | b"}), processed(shell="x", **{"if": {"shell": "a | b"}})),
+    (
+        {"process": RUN, "if": {"shell": "true"}},
+        processed(shell="x", **{"if": {"shell": "true"}}),
+    ),
+    (
         processed(shell="x", prevent_concurrent=True, on_overlap="wait"),
         processed(shell="x", prevent_concurrent=True, on_overlap="queue"),
     ),

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from support.executions_world import ExecutionsWorld, group_of, process, request, world
 
-from runner.lifecycle import Channel, IfInterrupted, OnOverlap, Reason
+from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, OnOverlap, Reason
 from runner.requests.model import Group, Retry
 from runner.service.executions.outcomes import LOST, OUTLIVED, Outcome
 
 MINUTE = timedelta(minutes=1)
+NOT_MET = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONDITION, message="no")
+CONDITION_FAILED = Outcome(status=ExecutionStatus.ERROR, reason=Reason.CONDITION, message="oh")
 
 
 def test_a_failed_attempt_is_followed_by_the_next_one_after_its_delay() -> None:
@@ -154,6 +156,37 @@ def test_an_unscheduled_member_is_skipped_and_does_not_fail_its_group() -> None:
     place.claim("g")
     place.end("g › y")
     assert place.finished() == [("x", "skipped", "unscheduled"), ("g", "success", None)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends"),
+    [(NOT_MET, [("g", "success", None)]), (CONDITION_FAILED, [("g", "error", "member_failed")])],
+    ids=["not met", "failed"],
+)
+def test_a_member_whose_condition_is_not_met_does_not_fail_its_group(
+    outcome: Outcome, ends: list[tuple[str, str, str | None]]
+) -> None:
+    place = world(request("g", group_of("a")), request("a", retry=Retry(attempts=1)))
+    place.claim("g")
+    place.end_as(place.running("g › a"), outcome)
+    assert place.finished() == ends
+
+
+def test_a_condition_is_tried_again_only_if_it_failed() -> None:
+    place = world(request("a", retry=Retry(attempts=2, delay=MINUTE)))
+    place.claim("a")
+    place.end_as(place.running("a"), CONDITION_FAILED)
+    assert place.phases() == {"a": ["waiting"]}
+    place.go_on(MINUTE)
+    place.end_as(place.running("a"), NOT_MET)
+    assert place.phases() == {}
+
+
+def test_a_condition_that_is_not_met_is_no_failure() -> None:
+    place = world(request("a", on_failure="b"), request("b"))
+    place.claim("a")
+    place.end_as(place.running("a"), NOT_MET)
+    assert place.phases() == {}
 
 
 def test_a_group_that_has_come_to_contain_itself_fails() -> None:
