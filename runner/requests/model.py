@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -242,6 +242,24 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long the outputs and results of a request are kept; sizes are bytes.
+
+    None means that the request sets no value.
+    """
+
+    keep_for: timedelta | None = None
+    failures_keep_for: timedelta | None = None
+    keep_count: int | None = None
+    keep_size: int | None = None
+
+    def over(self, other: Retention) -> Retention:
+        """Return this retention, with the values of `other` where it sets none."""
+        own = {name: getattr(self, name) for name in self.__slots__}
+        return replace(other, **{name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
 
@@ -261,5 +279,6 @@ class ProcessRequest:
     reschedule: str | None = None
     formerly: str | None = None
     on_failure: str | None = None
+    retention: Retention = Retention()
     expect: Expect = Expect()
     notify: tuple[Route, ...] | None = None

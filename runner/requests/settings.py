@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from runner.requests.model import Retention
 from runner.requests.receivers import AlertSettings
 
 NO_JOBS_HINT = "create it with mkdir, set up a new folder with `runner init DIR`, or use --jobs"
 """What to do if there is no jobs folder."""
 NAME = "runner.yaml"
 """The name of the settings file; it lies beside the jobs folder."""
+RETENTION = Retention(keep_for=timedelta(days=30))
+"""The retention of a request if no file sets one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How long to keep the outputs of executions: by age, by total bytes, by number."""
+class OutputBounds:
+    """Bounds for the outputs of all requests together: their total bytes and their number."""
 
-    age: timedelta = timedelta(days=30)
     size: int = 2**30
     count: int = 100_000
 
@@ -35,5 +37,7 @@ class FileSettings:
     monitor_log: Path | None = None
     max_running: int | None = None
     drain: timedelta | None = None
-    retention: Retention = Retention()
+    retention: Retention = RETENTION
+    """For requests that set no retention of their own; `keep_for` is always set."""
+    outputs: OutputBounds = OutputBounds()
     alerts: AlertSettings = field(default_factory=AlertSettings)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
 from runner.requests.building.document_part import Part
+from runner.requests.building.retention import retention_of
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import without_content
-from runner.requests.findings import DataPath, Finding
+from runner.requests.findings import Finding
 from runner.requests.receivers import ALERT_KEYS, AlertSettings
 from runner.requests.schema.checking import findings_in
-from runner.requests.settings import NAME, FileSettings, Retention
+from runner.requests.settings import NAME, RETENTION, FileSettings, OutputBounds
 from runner.requests.yaml.document import documents_in
 from runner.system.regular_files import is_missing
 from runner.system.trust import Trust
 from runner.timing.zones import zone_named
-from runner.values import parse_duration, parse_size
 
 
 def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
@@ -67,23 +66,23 @@ def settings_in(raw: bytes, display: str) -> FileSettings | tuple[Problem, ...]:
 
 
 def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
-    reading = _Reading()
-    outputs: Mapping[str, Any] = data.get("outputs", {})
-    default = Retention()
+    whole = Part(data=data, path=(), findings=[])
+    bounds = OutputBounds()
+    outputs = whole.below("outputs") if "outputs" in data else replace(whole, data={})
     settings = FileSettings(
-        timezone=reading.zone(data),
+        timezone=_zone(whole),
         state=folder / data["state"] if "state" in data else None,
         monitor_log=folder / data["monitor_log"] if "monitor_log" in data else None,
         max_running=data.get("max_running"),
-        drain=reading.duration(data, ("drain",)),
-        retention=Retention(
-            age=reading.duration(outputs, ("outputs", "keep_for")) or default.age,
-            size=reading.size(outputs, ("outputs", "keep_size"), default.size),
-            count=outputs.get("keep_count", default.count),
+        drain=whole.duration("drain", None),
+        retention=retention_of(whole).over(RETENTION),
+        outputs=OutputBounds(
+            size=outputs.size("keep_size") or bounds.size,
+            count=outputs.data.get("keep_count", bounds.count),
         ),
-        alerts=_alerts(Part(data=data, path=(), findings=reading.findings), folder),
+        alerts=_alerts(whole, folder),
     )
-    return settings, reading.findings
+    return settings, whole.findings
 
 
 def _alerts(settings: Part, folder: Path) -> AlertSettings:
@@ -95,36 +94,10 @@ def _alerts(settings: Part, folder: Path) -> AlertSettings:
     return alert_settings_of(settings, folder)
 
 
-class _Reading:
-    """Converts values that the schema accepts, and collects those that are wrong all the same."""
-
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
-
-    def zone(self, data: Mapping[str, Any]) -> str | None:
-        """Return the canonical name of the zone, None without a valid one."""
-        try:
-            return zone_named(data["timezone"]).key if "timezone" in data else None
-        except RuleError as error:
-            self.findings.append(
-                Finding(path=("timezone",), message=str(error), suggestion=error.suggestion)
-            )
-            return None
-
-    def duration(self, data: Mapping[str, Any], path: DataPath) -> timedelta | None:
-        """Return the duration at the last key of `path`, None without a valid one."""
-        if path[-1] not in data:
-            return None
-        try:
-            return parse_duration(data[str(path[-1])])
-        except ValueError as error:
-            self.findings.append(Finding(path=path, message=str(error)))
-            return None
-
-    def size(self, data: Mapping[str, Any], path: DataPath, default: int) -> int:
-        """Return the bytes at the last key of `path`, `default` without a valid size."""
-        try:
-            return parse_size(data[str(path[-1])]) if path[-1] in data else default
-        except ValueError as error:
-            self.findings.append(Finding(path=path, message=str(error)))
-            return default
+def _zone(whole: Part) -> str | None:
+    """Return the canonical name of the zone, None without a valid one."""
+    try:
+        return zone_named(whole.data["timezone"]).key if "timezone" in whole.data else None
+    except RuleError as error:
+        whole.find(("timezone",), str(error), error.suggestion)
+        return None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 from runner.execution.output import prune
 from runner.planning.states.pruning import prunable
-from runner.requests.settings import Retention
+from runner.requests.settings import OutputBounds
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry
@@ -34,10 +35,16 @@ class OutputPruning:
     """
 
     def __init__(
-        self, outputs: Path, retention: Retention, in_progress: InProgress, clock: Clock
+        self,
+        outputs: Path,
+        keep_for: timedelta,
+        bounds: OutputBounds,
+        in_progress: InProgress,
+        clock: Clock,
     ) -> None:
         self._outputs = outputs
-        self._retention = retention
+        self._keep_for = keep_for
+        self._bounds = bounds
         self._in_progress = in_progress
         self._clock = clock
         self._begin_at_s = clock.elapsed_s()
@@ -70,9 +77,9 @@ class OutputPruning:
         is_age_known = self._clock.elapsed_s() >= self._ages_count_at_s
         return prune(
             self._outputs,
-            max_age_s=self._retention.age.total_seconds() if is_age_known else math.inf,
-            max_bytes=self._retention.size,
-            max_files=self._retention.count,
+            max_age_s=self._keep_for.total_seconds() if is_age_known else math.inf,
+            max_bytes=self._bounds.size,
+            max_files=self._bounds.count,
             now_s=self._clock.now().timestamp(),
             keep={execution.id for execution in self._in_progress},
         )

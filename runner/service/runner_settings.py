@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import outputs_folder
-from runner.requests.settings import Retention
+from runner.requests.model import Retention
+from runner.requests.settings import RETENTION, OutputBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,9 @@ class Settings:
     """Whether other runners may serve the same jobs folder."""
     drain: timedelta = timedelta(seconds=30)
     """How long a stop waits for executions to end by themselves."""
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = RETENTION
+    """For requests that set none of their own."""
+    output_bounds: OutputBounds = field(default_factory=OutputBounds)
 
     @property
     def outputs(self) -> Path:

@@ -12,12 +12,14 @@ from runner.errors import RuleError
 from runner.lifecycle import Misfire
 from runner.requests.building.document_part import Part
 from runner.requests.building.process import process_of
+from runner.requests.building.retention import retention_of
 from runner.requests.dates import KEYS, dates_of, files_named, is_entry, listed_in, parse_entry
 from runner.requests.findings import DataPath, Finding, value_at, without
 from runner.requests.model import (
     Context,
     Process,
     ProcessRequest,
+    Retention,
     RunImmediately,
     RunLater,
     Schedule,
@@ -148,12 +150,15 @@ def _attempt(
             whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders
         )
     timing = _timing(whole, default_zone, draft.dates)
+    retention = retention_of(whole)
     if process is None or findings:
         return None, tuple(dict.fromkeys(findings))
-    return _request(draft, process, timing), ()
+    return _request(draft, process, timing, retention), ()
 
 
-def _request(draft: RequestDraft, process: Process, timing: Timing | None) -> ProcessRequest:
+def _request(
+    draft: RequestDraft, process: Process, timing: Timing | None, retention: Retention
+) -> ProcessRequest:
     data = draft.data
     reschedule = data.get("reschedule")
     return ProcessRequest(
@@ -174,6 +179,7 @@ def _request(draft: RequestDraft, process: Process, timing: Timing | None) -> Pr
         reschedule=None if reschedule is None else str(reschedule),
         formerly=data.get("formerly"),
         on_failure=data["on_failure"]["request"] if "on_failure" in data else None,
+        retention=retention,
     )
 
 

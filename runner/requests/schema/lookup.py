@@ -56,12 +56,19 @@ _MAPPINGS: tuple[tuple[str, ...], ...] = (
     ("timing",),
     ("timing", "run_later"),
     ("timing", "schedule"),
+    ("retention",),
+    ("outputs",),
 )
 
 
 def homes_of(root: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """Return the mappings that have a key, as dotted paths."""
-    having = (path for path in _MAPPINGS if key in schema_at(root, path).get("properties", {}))
+    having = (
+        path
+        for path in _MAPPINGS
+        if key in schema_at(root, path).get("properties", {})
+        and (path or "process" in root["properties"])  # the settings are no request
+    )
     return tuple(f"`{'.'.join(path)}`" if path else "the request itself" for path in having)
 
 

@@ -74,7 +74,7 @@ def _right_key(
         return meant
     if path[:-1] == _RUN_LATER and homes_of(root, key) == (_SCHEDULE,):
         return _of_run_later(key, value, value_at(data, path[:-1]))
-    if "process" in root["properties"] and (homes := homes_of(root, key)):
+    if homes := homes_of(root, key):
         return f"it belongs in {' or '.join(homes)}"
     if near := nearest(key, [name for name, below in known.items() if _takes(below, value)]):
         return near

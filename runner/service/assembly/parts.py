@@ -10,6 +10,7 @@ import os
 import select
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -154,7 +155,13 @@ def _clock_changes(
 def _housekeeping(settings: Settings, clock: Clock, core: Core) -> Housekeeping:
     in_progress = core.in_progress
     return Housekeeping(
-        OutputPruning(settings.outputs, settings.retention, in_progress, clock),
+        OutputPruning(
+            settings.outputs,
+            settings.retention.keep_for or timedelta.max,
+            settings.output_bounds,
+            in_progress,
+            clock,
+        ),
         StatePruning(core.registry, in_progress, core.decisions, clock),
     )
 

@@ -13,7 +13,14 @@ from support import planning_world
 
 from runner.planning.difference import Difference, changed_fields, difference, touched
 from runner.requests.catalog.catalog_reader import exhausted
-from runner.requests.model import Context, ProcessRequest, RunImmediately, Schedule, Source
+from runner.requests.model import (
+    Context,
+    ProcessRequest,
+    Retention,
+    RunImmediately,
+    Schedule,
+    Source,
+)
 from runner.timing.parsing import parse_rule
 
 
@@ -34,6 +41,7 @@ CHANGES: dict[str, Any] = {
     "reschedule": "2",
     "formerly": "o",
     "on_failure": "o",
+    "retention": Retention(keep_count=1),
 }
 
 

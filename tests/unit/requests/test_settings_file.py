@@ -13,7 +13,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.lifecycle import Check
-from runner.requests.model import Route
+from runner.requests.model import Retention, Route
 from runner.requests.receivers import (
     AlertSettings,
     Apprise,
@@ -23,7 +23,7 @@ from runner.requests.receivers import (
     RunnerPing,
     Webhook,
 )
-from runner.requests.settings import FileSettings, Retention
+from runner.requests.settings import FileSettings, OutputBounds
 from runner.requests.settings_file import settings_beside, settings_in
 from runner.resources import schema_text
 
@@ -33,7 +33,8 @@ state: state
 monitor_log: /var/log/monitor.jsonl
 max_running: 8
 drain: 1m30s
-outputs: {keep_for: 90d, keep_size: 10 GiB, keep_count: 0}
+retention: {keep_for: 90d, failures_keep_for: 1d12h, keep_size: 10MB, keep_count: 7}
+outputs: {keep_size: 10 GiB, keep_count: 0}
 receivers:
   ops: {email: {to: [ops@example.org], from: Runner <r@example.org>, host: smtp, port: 587,
                 starttls: true, user_variable: U, password_variable: P}}
@@ -91,7 +92,13 @@ def test_every_setting_reaches_its_field() -> None:
         monitor_log=Path("/var/log/monitor.jsonl"),
         max_running=8,
         drain=timedelta(seconds=90),
-        retention=Retention(age=timedelta(days=90), size=10 * 2**30, count=0),
+        retention=Retention(
+            keep_for=timedelta(days=90),
+            failures_keep_for=timedelta(days=1, hours=12),
+            keep_size=10**7,
+            keep_count=7,
+        ),
+        outputs=OutputBounds(size=10 * 2**30, count=0),
         alerts=_ALERTS,
     )
 
@@ -111,7 +118,12 @@ def test_a_file_may_be_empty(nothing: bytes) -> None:
         ),
         (b"max_running: 0", "runner.yaml:1:14: "),
         (b"timezone: UTC\ndrain: 30", "runner.yaml:2:8: "),
-        (b"outputs: {keep_for: 9999999999999d}", "runner.yaml:1:21: "),
+        (b"retention: {keep_for: 9999999999999d}", "runner.yaml:1:23: "),
+        (b"retention: {keep_size: 1}", "runner.yaml:1:24: "),
+        (
+            b"outputs: {keep_for: 90d}",
+            "runner.yaml:1:11: `keep_for` is not a key of `outputs` (it belongs in `retention`)",
+        ),
         (b"timezone: Europe/Madird", "runner.yaml:1:11: there is no time zone 'Europe/Madird'"),
         (b"a: [", "runner.yaml:1:"),
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.clock_world import DAY, HOUR, NOON, GivenClock
 
 from runner.execution.output import output_path
-from runner.requests.settings import Retention
+from runner.requests.settings import OutputBounds
 from runner.service.executions.in_progress import InProgress
 from runner.service.housekeeping import OutputPruning
 from runner.values import new_id
@@ -32,7 +32,7 @@ def advance(pruning: OutputPruning, clock: GivenClock) -> None:
 
 def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON + 365 * DAY)
-    pruning = OutputPruning(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
+    pruning = OutputPruning(tmp_path, 30 * DAY, OutputBounds(), InProgress(), clock)
     pruning.advance()
     assert output.exists(), "at the start the clock may be a year ahead"
     pruning.distrust_clock()
@@ -48,6 +48,6 @@ def test_ages_count_an_hour_after_the_start_and_after_a_step_of_the_clock(tmp_pa
 
 def test_an_output_whose_age_is_within_bounds_is_kept(tmp_path: Path) -> None:
     output, clock = kept_output(tmp_path), GivenClock(NOON)
-    pruning = OutputPruning(tmp_path, Retention(age=30 * DAY), InProgress(), clock)
+    pruning = OutputPruning(tmp_path, 30 * DAY, OutputBounds(), InProgress(), clock)
     advance(pruning, clock)
     assert output.exists()

@@ -112,6 +112,7 @@ def start_command(
         allow_shared_jobs=allow_shared_jobs,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
+        output_bounds=places.settings.outputs,
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         _serve(settings, console)

@@ -23,6 +23,7 @@ from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView
+from runner.planning.views.retention_words import retention_words
 from runner.planning.views.timing_words import timing_words
 from runner.requests.catalog.defaults import NAMES as DEFAULTS
 from runner.requests.model import Reference, RunLater, Schedule, Timing
@@ -179,6 +180,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
             "on_failure": action_words(Reference(request=request.on_failure))
             if request.on_failure
             else None,
+            "retention": retention_words(request.retention.over(places.settings.retention)),
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,

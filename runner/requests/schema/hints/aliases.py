@@ -58,6 +58,18 @@ ALIASES: tuple[Alias, ...] = (
         to.constant({"true": {"scheduled": False}, "false": {"scheduled": True}}),
     ),
     _row("onerror onfail", _TOP, "on_failure", _nothing),
+    _row(
+        "histretentiondays historyretentiondays retentiondays keepdays",
+        _TOP,
+        "retention",
+        to.days_kept,
+    ),
+    _row(
+        "histretentionruns successfuljobshistorylimit maxhistory keepruns",
+        _TOP,
+        "retention",
+        to.runs_kept,
+    ),
     _row("cmd exec program entrypoint executable", _PROCESS, "command", to.command),
     _row("args argv arguments", _PROCESS, "", to.arguments),
     _row("run script bash sh commandline", _PROCESS, "shell", to.shell),

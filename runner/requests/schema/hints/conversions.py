@@ -166,6 +166,20 @@ def retry(further: int) -> Convert:
     return convert
 
 
+def days_kept(value: Any, _: Around) -> Entries | None:
+    """Convert the number of days for which outputs are kept."""
+    return {"retention": {"keep_for": f"{value}d"}} if _is_number(value) else None
+
+
+def runs_kept(value: Any, _: Around) -> Entries | None:
+    """Convert the number of executions whose outputs are kept."""
+    return {"retention": {"keep_count": value}} if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 < value <= 36525
+
+
 def memory(value: Any, _: Around) -> Entries | None:
     """Convert a size; Kubernetes' Mi is our MiB."""
     text = re.sub(r"(?<=[KMGT])i$", "iB", value) if isinstance(value, str) else ""

@@ -22,6 +22,7 @@ from runner.requests.model import (
     ProcessRequest,
     Python,
     Reference,
+    Retention,
     Retry,
     RunAs,
     Shell,
@@ -101,6 +102,22 @@ def test_formerly_and_on_failure_reach_the_model() -> None:
     assert (request.formerly, request.on_failure) == ("posting", "tell")
     plain = request_of("process: {shell: x}")
     assert (plain.formerly, plain.on_failure) == (None, None)
+
+
+def test_retention_reaches_the_model_and_a_wrong_value_is_found_at_its_place() -> None:
+    text = "retention: {keep_for: 90d, failures_keep_for: 1d, keep_count: 0, keep_size: 1MB}\n"
+    assert request_of(text + "process: {shell: x}").retention == Retention(
+        keep_for=timedelta(days=90),
+        failures_keep_for=timedelta(days=1),
+        keep_count=0,
+        keep_size=10**6,
+    )
+    wrong = "retention: {keep_for: 99999999d, keep_size: 0B}\nprocess: {shell: x}"
+    _, found = built(draft_of(wrong), default_zone="UTC")
+    assert [path_text(each.path) for each in found] == [
+        "retention.keep_for",
+        "retention.keep_size",
+    ]
 
 
 def test_every_value_of_a_process_reaches_the_model() -> None:

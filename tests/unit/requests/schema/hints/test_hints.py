@@ -123,6 +123,14 @@ MEANINGS: list[tuple[Document, Document]] = [
         processed(shell="x", environment={"A": "b"}),
     ),
     (
+        {"process": RUN, "histRetentionDays": 30},
+        {"process": RUN, "retention": {"keep_for": "30d"}},
+    ),
+    (
+        {"process": RUN, "successfulJobsHistoryLimit": 3},
+        {"process": RUN, "retention": {"keep_count": 3}},
+    ),
+    (
         processed(shell="x", limits={"memory": "512Mi"}),
         processed(shell="x", limits={"memory": "512MiB"}),
     ),
