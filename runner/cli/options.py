@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner.cli.access.places import places
-from runner.cli.arguments.selection import Selection, labels_of
 from runner.lifecycle import INVALID, RequestStatus
 
 if TYPE_CHECKING:
@@ -170,6 +169,9 @@ def selection_options(function: Function) -> Function:
         names: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> Any:
+        # Imported late: `status` and `monitor` share this module and select nothing.
+        from runner.cli.arguments.selection import Selection, labels_of
+
         selection = Selection(
             names=names,
             labels=labels_of(labels),

@@ -11,7 +11,7 @@ from datetime import datetime
 from runner.errors import RunnerError
 from runner.planning.last_good import InForce
 from runner.planning.states.claims_ahead import claimable_at
-from runner.planning.states.firing import due_at
+from runner.planning.states.firing import delay_of, due_at
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.catalog.catalog import Catalog, Rejection
@@ -185,5 +185,10 @@ def request_row(name: str, request: ProcessRequest | None, state: RequestState) 
         definition=definition_text(request) if request else None,
         generation=state.generation,
         fired_through=watermark(state),
-        state=state_text(state),
+        state=state_text(state, coming=_coming(request, state) if request else None),
     )
+
+
+def _coming(request: ProcessRequest, state: RequestState) -> tuple[datetime, datetime] | None:
+    due = due_at(request, state)
+    return None if due is None else (due - delay_of(request), due)

@@ -19,6 +19,11 @@ ALIVE = "alive"
 
 Empty after an orderly stop. If nobody owns the store and it is not, that runner was killed.
 """
+UNSETTLED = "unsettled"
+"""The key in the store's meta table that says whether the runner's requests differ from the
+files that it read: "1" if a document is rejected or the folder shows no files, otherwise
+empty.
+"""
 
 
 class Pause:

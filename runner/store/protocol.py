@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from runner.store.rows import Batch, CommandRow, ExecutionRow, Mark, ResultRow, Snapshot
+from runner.store.rows import Batch, Coming, CommandRow, ExecutionRow, Mark, ResultRow, Snapshot
 
 MOST_COMMANDS = 1000
 """How many commands are taken at once; further ones wait for the next turn."""
@@ -116,6 +116,15 @@ class StoreReader(Protocol):
 
     def last_results(self) -> tuple[ResultRow, ...]:
         """Return the last result of each request, in the order of their names."""
+
+    def statuses(self) -> dict[str, int]:
+        """Return how many requests have each status, in the order of their first names.
+
+        The runner's own requests count, without those whose file is gone.
+        """
+
+    def coming(self, at_most: int, *, by_due: bool = False) -> tuple[Coming, ...]:
+        """Return the earliest of the requests' next fires; with `by_due`, those due first."""
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

@@ -206,6 +206,15 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """The next fire of a request, and when it is due, its spread included."""
+
+    request: str
+    fire: int
+    due: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The content that a starting runner needs."""
 

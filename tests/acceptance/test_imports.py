@@ -39,7 +39,7 @@ def _cached_by_ls(place: Place) -> str:
         (("monitor",), READING),
         (("monitor", "--output", "json"), READING),
         (("log", "daily"), READING),
-        (("status",), PARSING),
+        (("status",), READING),
         (("ls",), PARSING),
         (("next",), PARSING),
         (("show", "daily"), PARSING),

@@ -1,4 +1,4 @@
-"""`status` without a runner: how the last runner ended, and what it left."""
+"""`status`: what a runner does; without a runner, how the last one ended, and what it left."""
 
 from __future__ import annotations
 
@@ -98,4 +98,58 @@ def test_next_lists_the_next_fire_of_each_of_the_next_five_requests(place: Place
     assert [each["request"] for each in status["next"]] == [
         "often", "daily-2", "daily-3", "daily-4", "daily-5",
     ]  # fmt: skip
+    assert place.stop(runner) == 0
+
+
+def _await_reloads(place: Place, count: int) -> None:
+    wait_until(lambda: len(place.events("runner.reloaded")) >= count, what=f"reload {count}")
+
+
+def counted(place: Place) -> object:
+    (item,) = place.items("status")
+    return item["requests"]
+
+
+def test_status_counts_the_requests_of_the_runner_and_names_their_next_fires(
+    place: Place,
+) -> None:
+    spread = {"schedule": {**DAILY["schedule"], "spread": "9h"}}
+    place.declare("daily", "true", DAILY)
+    place.declare("spread", "true", spread)
+    place.declare("later", "true", {"run_later": {"start": "2100-01-01 01:00"}})
+    place.declare("once", "true", "run_immediately")
+    place.declare("off", "true", DAILY, top={"scheduled": False})
+    place.declare("definition", "true")
+    place.declare("gone", "true", DAILY)
+    runner = place.start()
+    place.await_finished("once")
+    (place.jobs / "gone.yaml").unlink()
+    _await_reloads(place, 1)
+    (item,) = place.items("status")
+    assert item["requests"] == {
+        "scheduled": 3,
+        "definition": 1,
+        "unscheduled": 1,
+        "complete": 1,
+    }
+    assert item["next"] == [
+        {"request": each["request"], "scheduled_for": each["scheduled_for"]}
+        for each in place.items("next", "-n", "3")
+    ]
+    assert [each["request"] for each in item["next"]] == ["later", "daily", "spread"]
+    assert place.stop(runner) == 0
+
+
+def test_status_counts_rejected_documents_while_there_are_any(place: Place) -> None:
+    place.declare("good", "true", DAILY)
+    place.declare("bad", "true", DAILY)
+    runner = place.start()
+    place.write("bad.yaml", "process: [")
+    place.write("worse.yaml", "process: [")
+    _await_reloads(place, 1)
+    assert counted(place) == {"scheduled": 1, "invalid": 2}
+    (place.jobs / "worse.yaml").unlink()
+    place.declare("bad", "true", DAILY)
+    _await_reloads(place, 2)
+    assert counted(place) == {"scheduled": 2}
     assert place.stop(runner) == 0

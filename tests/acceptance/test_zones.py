@@ -177,6 +177,10 @@ def test_new_zone_data_is_reported_and_moves_upcoming_fires(place: Place, zones:
     assert {name: before[name] - after[name] for name in before} == dict.fromkeys(
         before, timedelta(hours=1)
     )
+    (status,) = place.items("status")
+    assert {
+        each["request"]: datetime.fromisoformat(each["scheduled_for"]) for each in status["next"]
+    } == after
     assert {item["sync"] for item in place.items("ls")} == {"in sync"}
     assert "there is new zone data for Test/City; it applies from now on" in place.console()
     assert place.events("execution.finished") == []

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.cli.access.last_results import LastResults
-from runner.cli.access.ownership import meta_of, other_jobs, serves, words_of
+from runner.cli.access.ownership import meta_of, other_jobs, served_jobs, serves, words_of
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots
 from runner.cli.output.tables import echo
@@ -126,12 +126,6 @@ def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
     return (
         Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
     )
-
-
-def served_jobs(places: Places) -> Path | None:
-    """Return the jobs folder that the store belongs to, or None without a store."""
-    folder = meta_of(places.state).get("jobs")
-    return Path(folder) if folder else None
 
 
 def _snapshot(places: Places) -> Snapshot:

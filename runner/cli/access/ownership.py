@@ -39,6 +39,12 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
         return False
 
 
+def served_jobs(places: Places) -> Path | None:
+    """Return the jobs folder that the store belongs to, or None without a store."""
+    folder = meta_of(places.state).get("jobs")
+    return Path(folder) if folder else None
+
+
 def other_jobs(places: Places) -> str | None:
     """Return the jobs folder that the state folder belongs to, if it is not
     `places.jobs`.

@@ -4,16 +4,19 @@ beside the store.
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from runner import RELEASED
-from runner.cli.access.loading import Loaded
 from runner.cli.access.places import Places
 from runner.cli.output.tables import echo, local_text
-from runner.planning.last_good import way_back
-from runner.planning.states.firing import due_at
 from runner.service.trouble import TroubleNote
-from runner.store.opening import is_store_read_only, owner_pid
+from runner.store.opening import is_store_read_only, owner_pid, read_store
+from runner.values import from_microseconds
+
+if TYPE_CHECKING:
+    from runner.cli.access.loading import Loaded
 
 _LATE = timedelta(seconds=10)
 """A healthy runner gives a due fire its verdict within milliseconds, or within seconds
@@ -21,7 +24,7 @@ after a start. A fire that has waited longer than this shows that the runner is 
 """
 
 
-def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
+def why_nothing_fires(places: Places, now: datetime) -> str | None:
     """Return why the live runner does not fire, in words. None if it fires, or if no
     runner is alive.
 
@@ -32,24 +35,27 @@ def why_nothing_fires(places: Places, loaded: Loaded) -> str | None:
         return None
     if (noted := TroubleNote(places.state).read()) is not None:
         return noted
-    oldest = min(_due(loaded), default=None)
-    if oldest is None or not RELEASED <= oldest[0] < loaded.now - _LATE:
+    with closing(read_store(places.state)) as reader:
+        oldest = next(iter(reader.coming(1, by_due=True)), None)
+    at = None if oldest is None else from_microseconds(oldest.due)
+    if oldest is None or at is None or not RELEASED <= at < now - _LATE:
         return None
-    at, name = oldest
     since = local_text(at, places.zone)
     cause = (
         "the state folder is on a file system that is mounted read-only"
         if is_store_read_only(places.state)
         else "`runner doctor` looks for the cause"
     )
-    return f"{name} has been due since {since}, but the runner has not acted on it; {cause}"
+    return (
+        f"{oldest.request} has been due since {since}, but the runner has not acted on it; {cause}"
+    )
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
     """Report on stderr what makes a listing unreliable: nothing fires, or the jobs folder
     shows no files.
     """
-    if (trouble := why_nothing_fires(places, loaded)) is not None:
+    if (trouble := why_nothing_fires(places, loaded.now)) is not None:
         echo(f"nothing fires: {trouble}", err=True)
     if (words := folder_trouble(places, loaded)) is not None:
         echo(words, err=True)
@@ -60,18 +66,9 @@ def folder_trouble(places: Places, loaded: Loaded) -> str | None:
     force = loaded.in_force
     if not force.is_kept_whole:
         return None
+    from runner.planning.last_good import way_back
+
     return (
         f"{places.jobs} {force.emptiness}; the last good versions of all requests stay in force: "
         f"{way_back(force.emptiness)}"
     )
-
-
-def _due(loaded: Loaded) -> list[tuple[datetime, str]]:
-    """Return each request's next due instant and name, according to the store."""
-    stored = loaded.stored
-    known = ((name, request, stored.states.get(name)) for name, request in stored.requests.items())
-    return [
-        (at, name)
-        for name, request, state in known
-        if state is not None and (at := due_at(request, state)) is not None
-    ]

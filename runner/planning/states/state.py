@@ -88,6 +88,7 @@ _IN_TEXT = [
     if each.name not in ("generation", "fired_through")
 ]
 _INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
+_COMING = "coming"
 _encode = json.JSONEncoder(default=instant_text).encode
 
 
@@ -107,23 +108,28 @@ def rule_of(request: ProcessRequest) -> str:
             return rule.key
 
 
-def state_text(state: RequestState) -> str:
+def state_text(state: RequestState, *, coming: tuple[datetime, datetime] | None = None) -> str:
     """Write a state as JSON text, without default values.
 
     `generation` and `fired_through` have database columns of their own. `furthest_verdict`
     is almost always equal to `fired_through`: then the text has `true` in its place.
+    `coming`, the next fire and when it is due, follows from the state and the rule. The text
+    has it for programs that show it and should not need the rule.
     """
     data = {name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default}
     if state.furthest_verdict == state.fired_through:
         data["furthest_verdict"] = True
     if state.claimed.bounds:
         data["claimed"] = numbers_of(state.claimed)
+    if coming is not None:
+        data[_COMING] = [to_microseconds(each) for each in coming]
     return _encode(data)
 
 
 def state_from(text: str, *, generation: int, fired_through: int) -> RequestState:
     """Read the output of `state_text`; `fired_through` is in microseconds since 1970."""
     data = json.loads(text)
+    data.pop(_COMING, None)
     through = from_microseconds(fired_through)
     for name in _INSTANTS & data.keys():
         data[name] = through if data[name] is True else parse_instant(data[name])

@@ -112,9 +112,10 @@ def decide(change: ZoneChange, decision: Decision, registry: Registry, about: Ru
         state = decision.state(name)
         assert state is not None, "a request with known fires has a state"
         registration = rezoned(before, decision.requests[name], state, decision.now)
+        # `put` comes before `register`, so that no fire counts as abandoned. An unchanged
+        # state is written, too: its row names the next fire.
+        decision.put(name, registration.state)
         if registration.state != state:
-            # `put` comes before `register`, so that no fire counts as abandoned.
-            decision.put(name, registration.state)
             decision.register(name, registration)
     if concerned or change.zone in change.data or change.zone != change.former:
         decision.record(runner_reloaded(about, message=change.summary))

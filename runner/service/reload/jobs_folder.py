@@ -20,9 +20,9 @@ from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import BackgroundReader
 from runner.service.reload.catalog_change import CatalogChange
 from runner.service.reload.catalog_switch import CatalogSwitch
-from runner.service.reload.reloader import Reading
 from runner.service.runner_settings import Settings
 from runner.service.systemd import Notifier
+from runner.service.trouble import UNSETTLED
 from runner.system.clock import Clock
 
 READ_BUDGET_S = 0.005
@@ -102,7 +102,7 @@ class JobsFolder:
         else:
             self._record_reload(change, decision, begun_s=begun_s)
         catalog_change.decide(change, decision, self._registry, is_first=True)
-        decision.batch.meta |= self._meta_of(reading)
+        decision.batch.meta |= self._meta_of(change)
         if not self._decisions.commit(decision):
             return False
         self.is_registered = True
@@ -152,7 +152,7 @@ class JobsFolder:
             by = next((command.requested_by for command in switch.asked.values()), None)
             before, begun_s = self._decisions.git, change.reading.begun_s
             self._record_reload(change, decision, begun_s=begun_s, before=before, by=by)
-        decision.batch.meta |= self._meta_of(change.reading)
+        decision.batch.meta |= self._meta_of(change)
         for command in switch.asked:
             decision.batch.answers[command] = change.answer.text()
 
@@ -206,8 +206,14 @@ class JobsFolder:
             requests=len(change.changeover.in_force.requests),
         )
 
-    def _meta_of(self, reading: Reading) -> dict[str, str]:
-        return {"git_commit": reading.git_commit or "", **meta_of_zones(self._zones.zone)}
+    def _meta_of(self, change: CatalogChange) -> dict[str, str]:
+        reading = change.reading
+        is_unsettled = reading.catalog.rejections or change.changeover.in_force.is_kept_whole
+        return {
+            "git_commit": reading.git_commit or "",
+            UNSETTLED: "1" if is_unsettled else "",
+            **meta_of_zones(self._zones.zone),
+        }
 
     def _accept(self, change: CatalogChange) -> None:
         self._decisions.git = change.reading.git_commit

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing
 
-from runner.store.rows import AlertRow, ExecutionRow, Mark, RequestRow, ResultRow, Snapshot
+from runner.store.rows import AlertRow, Coming, ExecutionRow, Mark, RequestRow, ResultRow, Snapshot
 from runner.store.sqlite import schema
 from runner.store.sqlite.schema import EXECUTIONS, REQUESTS, to_sql, to_text
 
@@ -65,6 +65,21 @@ def executions_of(connection: sqlite3.Connection) -> tuple[ExecutionRow, ...]:
 def last_results_of(connection: sqlite3.Connection) -> tuple[ResultRow, ...]:
     """Return the last result of each request, in the order of their names."""
     return tuple(ResultRow(*row[1:]) for row in connection.execute(schema.LAST_RESULTS))
+
+
+def statuses_of(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return how many requests have each status, in the order of their first names."""
+    return dict(connection.execute(schema.COUNT_STATUSES))
+
+
+def coming_of(
+    connection: sqlite3.Connection, *, at_most: int, by_due: bool = False
+) -> tuple[Coming, ...]:
+    """Return the earliest of the next fires; with `by_due`, those that are due first."""
+    rows = connection.execute(schema.SELECT_COMING.format("due" if by_due else "fire"), (at_most,))
+    return tuple(
+        Coming(request=to_text(request), fire=fire, due=due) for request, fire, due in rows
+    )
 
 
 def meta_of(connection: sqlite3.Connection) -> dict[str, str]:

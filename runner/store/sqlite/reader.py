@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.rows import ExecutionRow, ResultRow, Snapshot
+from runner.store.rows import Coming, ExecutionRow, ResultRow, Snapshot
 from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
     connect,
@@ -55,6 +55,14 @@ class SqliteReader:
     def last_results(self) -> tuple[ResultRow, ...]:
         """Return the last result of each request, in the order of their names."""
         return self._ask(queries.last_results_of, ())
+
+    def statuses(self) -> dict[str, int]:
+        """Return how many requests have each status, in the order of their first names."""
+        return self._ask(queries.statuses_of, {})
+
+    def coming(self, at_most: int, *, by_due: bool = False) -> tuple[Coming, ...]:
+        """Return the earliest of the next fires; with `by_due`, those that are due first."""
+        return self._ask(partial(queries.coming_of, at_most=at_most, by_due=by_due), ())
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

@@ -123,6 +123,13 @@ LAST_RESULTS = """WITH RECURSIVE names (name) AS (
 UPSERT_NOTIFICATION = "INSERT OR REPLACE INTO notifications (id, body) VALUES (?, ?)"
 DELETE_NOTIFICATION = "DELETE FROM notifications WHERE id = ?"
 SELECT_NOTIFICATIONS = "SELECT id, body FROM notifications ORDER BY id"
+# The row of a removed request has no file.
+COUNT_STATUSES = """SELECT json_extract(state, '$.status'), count(*) FROM requests
+    WHERE file NOT NULL GROUP BY 1 ORDER BY min(name)"""
+SELECT_COMING = """SELECT * FROM (
+        SELECT name, json_extract(state, '$.coming[0]') AS fire,
+            json_extract(state, '$.coming[1]') AS due FROM requests WHERE file NOT NULL)
+    WHERE due NOT NULL ORDER BY {}, name LIMIT ?"""
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 

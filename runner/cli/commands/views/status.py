@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from runner import RELEASED
-from runner.cli.access.loading import Loaded, load, served_jobs
-from runner.cli.access.ownership import no_runner_words, other_jobs, words_of
+from runner.cli.access.ownership import no_runner_words, other_jobs, served_jobs, words_of
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
@@ -27,13 +28,11 @@ from runner.cli.output.tables import (
     style,
 )
 from runner.errors import NoRunnerError
+from runner.lifecycle import RequestStatus
 from runner.monitor.names import name_in
-from runner.planning.coming_fires import next_fires
-from runner.planning.views.request_view import views
-from runner.service.clock_watch import memory_in, wrong_clock_words
-from runner.service.executions.execution import Execution, execution_of
-from runner.service.trouble import TroubleNote
-from runner.store.opening import owner_pid
+from runner.service.trouble import UNSETTLED, TroubleNote
+from runner.store.opening import owner_pid, read_store
+from runner.store.rows import ExecutionRow
 from runner.values import duration_text, from_microseconds
 
 _COMING = 5
@@ -60,13 +59,10 @@ def status_command(output: str, places: Places) -> None:
         echo(f"trouble   nothing fires: {trouble}")
     if (served := other_jobs(places)) is not None:
         raise NoRunnerError(words_of(served, places))
-    places = replace(places, jobs=served_jobs(places) or places.jobs)
-    loaded = load(places)
-    if trouble is None and (trouble := why_nothing_fires(places, loaded)) and output == "text":
+    places, now = replace(places, jobs=served_jobs(places) or places.jobs), datetime.now(UTC)
+    if trouble is None and (trouble := why_nothing_fires(places, now)) and output == "text":
         echo(f"trouble   nothing fires: {trouble}")
-    if (words := folder_trouble(places, loaded)) is not None:
-        echo(words, err=True)
-    item = _item(pid, loaded, places) | {"trouble": trouble}
+    item = _item(pid, places, now) | {"trouble": trouble}
     if output == "json":
         echo(json_line(item))
         return
@@ -110,12 +106,16 @@ def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
     print_fitted(("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"), rows)
 
 
-def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
+def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
     """Return the fields that `status` prints."""
-    meta = loaded.snapshot.meta
-    executions = [execution_of(row) for row in loaded.snapshot.executions]
-    found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
-    coming = next_fires(loaded.in_force.requests, loaded.states, loaded.now)
+    with closing(read_store(places.state)) as reader:
+        meta, executions = reader.meta(), reader.executions()
+        statuses = reader.statuses()
+        coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
+    # The rows of a former version name no fire.
+    is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
+    if meta.get(UNSETTLED) != "" or is_former:
+        statuses, coming = _by_files(places)
     return {
         "pid": pid,
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
@@ -123,19 +123,41 @@ def _item(pid: int, loaded: Loaded, places: Places) -> dict[str, Any]:
         "version": meta.get("version"),
         "jobs": meta.get("jobs", str(places.jobs)),
         "git_commit": meta.get("git_commit") or None,
-        "requests": dict(Counter(view.status for view in found)),
-        "clock": _clock_item(meta, loaded.now),
+        "requests": statuses,
+        "clock": _clock_item(meta, now),
         "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
         "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
-        "next": [
-            {"request": fire.request, "scheduled_for": fire.scheduled_for}
-            for fire in coming[:_COMING]
-        ],
+        "next": [{"request": request, "scheduled_for": fire} for request, fire in coming],
     }
+
+
+def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]]]:
+    """Return how many requests have each status, `invalid` included, and the next fires.
+
+    The store does not have the rejected documents.
+    """
+    # Imported late: while all files are in force, the store knows more than they do.
+    from runner.cli.access.loading import load
+    from runner.planning.coming_fires import next_fires
+    from runner.planning.views.request_view import views
+
+    loaded = load(places)
+    if (words := folder_trouble(places, loaded)) is not None:
+        echo(words, err=True)
+    found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
+    coming = next_fires(loaded.in_force.requests, loaded.states, loaded.now)
+    return (
+        dict(Counter(view.status for view in found)),
+        [(fire.request, fire.scheduled_for) for fire in coming[:_COMING]],
+    )
 
 
 def _clock_item(meta: Mapping[str, str], now: datetime) -> dict[str, Any] | None:
     """Return what is unusual about the clock: it is wrong, or it went back. None if it is fine."""
+    if now >= RELEASED and "from" not in json.loads(meta.get("clock", "{}")):
+        return None  # usual; saves the import
+    from runner.service.clock_watch import memory_in, wrong_clock_words
+
     if now < RELEASED:
         return {"message": wrong_clock_words(now, RELEASED)}
     memory = memory_in(meta)
@@ -160,14 +182,15 @@ def _clock_words(item: Mapping[str, Any], zone: str) -> str:
     )
 
 
-def _execution_item(execution: Execution) -> dict[str, Any]:
+def _execution_item(row: ExecutionRow) -> dict[str, Any]:
+    body = json.loads(row.body)
     return {
-        "execution": execution.id,
-        "request": execution.request,
-        "process": execution.process.name,
-        "group": execution.claim.group,
-        "channel": execution.claim.channel,
-        "scheduled_for": execution.claim.scheduled_for,
-        "started": execution.started,
-        "pid": execution.pid,
+        "execution": row.id,
+        "request": row.request,
+        "process": body["process"]["name"],
+        "group": row.group_id,
+        "channel": body["claim"]["channel"],
+        "scheduled_for": from_microseconds(row.scheduled_for),
+        "started": None if row.started is None else from_microseconds(row.started),
+        "pid": row.pid,
     }
