@@ -34,7 +34,7 @@ _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
 
 
-class Kind(StrEnum):
+class CommandKind(StrEnum):
     """The commands that a runner knows."""
 
     SCHEDULE = "schedule"
@@ -58,7 +58,7 @@ def person() -> str:
 class Command:
     """A command from a person."""
 
-    kind: Kind
+    kind: CommandKind
     targets: tuple[str, ...] = ()
     """Names of requests; for kill also ids of executions."""
     is_for_all: bool = False
@@ -104,7 +104,7 @@ def command_of(row: CommandRow) -> Command:
     Every user who can write the store can post a row, so trust none of its contents.
     """
     try:
-        kind = Kind(row.kind)
+        kind = CommandKind(row.kind)
     except ValueError as error:
         raise RefusedError(
             f"the runner does not know the command {row.kind!r}; is it of another version?"
@@ -115,13 +115,13 @@ def command_of(row: CommandRow) -> Command:
         raise RefusedError(f"the command {kind!r} in the store is malformed") from error
 
 
-def _read(kind: Kind, content: Any, requested_by: str) -> Command:
+def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
     """Read the arguments of a command.
 
     Raises KeyError, TypeError or ValueError for arguments that `ask` never writes.
     """
     targets, params = content["targets"], content.get("params", {})
-    _require(_are_texts(targets) and (kind is not Kind.EXEC or len(targets) == 1))
+    _require(_are_texts(targets) and (kind is not CommandKind.EXEC or len(targets) == 1))
     _require(isinstance(content["is_for_all"], bool) and isinstance(content["allow_empty"], bool))
     _require(
         isinstance(params, dict)

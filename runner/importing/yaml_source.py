@@ -12,7 +12,7 @@ from runner.importing.imported import Draft
 from runner.requests.findings import DataPath, path_text
 from runner.requests.yaml.document import Document, documents_in
 
-Kind = TypeVar("Kind")
+Expected = TypeVar("Expected")
 _MOST_TOLD = 5
 _KINDS = {
     str: "text",
@@ -173,7 +173,7 @@ class Keys:
         self.taken.add(key)
         return self.data.get(key)
 
-    def _checked(self, key: str, value: Any, kind: type[Kind]) -> Kind | None:
+    def _checked(self, key: str, value: Any, kind: type[Expected]) -> Expected | None:
         if value is None or isinstance(value, kind):
             return value
         self.draft.changed(f"`{key}` should be {_KINDS[kind]}", line=self.line(key))

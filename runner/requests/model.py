@@ -36,7 +36,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Program:
     """A program and its arguments, executed directly."""
 
     arguments: tuple[str, ...]
@@ -75,7 +75,7 @@ class Group:
     stop_on_failure: bool = False
 
 
-Action = Command | Shell | Python | Group | Reference
+Action = Program | Shell | Python | Group | Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from support.clock_world import (
 from support.place import Place, Record, check_log, wait_until
 
 from runner import RELEASED
-from runner.commands import Kind
+from runner.commands import CommandKind
 from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import EPOCH, to_microseconds
@@ -309,7 +309,7 @@ def declare_boot(place: Place) -> None:
     declare(place, "daily", {"frequency": "daily", "at": "12:30"})
 
 
-def answer_of(place: Place, life: Life, kind: Kind) -> str:
+def answer_of(place: Place, life: Life, kind: CommandKind) -> str:
     """Send the runner a command, and return its answer."""
     row = CommandRow(
         id=kind,
@@ -332,7 +332,7 @@ def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> N
         life.go_on(HOUR, by=10 * MINUTE)
         (begun,) = place.events("runner.started")
         assert "the clock reads 1970-01-01 00:00:10 UTC" in begun["message"]
-        for kind in (Kind.RESCHEDULE, Kind.RELOAD):
+        for kind in (CommandKind.RESCHEDULE, CommandKind.RELOAD):
             assert "nothing fires until the clock is set" in answer_of(place, life, kind)
         assert [record["event"] for record in place.records()] == ["runner.started"]
         life.clock.at = NOON

@@ -19,7 +19,7 @@ import pytest
 from support.place import Place, check_log, child, wait_until
 from support.runner_inside import started
 
-from runner.commands import Answer, Kind
+from runner.commands import Answer, CommandKind
 from runner.errors import StoreError
 from runner.store.opening import mailbox_of, own_store
 from runner.store.protocol import DuplicateClaimError, Store
@@ -445,7 +445,7 @@ def _hostile_rows() -> Iterator[dict[str, object]]:
     for column in _COLUMNS:
         yield from (good | {column: value} for value in _VALUES)
         yield from (good | {column: sqlite3.Binary(str(value).encode())} for value in _VALUES[:4])
-    for kind in (*Kind, "no-such-kind"):
+    for kind in (*CommandKind, "no-such-kind"):
         yield from (
             good | {"kind": kind, "arguments": text}
             for text in ("{}", "[]", "1", "null", "{", "[" * 100_000)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from runner.commands import Command
-from runner.commands import Kind as Button
+from runner.commands import CommandKind as Button
 from runner.monitor.records import Event, Record
 from runner.planning.changeover import Served
 from runner.planning.difference import touched

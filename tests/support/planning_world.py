@@ -10,7 +10,7 @@ from typing import Any
 
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
-from runner.requests.model import Command, Process, ProcessRequest, Source, Timing
+from runner.requests.model import Process, ProcessRequest, Program, Source, Timing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def request_of(
     timing: Timing | None, name: str = "p", *, guarded: bool = False, **fields: Any
 ) -> ProcessRequest:
     process = Process(
-        name=name, action=Command(arguments=("true",)), directory="/", prevent_concurrent=guarded
+        name=name, action=Program(arguments=("true",)), directory="/", prevent_concurrent=guarded
     )
     source = Source(file=f"{name}.yaml", line=1, sha256="")
     return replace(

@@ -14,11 +14,11 @@ from typing import Any, assert_never
 from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.model import (
     Action,
-    Command,
     Condition,
     Group,
     Limits,
     Process,
+    Program,
     Python,
     Reference,
     Retry,
@@ -34,11 +34,11 @@ _STOP_GRACE = timedelta(seconds=10)
 def action_words(action: Action) -> str:
     """Describe in one line what runs.
 
-    >>> action_words(Command(arguments=("echo", "a b")))
+    >>> action_words(Program(arguments=("echo", "a b")))
     "command: echo 'a b'"
     """
     match action:
-        case Command(arguments=arguments):
+        case Program(arguments=arguments):
             return f"command: {shlex.join(arguments)}"
         case Shell(line=line):
             return f"shell: {line.strip()}"

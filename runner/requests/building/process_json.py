@@ -17,7 +17,7 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, assert_never, get_args, get_origin, get_type_hints
 
-from runner.requests.model import Action, Command, Group, Process, Python, Reference, Shell
+from runner.requests.model import Action, Group, Process, Program, Python, Reference, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -32,7 +32,7 @@ def process_text(process: Process) -> str:
     """Write a process with its action and members as JSON.
 
     >>> second = timedelta(seconds=1)
-    >>> listing = Command(arguments=("ls",))
+    >>> listing = Program(arguments=("ls",))
     >>> process_text(Process(name="a", action=listing, directory="/", timeout=second))
     '{"name":"a","directory":"/","command":["ls"],"timeout":1000000}'
     """
@@ -65,7 +65,7 @@ def _process(data: Json) -> Process:
 
 def _action_json(action: Action) -> dict[str, Any]:
     match action:
-        case Command(arguments=arguments):
+        case Program(arguments=arguments):
             return {"command": arguments}
         case Shell(line=line):
             return {"shell": line}
@@ -100,7 +100,7 @@ def action_without_members(data: Json) -> Action:
     """
     match data:
         case {"command": arguments}:
-            return Command(arguments=tuple(arguments))
+            return Program(arguments=tuple(arguments))
         case {"shell": line}:
             return Shell(line=line)
         case {"python": target}:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.commands import Answer, Command, Kind
+from runner.commands import Answer, Command, CommandKind
 from runner.errors import RefusedError
 from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
@@ -30,7 +30,11 @@ from runner.system.background_calls import within
 _Find = Callable[[str], ProcessRequest | None]
 _PATIENCE_S = 1.0
 """How long to wait for environment files; a mount that hangs never returns them."""
-_DONE = {Kind.SCHEDULE: "scheduled", Kind.UNSCHEDULE: "unscheduled", Kind.RESCHEDULE: "rescheduled"}
+_DONE = {
+    CommandKind.SCHEDULE: "scheduled",
+    CommandKind.UNSCHEDULE: "unscheduled",
+    CommandKind.RESCHEDULE: "rescheduled",
+}
 
 
 def answer(command: Command, decision: Decision) -> Answer:
@@ -39,13 +43,13 @@ def answer(command: Command, decision: Decision) -> Answer:
     A reload has no answer here: it is answered when the folder has been read.
     """
     match command.kind:
-        case Kind.SCHEDULE | Kind.UNSCHEDULE | Kind.RESCHEDULE:
+        case CommandKind.SCHEDULE | CommandKind.UNSCHEDULE | CommandKind.RESCHEDULE:
             return _press(command, decision)
-        case Kind.EXEC:
+        case CommandKind.EXEC:
             return _exec(command, decision)
-        case Kind.KILL:
+        case CommandKind.KILL:
             return _kill(command, decision)
-        case Kind.RELOAD:
+        case CommandKind.RELOAD:
             raise AssertionError("a reload is answered when the folder has been read")
 
 
@@ -73,9 +77,9 @@ def _press_one(command: Command, name: str, decision: Decision) -> str:
     state = _registered(name, request, decision)
     by, now = command.requested_by, decision.now
     match command.kind:
-        case Kind.SCHEDULE:
+        case CommandKind.SCHEDULE:
             pressed = presses.schedule(request, state, now, by=by)
-        case Kind.UNSCHEDULE:
+        case CommandKind.UNSCHEDULE:
             pressed = presses.unschedule(state, now, by=by)
         case _:
             pressed = presses.reschedule(request, state, now, by=by)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner.commands import Answer, Command, Kind, command_of
+from runner.commands import Answer, Command, CommandKind, command_of
 from runner.errors import RefusedError, StoreError
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
@@ -81,7 +81,7 @@ class Mail:
     ) -> Answer | None:
         try:
             command = command_of(row)
-            if command.kind is not Kind.RELOAD:
+            if command.kind is not CommandKind.RELOAD:
                 return answer(command, decision)
             if reload is None:
                 return _NOTHING_TO_RELOAD

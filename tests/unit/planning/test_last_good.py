@@ -9,13 +9,13 @@ import pytest
 from runner.errors import Problem
 from runner.planning.last_good import InForce, in_force
 from runner.requests.catalog.catalog import Catalog, Rejection
-from runner.requests.model import Command, Process, ProcessRequest, RunImmediately, Source
+from runner.requests.model import Process, ProcessRequest, Program, RunImmediately, Source
 
 
 def request_of(
     name: str, file: str = "a.yaml", *, description: str | None = None
 ) -> ProcessRequest:
-    process = Process(name=name, action=Command(arguments=("true",)), directory="/")
+    process = Process(name=name, action=Program(arguments=("true",)), directory="/")
     source = Source(file=file, line=1, sha256="")
     return ProcessRequest(
         name=name, process=process, timing=RunImmediately(), source=source, description=description

@@ -16,9 +16,9 @@ from runner.requests.building.stored import definition_text, request_from_defini
 from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.model import (
-    Command,
     Context,
     ProcessRequest,
+    Program,
     Reference,
     RunImmediately,
     RunLater,
@@ -120,7 +120,7 @@ def test_every_key_reaches_the_model() -> None:
     assert (full.scheduled, full.reschedule) == (False, "7")
     assert (process.name, process.action) == (
         "posting",
-        Command(arguments=("python3", "post.py", "--all")),
+        Program(arguments=("python3", "post.py", "--all")),
     )
     assert (process.directory, process.environment) == (
         f"{FOLDER}/erp",

@@ -16,7 +16,7 @@ from runner.cli.options import (
     shared_jobs_option,
 )
 from runner.cli.output.tables import echo
-from runner.commands import Answer, Command, Kind
+from runner.commands import Answer, Command, CommandKind
 from runner.errors import Problem, RefusedError, UsageError
 from runner.lifecycle import RequestStatus
 
@@ -45,7 +45,7 @@ def schedule_command(
       runner schedule nightly-posting
       runner schedule --label team=finance --status unscheduled
     """
-    _press(Kind.SCHEDULE, selection, is_for_all, allow_shared_jobs, places)
+    _press(CommandKind.SCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("unschedule")
@@ -68,7 +68,7 @@ def unschedule_command(
       runner unschedule nightly-posting
       runner unschedule 'nightly-*' --owner finance
     """
-    _press(Kind.UNSCHEDULE, selection, is_for_all, allow_shared_jobs, places)
+    _press(CommandKind.UNSCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("reschedule")
@@ -88,7 +88,7 @@ def reschedule_command(
       runner reschedule nightly-posting
       runner reschedule --label team=finance --status complete
     """
-    _press(Kind.RESCHEDULE, selection, is_for_all, allow_shared_jobs, places)
+    _press(CommandKind.RESCHEDULE, selection, is_for_all, allow_shared_jobs, places)
 
 
 @click.command("kill")
@@ -115,7 +115,7 @@ def kill_command(selection: Selection, places: Places) -> None:
     targets = selection.names
     if not selection.is_by_name:
         targets = _running(selection, places)
-    _finish(asked(places, Command(kind=Kind.KILL, targets=targets)))
+    _finish(asked(places, Command(kind=CommandKind.KILL, targets=targets)))
 
 
 @click.command("reload")
@@ -135,7 +135,7 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     from runner.cli.access.reaching import asked
     from runner.cli.output.problems import problem_lines
 
-    answer = asked(places, Command(kind=Kind.RELOAD, allow_empty=allow_empty))
+    answer = asked(places, Command(kind=CommandKind.RELOAD, allow_empty=allow_empty))
     problems = [Problem(**each) for each in answer.data.get("problems", ())]
     for problem in problems:
         for line in problem_lines(problem):
@@ -146,7 +146,11 @@ def reload_command(allow_empty: bool, places: Places) -> None:
 
 
 def _press(
-    kind: Kind, selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
+    kind: CommandKind,
+    selection: Selection,
+    is_for_all: bool,
+    allow_shared_jobs: bool,
+    places: Places,
 ) -> None:
     from runner.cli.access.embedded import embedded
     from runner.cli.access.reaching import reach
@@ -167,7 +171,7 @@ def _press(
     _finish(reach(places, command, served=lambda answer: answer, alone=alone))
 
 
-def _targets(kind: Kind, selection: Selection, places: Places) -> tuple[str, ...]:
+def _targets(kind: CommandKind, selection: Selection, places: Places) -> tuple[str, ...]:
     """Return the names of the requests whose button is pressed, after printing them.
 
     A definition has no timing and no button, so only its own name selects it.
@@ -205,11 +209,11 @@ def _running(selection: Selection, places: Places) -> tuple[str, ...]:
     names = running_names(load_served(places), selection)
     if not names:
         raise RefusedError("no selected request is running")
-    _say_chosen(names, Kind.KILL)
+    _say_chosen(names, CommandKind.KILL)
     return names
 
 
-def _say_chosen(names: Sequence[str], kind: Kind) -> None:
+def _say_chosen(names: Sequence[str], kind: CommandKind) -> None:
     """Print to stderr, before acting, what a selection has chosen."""
     shown = ", ".join(names[:_MOST_SHOWN])
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""

@@ -19,7 +19,7 @@ from runner.cli.access.reaching import reach
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
 from runner.cli.output.copying import Copier, GroupCopier
 from runner.cli.output.tables import echo
-from runner.commands import Answer, Command, Kind, ask
+from runner.commands import Answer, Command, CommandKind, ask
 from runner.errors import (
     LogUnwritableError,
     NoRunnerError,
@@ -73,7 +73,7 @@ def exec_command(
       runner exec nightly-posting
       runner exec report --param year=2026 --param ledger=main
     """
-    command = Command(kind=Kind.EXEC, targets=(name,), params=dict(map(_param, params)))
+    command = Command(kind=CommandKind.EXEC, targets=(name,), params=dict(map(_param, params)))
     try:
         if command.params:
             _refuse_secret_params(command, places)
@@ -127,7 +127,7 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
     if not answer.is_done:
         return _refused(answer)
     execution, copier = answer.data["execution"], _copier(answer)
-    kill = Command(kind=Kind.KILL, targets=(execution,))
+    kill = Command(kind=CommandKind.KILL, targets=(execution,))
     pause_s = _FIRST_LOOK_S
     while _is_in_progress(execution, places):
         copier.copy()
@@ -168,7 +168,7 @@ def _alone(
         if not answer.is_done:
             return _refused(answer)
         execution, copier = answer.data["execution"], _copier(answer)
-        kill = Command(kind=Kind.KILL, targets=(execution,))
+        kill = Command(kind=CommandKind.KILL, targets=(execution,))
         while execution not in ended or runner.is_executing:
             runner.turn()
             runner.wait(at_most_s=_LOOK_EVERY_S)

@@ -15,10 +15,10 @@ from runner.execution.launch import Launch, LaunchCondition
 from runner.execution.spawning.users import login_like
 from runner.requests.model import (
     Action,
-    Command,
     Condition,
     Group,
     Process,
+    Program,
     Python,
     Reference,
     Shell,
@@ -142,7 +142,7 @@ def _condition(condition: Condition | None) -> LaunchCondition | None:
 
 def _arguments(action: Action) -> tuple[str, ...]:
     match action:
-        case Command(arguments=arguments):
+        case Program(arguments=arguments):
             return arguments
         case Shell(line=line):
             return ("/bin/sh", "-c", line)

@@ -46,8 +46,8 @@ from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import (
-    Command,
     ProcessRequest,
+    Program,
     RunImmediately,
     Schedule,
     Source,
@@ -392,7 +392,7 @@ EDITS: list[Callable[[ProcessRequest, Schedule], ProcessRequest]] = [
     lambda request, timing: request,
     lambda request, timing: replace(request, description=f"{request.description} edited"),
     lambda request, timing: replace(
-        request, process=replace(request.process, action=Command(arguments=("false",)))
+        request, process=replace(request.process, action=Program(arguments=("false",)))
     ),
     lambda request, timing: replace(
         request, timing=replace(timing, spread=MINUTE + 2 * timing.spread)

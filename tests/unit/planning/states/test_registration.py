@@ -39,7 +39,7 @@ from runner.planning.states.planned_status import Registration, RequestChange, c
 from runner.planning.states.presses import reschedule, schedule, unschedule
 from runner.planning.states.registration import register, remove
 from runner.planning.states.state import rule_of
-from runner.requests.model import Command, ProcessRequest, Source
+from runner.requests.model import ProcessRequest, Program, Source
 
 # --- first seen
 # --------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_repetitions_that_have_passed_leave_nothing_to_fire() -> None:
         replace(AT_ONCE, source=Source(file="p.yaml", line=1, sha256="touched")),
         replace(AT_ONCE, source=Source(file="moved/p.yaml", line=3, sha256="")),
         replace(AT_ONCE, description="edited"),
-        replace(AT_ONCE, process=replace(AT_ONCE.process, action=Command(arguments=("false",)))),
+        replace(AT_ONCE, process=replace(AT_ONCE.process, action=Program(arguments=("false",)))),
     ],
 )
 def test_neither_a_restart_nor_a_touched_file_nor_an_edit_runs_it_again(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.decision_world import NOON, Document, World, world
 
-from runner.commands import Kind as Button
+from runner.commands import CommandKind as Button
 from runner.lifecycle import RequestStatus
 from runner.monitor.records import Event
 from runner.planning.states.renaming import current_name, renamings

@@ -17,10 +17,10 @@ from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.states.claimed_spans import NOTHING_CLAIMED
 from runner.planning.states.state import RequestState, rule_of, state_from, state_text, watermark
 from runner.requests.model import (
-    Command,
     Context,
     Process,
     ProcessRequest,
+    Program,
     RunImmediately,
     RunLater,
     Schedule,
@@ -140,7 +140,7 @@ DAILY: dict[str, Any] = {"frequency": "daily", "at": "02:00"}
         request_of(schedule_of(**DAILY), context=Context(client="c"), scheduled=False),
         request_of(
             schedule_of(**DAILY),
-            process=Process(name="q", action=Command(arguments=("false",)), directory="/tmp"),
+            process=Process(name="q", action=Program(arguments=("false",)), directory="/tmp"),
         ),
     ],
 )

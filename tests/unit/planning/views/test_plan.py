@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.decision_world import NOON, Document, World, world
 
-from runner.commands import Kind as Button
+from runner.commands import CommandKind as Button
 from runner.monitor.records import Event
 from runner.planning.coming_fires import first_fires
 from runner.planning.states.firing import Miss

@@ -13,11 +13,11 @@ from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.requests.model import (
     Action,
-    Command,
     Condition,
     Group,
     Limits,
     Process,
+    Program,
     Python,
     Reference,
     Retry,
@@ -33,7 +33,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (Command(arguments=("echo", "a b", "")), "command: echo 'a b' ''"),
+        (Program(arguments=("echo", "a b", "")), "command: echo 'a b' ''"),
         (Shell(line="a | b\n"), "shell: a | b"),
         (Python(target="a.b:c"), "python: a.b:c"),
         (Reference(request="other"), "the process of other"),

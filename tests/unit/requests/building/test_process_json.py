@@ -15,11 +15,11 @@ from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.building.process_json import process_from, process_text
 from runner.requests.model import (
     Action,
-    Command,
     Condition,
     Group,
     Limits,
     Process,
+    Program,
     Python,
     Reference,
     Retry,
@@ -38,7 +38,7 @@ values = st.recursive(
     max_leaves=4,
 )
 simple: st.SearchStrategy[Action] = (
-    st.builds(Command, arguments=st.lists(words, min_size=1, max_size=3).map(tuple))
+    st.builds(Program, arguments=st.lists(words, min_size=1, max_size=3).map(tuple))
     | st.builds(Shell, line=words)
     | st.builds(Python, target=words)
     | st.builds(Reference, request=words)
@@ -118,7 +118,7 @@ def test_reading_is_the_inverse_of_writing(process: Process) -> None:
     assert "\n" not in text
 
 
-PLAIN = Process(name="a", action=Command(arguments=("ls", "-l")), directory="/srv")
+PLAIN = Process(name="a", action=Program(arguments=("ls", "-l")), directory="/srv")
 
 
 def test_a_plain_process_is_a_short_text() -> None:

@@ -14,12 +14,12 @@ from runner.requests.building.process_json import process_from, process_text
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
-    Command,
     Condition,
     Group,
     Limits,
     Process,
     ProcessRequest,
+    Program,
     Python,
     Reference,
     Retention,
@@ -265,7 +265,7 @@ def test_an_inline_member_inherits_what_it_does_not_set() -> None:
     members = members_of(process_of(GROUP))
     assert members["nightly/load"] == Process(
         name="nightly/load",
-        action=Command(arguments=("load", "now")),
+        action=Program(arguments=("load", "now")),
         directory=f"{FOLDER}/erp",
         environment={"A": "1"},
         environment_files=(f"{FOLDER}/erp.env",),

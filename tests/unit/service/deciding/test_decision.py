@@ -6,7 +6,7 @@ from typing import Any
 
 from support.decision_world import NOON, Document, world
 
-from runner.commands import Kind as Button
+from runner.commands import CommandKind as Button
 from runner.monitor.records import Event, Record, Recorder, decode
 
 HOURLY: Document = {
