@@ -136,9 +136,9 @@ class Condition:
     timeout: timedelta = timedelta(seconds=30)
 
     @property
-    def action(self) -> Command | Shell:
+    def action(self) -> Program | Shell:
         """What runs."""
-        return Command(arguments=self.command) if self.command else Shell(line=self.shell)
+        return Program(arguments=self.command) if self.command else Shell(line=self.shell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def needs_of(process: Process) -> Needs:
         directory=process.directory,
         environment_files=process.environment_files,
         path=process.environment.get("PATH"),
-        program=process.action.arguments[0] if isinstance(process.action, Command) else None,
+        program=process.action.arguments[0] if isinstance(process.action, Program) else None,
         user=process.run_as,
     )
 
