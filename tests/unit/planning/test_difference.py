@@ -15,6 +15,7 @@ from runner.planning.difference import Difference, changed_fields, difference, t
 from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.model import (
     Context,
+    Expect,
     ProcessRequest,
     Retention,
     RunImmediately,
@@ -41,6 +42,8 @@ CHANGES: dict[str, Any] = {
     "reschedule": "2",
     "formerly": "o",
     "on_failure": "o",
+    "expect": Expect(duration=timedelta(minutes=1)),
+    "notify": (),
     "retention": Retention(keep_count=1),
 }
 
