@@ -145,7 +145,7 @@ _OWNER = click.option(
 )
 _STATUS = click.option(
     "--status",
-    "statuses",
+    "request_statuses",
     type=click.Choice([*map(str, RequestStatus), INVALID]),
     multiple=True,
     help="Only requests with this status; may be repeated.",
@@ -159,13 +159,23 @@ def selection_options(function: Function) -> Function:
     """Give a command `--label`, `--owner`, `--status` and `--failing`, and pass them on
     as one argument `selection`, together with its arguments NAME if it takes any.
     """
+    return _LABEL(_OWNER(_STATUS(_FAILING(_with_selection(function)))))
+
+
+def record_selection_options(function: Function) -> Function:
+    """Give the same options to a command on executions, whose `--status` is its own."""
+    return _LABEL(_OWNER(_FAILING(_with_selection(function))))
+
+
+def _with_selection(function: Function) -> Function:
+    """Wrap a command function so that what selects arrives as one argument `selection`."""
 
     def with_selection(
         *args: Any,
         labels: tuple[str, ...],
         owners: tuple[str, ...],
-        statuses: tuple[str, ...],
         is_failing: bool,
+        request_statuses: tuple[str, ...] = (),
         names: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> Any:
@@ -176,12 +186,12 @@ def selection_options(function: Function) -> Function:
             names=names,
             labels=labels_of(labels),
             owners=frozenset(owners),
-            statuses=frozenset(statuses),
+            statuses=frozenset(request_statuses),
             is_failing=is_failing,
         )
         return function(*args, selection=selection, **kwargs)
 
-    return _LABEL(_OWNER(_STATUS(_FAILING(_taking_over(with_selection, function)))))
+    return _taking_over(with_selection, function)
 
 
 def _taking_over(wrapper: Callable[..., Any], function: Function) -> Function:

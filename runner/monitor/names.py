@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runner.matching import is_matched
+
 _ARROW = " › "
 _SHOWN_ID = 8
 
@@ -18,22 +20,18 @@ def shown_name(request: str, process: str, *, is_member: bool) -> str:
 
 
 def is_called(name: str, request: str, process: str, *, is_member: bool) -> bool:
-    """Return whether `name` names an execution.
+    """Return whether `name`, which may be a glob, names an execution.
 
     A group member answers to its group's name, its own name, and both together.
 
     >>> is_called("extract", "month-end", "month-end/extract", is_member=True)
     True
     """
-    if name == request:
-        return True
-    member = process.removeprefix(f"{request}/")
-    return is_member and path_of(name) in (
-        process,
-        member,
-        f"{request}/{member}",
-        member.rpartition("/")[2],
-    )
+    names = [request]
+    if is_member:
+        member = process.removeprefix(f"{request}/")
+        names += [process, member, f"{request}/{member}", member.rpartition("/")[2]]
+    return is_matched(names, path_of(name))
 
 
 def path_of(name: str) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+from runner.matching import has_labels, is_glob
 from runner.monitor.names import is_named, path_of
 from runner.monitor.records import Event, decode
 from runner.monitor.scanning import LogFile, backwards, lines_from, quoted
@@ -32,11 +33,16 @@ _STARTED_NEEDLES = [quoted(event) for event in _EXECUTION_EVENTS]
 class Filter:
     """Selects records. An empty condition accepts every value of its field.
 
-    A group member matches by its group's name and by its own. `since` and `until` are
+    A group member matches by its group's name and by its own; `requests` may be globs.
+    `among`, if given, are full names of requests. Each set of `labels` is one of texts
+    `KEY=VALUE`, as alternatives. `since` and `until` are
     inclusive and apply to the record's `time`. `scheduled_for` is a prefix of that field.
     """
 
     requests: frozenset[str] = frozenset()
+    among: frozenset[str] | None = None
+    labels: tuple[frozenset[str], ...] = ()
+    owners: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
     since: datetime | None = None
     until: datetime | None = None
@@ -48,11 +54,17 @@ class Filter:
         return (
             (not self.events or record.get("event") in self.events)
             and (not self.requests or any(is_named(record, name) for name in self.requests))
+            and (self.among is None or record.get("request") in self.among)
+            and self._has_labels(record.get("labels"))
+            and (not self.owners or record.get("owner") in self.owners)
             and (not self.statuses or record.get("status") in self.statuses)
             and (self.since is None or str(record.get("time")) >= instant_text(self.since))
             and (self.until is None or str(record.get("time")) <= instant_text(self.until))
             and str(record.get("scheduled_for")).startswith(self.scheduled_for)
         )
+
+    def _has_labels(self, labels: object) -> bool:
+        return not self.labels or (isinstance(labels, dict) and has_labels(labels, self.labels))
 
 
 def newest(path: Path, n: int, *, matches: Filter) -> list[Record]:
@@ -151,17 +163,22 @@ def follow(
 
 def _newest(files: list[LogFile], n: int, matches: Filter) -> list[Record]:
     # The rarest first: most blocks then fail at their first group.
-    needles = [_name_needles(matches.requests)] if matches.requests else []
-    if matches.scheduled_for:
-        needles.append([quoted(matches.scheduled_for)[:-1]])
-    needles += [
-        [quoted(word) for word in words] for words in (matches.statuses, matches.events) if words
-    ]
+    names = () if any(map(is_glob, matches.requests)) else _name_needles(matches.requests)
+    wanted = [matches.among or (), matches.owners, *map(_values, matches.labels)]
+    wanted += [matches.statuses, matches.events]
+    moment = [quoted(matches.scheduled_for)[:-1]] if matches.scheduled_for else []
+    groups = (names, moment, *([quoted(word) for word in words] for words in wanted))
+    needles = [group for group in groups if group]
     since = instant_text(matches.since - _DISORDER) if matches.since else ""
     records = (
         record for record in backwards(files, needles, since=since) if matches.admits(record)
     )
     return list(islice(records, n))[::-1]
+
+
+def _values(labels: Iterable[str]) -> list[str]:
+    """Return what may be the values of labels `KEY=VALUE`: a key may contain a `=` too."""
+    return [text[at + 1 :] for text in labels for at, sign in enumerate(text) if sign == "="]
 
 
 def _name_needles(names: Iterable[str]) -> list[bytes]:

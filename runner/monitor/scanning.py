@@ -15,6 +15,7 @@ from pathlib import Path
 from runner.errors import RunnerError
 from runner.monitor.records import decode
 from runner.monitor.recovery import lines_of
+from runner.monitor.trimming import encoded
 from runner.system.regular_files import open_regular
 
 _BLOCK = 256 * 1024  # several times the longest record
@@ -87,7 +88,7 @@ class LogFile:
 
 def quoted(text: str) -> bytes:
     """Return a string as a record contains it, with its quotation marks."""
-    return json.dumps(text, ensure_ascii=False).encode(errors="replace")
+    return encoded(json.dumps(text, ensure_ascii=False)).removesuffix(b"\n")
 
 
 def backwards(

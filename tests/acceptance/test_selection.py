@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from support.place import GATE, Place, end_of, wait_until
 
-DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}}
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "UTC"}}
 HOSTILE = {"a=b": "c=d", "note": "$(touch pwned) `id`; 'x' \"y\"", "esc": "\x1b[31m\nred", "e": ""}
 
 
@@ -246,3 +247,162 @@ def test_kill_finds_an_execution_whose_file_is_gone_by_the_labels_it_started_wit
     assert done.stderr == "selected 1 to kill: old\n"
     place.await_finished("old")
     assert place.stop(runner) == 0
+
+
+def test_show_and_explain_print_each_selected_request(team: Place) -> None:
+    finance = ["month-end", "nightly-posting"]
+    for command in ("show", "explain"):
+        items = team.items(command, "--label", "team=finance")
+        assert [item["request"] for item in items] == finance
+    first, second = team.run("show", "--owner", "finance").stdout.split("\n\n")
+    assert "month-end" in first.splitlines()[0]
+    assert "nightly-posting" in second.splitlines()[0]
+    resolved = team.items("show", "--resolved", "--owner", "finance")
+    assert {item["request"] for item in resolved} == set(finance)
+    explained = team.run("explain", "nightly-*", "plain", "-n", "1").stdout
+    assert [part.splitlines()[0] for part in explained.split("\n\n") if part[0] != "N"] == [
+        "nightly-backup",
+        "nightly-posting",
+        "plain",
+    ]
+    for command in ("show", "explain"):
+        assert "give " in team.run(command).stderr
+        done = team.run(command, "--label", "taem=finance")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "did you mean 'team=finance'?" in done.stderr
+
+
+def test_explain_reads_an_expression_before_a_glob_and_asks_for_quotes(team: Place) -> None:
+    assert [item["request"] for item in team.items("explain", "*")] == _names(team)
+    assert "expression" in team.items("explain", "*/5 * * * *")[0]
+    for arguments, words in (
+        (["*/5"], "it has 1 field"),
+        (["0", "2", "*", "*", "1-5"], "put the expression in quotes: '0 2 * * 1-5'"),
+        (["0", "2", "notes.txt", "notes.txt", "1-5"], "put the expression in quotes"),
+        (["0 2 * * *", "--owner", "ops"], "an expression has no label, owner"),
+    ):
+        done = team.run("explain", *arguments)
+        assert done.stdout == ""
+        assert words in done.stderr
+
+
+def test_explain_at_answers_for_each_selected_request(team: Place) -> None:
+    answers = team.items("explain", "--owner", "finance", "--at", "2030-01-01 02:00+01:00")
+    assert [answer["request"] for answer in answers] == ["month-end", "nightly-posting"]
+
+
+def test_an_invalid_request_in_a_selection_is_named_and_the_others_are_shown(team: Place) -> None:
+    team.write("nightly-new.yaml", "process: 5\n")
+    for command in ("next", "explain"):
+        done = team.run(command, "nightly-*")
+        assert done.returncode == 0
+        assert "nightly-new is left out: nightly-new.yaml is invalid" in done.stderr
+        assert "nightly-backup" in done.stdout
+
+
+def test_monitor_selects_executions_by_what_their_records_say(team: Place) -> None:
+    team.declare("slow", GATE, top={"owner": "ops", "labels": {"team": "ops"}})
+    members = [{"name": "load", "shell": "true"}, {"name": "check", "shell": "exit 1"}]
+    group = {"labels": {"team": "finance"}, "process": {"group": {"members": members}}}
+    team.write("quarter.yaml", json.dumps(group))
+    runner = team.start()
+    for name in ("nightly-posting", "nightly-backup", "hostile", "quarter", "plain"):
+        team.run("exec", name)
+    begun = team.begin("exec", "slow")
+    wait_until(lambda: team.events("execution.started", "slow"))
+
+    def shown(*selection: str) -> set[str]:
+        found = team.items("monitor", *selection)
+        return {item["process"] for item in found}
+
+    finance = {"nightly-posting", "quarter", "quarter/load", "quarter/check"}
+    assert shown("--label", "team=finance") == finance
+    assert shown("--owner", "ops") == {"nightly-backup", "slow"}
+    assert shown("--owner", "ops", "--status", "processing") == {"slow"}
+    assert shown("--request", "nightly-*", "--owner", "ops") == {"nightly-backup"}
+    assert (
+        shown("--request", "quarter/*")
+        == shown("--request", "quarter › [cl]*")
+        == {
+            "quarter/load",
+            "quarter/check",
+        }
+    )
+    for key, value in HOSTILE.items():
+        assert shown("--label", f"{key}={value}") == {"hostile"}
+    assert shown("--owner=-x *") == {"hostile"}
+    assert shown("--failing") == finance
+    assert shown("--failing", "--owner", "finance") == {"nightly-posting"}
+    team.open_gate()
+    end_of(begun)
+    runner.kill()
+    runner.wait()
+    assert shown("--label", "team=ops") == {"nightly-backup", "slow"}
+    assert team.stop(team.start()) == 0
+
+
+def test_monitor_without_an_execution_says_which_label_or_owner_is_wrong(team: Place) -> None:
+    team.run("exec", "plain")
+    for selection, words in (
+        (["--label", "taem=finance"], "did you mean 'team=finance'?"),
+        (["--owner", "finanse"], "did you mean 'finance'?"),
+        (["--label", "team=finance"], "no execution matches\n"),
+        (["--failing"], "no selected request is failing\nno execution matches\n"),
+    ):
+        done = team.run("monitor", *selection)
+        assert (done.returncode, done.stdout.splitlines()[1:]) == (0, [])
+        assert words in done.stderr
+
+
+def test_monitor_follows_the_selected_executions(team: Place) -> None:
+    runner = team.start()
+    team.run("exec", "month-end")
+    with team.on_terminal("monitor", "-f", "--owner", "finance", "--request", "*-end") as terminal:
+        wait_until(lambda: "month-end" in terminal.shown())
+        for name in ("nightly-posting", "nightly-backup", "month-end"):
+            team.run("exec", name)
+        wait_until(lambda: terminal.shown().count("month-end") == 2)
+        assert "nightly" not in terminal.shown()
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.ended() == 0
+    assert team.stop(runner) == 0
+
+
+def test_simulate_forecasts_the_selected_requests_alone(team: Place) -> None:
+    span = ("--from", "2030-01-01", "--to", "2030-01-03")
+    (all_of_them,) = team.items("simulate", *span)
+    (finance,) = team.items("simulate", *span, "--label", "team=finance")
+    assert {each["request"] for each in finance["requests"]} == {"month-end", "nightly-posting"}
+    assert finance["requests"] == [
+        each
+        for each in all_of_them["requests"]
+        if each["request"] in ("month-end", "nightly-posting")
+    ]
+    assert (finance["fires"], all_of_them["fires"]) == (6, 12)
+    assert team.run("simulate", "--owner", "x").returncode == 2
+
+
+def test_plan_shows_the_part_that_concerns_the_selected_requests(team: Place) -> None:
+    assert team.stop(team.start()) == 0
+    team.declare("month-end", "false", DAILY, top={"labels": {"team": "audit"}})
+    team.declare("nightly-backup", "false", DAILY, top={"labels": {"team": "ops"}})
+    (team.jobs / "nightly-posting.yaml").unlink()
+
+    def planned(*selection: str) -> tuple[int, set[str]]:
+        done = team.run("plan", "--output", "json", *selection)
+        steps = map(json.loads, done.stdout.splitlines())
+        return done.returncode, {step["request"] for step in steps if "fields" in step}
+
+    changed = {"month-end", "nightly-posting", "nightly-backup"}
+    assert planned() == (3, changed)
+    assert planned("--label", "team=finance") == (3, {"month-end", "nightly-posting"})
+    assert planned("--label", "team=audit") == (3, {"month-end"})
+    assert planned("--label", "team=ops") == (3, {"nightly-backup"})
+    assert planned("--owner=-x *") == (0, set())
+    assert planned("--label", "taem=ops") == (2, set())
+    assert planned("--failing") == (0, set())
+    team.declare("hostile", "true", "never", top={"owner": "-x *"})
+    assert planned("--label", "team=ops") == (3, {"nightly-backup"}), "it keeps another request"
+    assert planned("--status", "invalid")[0] == 1
+    team.write("unknown.yaml", "process: 5\n")
+    assert planned("--label", "team=ops") == (1, {"nightly-backup"}), "whose it is is not known"

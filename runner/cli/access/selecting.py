@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from runner.cli.access.last_results import LastResults
 from runner.cli.access.loading import Loaded
-from runner.cli.arguments.selection import Candidate, Selection, is_glob, select
+from runner.cli.arguments.selection import Candidate, Selection, select
 from runner.cli.output.tables import echo
 from runner.lifecycle import RequestStatus
+from runner.matching import is_glob
 from runner.monitor.names import path_of
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import RequestView, views
@@ -26,7 +28,23 @@ def views_of(loaded: Loaded) -> list[RequestView]:
 
 def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidate]:
     """Return what a selection looks at in each request."""
-    return [_candidate(view, loaded) for view in found]
+    return [
+        candidate_of(view.name, view.request, loaded.results, status=view.status) for view in found
+    ]
+
+
+def candidate_of(
+    name: str, request: ProcessRequest | None, results: LastResults, *, status: str
+) -> Candidate:
+    """Return what a selection looks at in a request with this definition, if it has one."""
+    last = results.of(name)
+    return Candidate(
+        name=name,
+        labels=request.labels if request else {},
+        owner=request.owner if request else None,
+        status=status,
+        is_failing=last is not None and last.status in FAILURES,
+    )
 
 
 def selected_views(loaded: Loaded, selection: Selection) -> list[RequestView]:
@@ -59,11 +77,11 @@ def selected_requests(loaded: Loaded, selection: Selection) -> dict[str, Process
         return {name: loaded.request(name) for name in selection.names}
     if selection.is_empty:
         return dict(loaded.in_force.requests)
-    return {
-        view.name: view.request
-        for view in selected_views(loaded, selection)
-        if view.request is not None
-    }
+    found = [view for view in selected_views(loaded, selection) if view.name]
+    for view in found:
+        if view.request is None:
+            echo(f"{view.name} is left out: {view.file} is invalid (`runner validate`)", err=True)
+    return {view.name: view.request for view in found if view.request is not None}
 
 
 def running_names(loaded: Loaded, selection: Selection) -> tuple[str, ...]:
@@ -95,14 +113,3 @@ def words_for_none(selection: Selection) -> str:
     statuses = " or ".join(sorted(selection.statuses))
     parts = [f"is {statuses}" if statuses else "", "is failing" if selection.is_failing else ""]
     return f"no selected request {' and '.join(filter(None, parts))}"
-
-
-def _candidate(view: RequestView, loaded: Loaded) -> Candidate:
-    last = loaded.results.of(view.name)
-    return Candidate(
-        name=view.name,
-        labels=view.request.labels if view.request else {},
-        owner=view.request.owner if view.request else None,
-        status=view.status,
-        is_failing=last is not None and last.status in FAILURES,
-    )

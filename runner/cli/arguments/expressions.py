@@ -17,10 +17,17 @@ _TIMINGS = {"schedule", "run_later", "run_immediately"}
 
 
 def is_expression(text: str) -> bool:
-    """Return whether an argument is an expression rather than a name. No name contains
-    a blank or one of these characters.
+    """Return whether an argument is an expression rather than a name or a glob.
+
+    An expression goes before a glob: a text without a letter, such as `*/5`, is one with a
+    mistake, except for a lone `*`.
+
+    >>> is_expression("0 2 * * *"), is_expression("*/5"), is_expression("nightly-*")
+    (True, True, False)
     """
-    return any(sign in text for sign in " \t\n{:*@,")
+    if any(sign in text for sign in " \t\n{:@,"):
+        return True
+    return "*" in text and text != "*" and not any(map(str.isalpha, text))
 
 
 def timing_from(text: str, *, zone: str) -> Timing:

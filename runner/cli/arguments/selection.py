@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from runner.errors import UsageError
+from runner.matching import has_labels, is_glob, is_matched
 from runner.spelling import nearest_word
 from runner.values import neutral
 
@@ -58,11 +58,6 @@ class Candidate:
     """Whether the last execution failed."""
 
 
-def is_glob(name: str) -> bool:
-    """Return whether a name is a glob. No request's name contains one of its characters."""
-    return any(sign in name for sign in "*?[")
-
-
 def labels_of(texts: Iterable[str]) -> dict[str, frozenset[str]]:
     """Group texts of the form `KEY=VALUE` by key. Raises UsageError for other texts.
 
@@ -101,18 +96,13 @@ def select(candidates: Iterable[Candidate], selection: Selection) -> list[str]:
 def is_declared(candidate: Candidate, selection: Selection) -> bool:
     """Return whether a request has the name, the labels and the owner asked for."""
     return (
-        (not selection.names or any(fnmatchcase(candidate.name, each) for each in selection.names))
-        and has_labels(candidate.labels, selection)
+        (
+            not selection.names
+            or any(is_matched((candidate.name,), each) for each in selection.names)
+        )
+        and has_labels(candidate.labels, selection.labels.values())
         and (not selection.owners or candidate.owner in selection.owners)
     )
-
-
-def has_labels(labels: Mapping[str, str], selection: Selection) -> bool:
-    """Return whether labels have one of the values asked for, for every key."""
-    if not selection.labels:
-        return True
-    texts = {_text(*each) for each in labels.items()}
-    return not any(texts.isdisjoint(wanted) for wanted in selection.labels.values())
 
 
 def labels_in(candidates: Iterable[Candidate]) -> list[str]:
@@ -132,7 +122,7 @@ def _text(key: str, value: str) -> str:
 def _require_known(known: list[Candidate], selection: Selection) -> None:
     """Raise UsageError for a name, a label or an owner that no request has."""
     for name in selection.names:
-        if not any(fnmatchcase(each.name, name) for each in known):
+        if not is_matched((each.name for each in known), name):
             what = "matches" if is_glob(name) else "is called"
             raise UsageError(f"no request {what} {name!r}; `runner ls` lists all requests")
     labels, owners = labels_in(known), owners_in(known)

@@ -8,7 +8,7 @@ request took so far; a request without a known duration takes no time.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from heapq import heapreplace, merge
@@ -125,14 +125,17 @@ def simulate(
     end: datetime,
     now: datetime,
     max_running: int | None = None,
+    among: Container[str] | None = None,
 ) -> Simulation:
-    """Simulate what `requests` would do in [begin, end), from their states at `now`.
+    """Simulate what `requests`, or those `among` them, would do in [begin, end), from
+    their states at `now`.
 
     Raises UsageError for a span that is empty or longer than a year. With `max_running`,
     the simulation follows every fire one by one, and raises UsageError for too many.
     """
     _check(begin, end)
-    lines = list(_lines(requests, states, durations, Timetable(begin, end), now))
+    chosen = [name for name in requests if among is None or name in among]
+    lines = list(_lines(chosen, requests, states, durations, Timetable(begin, end), now))
     fires = sum(line.fires.count for line in lines)
     if max_running is not None and fires > MOST_QUEUED:
         raise UsageError(
@@ -164,13 +167,15 @@ def _check(begin: datetime, end: datetime) -> None:
 
 
 def _lines(
+    names: Iterable[str],
     requests: Mapping[str, ProcessRequest],
     states: Mapping[str, RequestState],
     durations: Mapping[str, timedelta],
     timetable: Timetable,
     now: datetime,
 ) -> Iterator[_Line]:
-    for name, request in requests.items():
+    for name in names:
+        request = requests[name]
         fires = timetable.of(request, standing(request, states.get(name), now))
         if fires.count:
             yield _Line(

@@ -5,7 +5,7 @@ It uses the functions that the runner uses, so the runner does what `plan` shows
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -104,6 +104,25 @@ class Plan:
     def differs(self) -> bool:
         """Whether any definition differs."""
         return any(step.kind is not StepKind.UNTOUCHED for step in self.steps)
+
+    def among(self, names: Container[str]) -> Plan:
+        """Return the part of the plan that concerns these requests.
+
+        A rejected document stays in it if it keeps one of them, or supplies none: its
+        labels are unknown. The busiest minutes stay those of all requests.
+        """
+        kept = {name: by for name, by in self.kept.items() if name in names}
+        others = [by for name, by in self.kept.items() if name not in names]
+        shown = [by for by in self.rejections if by in kept.values() or by not in others]
+        collisions = [each for each in self.crowding.collisions if each.request in names]
+        return replace(
+            self,
+            steps=tuple(step for step in self.steps if step.name in names),
+            rejections=tuple(shown),
+            kept=kept,
+            requests={name: each for name, each in self.requests.items() if name in names},
+            crowding=replace(self.crowding, collisions=tuple(collisions)),
+        )
 
 
 def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, timedelta]) -> Plan:

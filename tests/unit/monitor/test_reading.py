@@ -421,3 +421,52 @@ def test_nothing_stays_open_when_following_ends(path: Path) -> None:
     assert open_files() == [os.path.realpath(path)]
     records.close()
     assert open_files() == []
+
+
+_TEXTS = st.text(alphabet='a=b"\\\\\x00\n\x1b\x7f\x85\u2028é ', max_size=4)
+
+
+@given(st.lists(st.tuples(_TEXTS.filter(bool), _TEXTS, _TEXTS), max_size=5))
+@settings(max_examples=60)
+def test_a_record_is_found_by_its_labels_and_its_owner_whatever_they_contain(
+    tmp_path_factory: pytest.TempPathFactory, known: list[tuple[str, str, str]]
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "monitor.jsonl"
+    path.write_bytes(
+        b"".join(
+            record(number, labels={key: value}, owner=owner)
+            for number, (key, value, owner) in enumerate(known)
+        )
+    )
+    for key, value, owner in known:
+        text = f"{key}={value}"
+        by_label = Filter(labels=(frozenset({text}),))
+        assert numbers(newest(path, 9, matches=by_label)) == [
+            number for number, (k, v, _) in enumerate(known) if f"{k}={v}" == text
+        ]
+        by_owner = Filter(owners=frozenset({owner}))
+        assert numbers(newest(path, 9, matches=by_owner)) == [
+            number for number, each in enumerate(known) if each[2] == owner
+        ]
+
+
+def test_requests_may_be_globs_and_are_found_among_others(path: Path) -> None:
+    path.write_bytes(
+        record(0, request="nightly-a")
+        + record(1, request="nightly-b")
+        + record(2, request="end", process="end/load", group="g")
+        + record(3, request="end", process="end/check", group="g")
+        + record(4, request="end[1]")
+    )
+
+    def found(*requests: str, among: frozenset[str] | None = None) -> list[int]:
+        matches = Filter(requests=frozenset(requests), among=among)
+        return numbers(newest(path, 9, matches=matches))
+
+    assert found("nightly-*") == [0, 1]
+    assert found("end/*") == found("end › *") == [2, 3]
+    assert found("lo?d", "nightly-b") == [1, 2]
+    assert found("end[1]") == [4], "a whole name goes before a glob"
+    assert found("nightly-*", among=frozenset({"nightly-b", "end"})) == [1]
+    assert found(among=frozenset({"end"})) == [2, 3]
+    assert found(among=frozenset()) == []

@@ -14,15 +14,20 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from runner.cli.access.last_results import LastResults
 from runner.cli.access.loading import load
 from runner.cli.access.past import durations
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots, rejected_by_root
+from runner.cli.access.selecting import candidate_of, words_for_none
 from runner.cli.arguments.revisions import Repository
-from runner.cli.options import output_option_of, reading_options
+from runner.cli.arguments.selection import Candidate, Selection, select
+from runner.cli.options import output_option_of, reading_options, selection_options
 from runner.cli.output.plans import FORMS, Shown, report
 from runner.cli.output.tables import echo
 from runner.errors import UsageError
+from runner.lifecycle import INVALID
+from runner.planning.changeover import Served
 from runner.planning.last_good import way_back
 from runner.planning.views.plan import Plan, newly_served, plan
 from runner.requests.building.relocation import relocated
@@ -49,9 +54,12 @@ _LIVE = "what is in force"
     is_flag=True,
     help="Compare with what is in force according to the store (default).",
 )
+@selection_options
 @output_option_of(FORMS, "Text for people, JSON lines, or Markdown for a pull request comment.")
 @reading_options
-def plan_command(against: str | None, is_live: bool, output: str, places: Places) -> None:
+def plan_command(
+    against: str | None, is_live: bool, selection: Selection, output: str, places: Places
+) -> None:
     """Show what the jobs folder would change: its requests, what would run at once, and
     the next fires.
 
@@ -59,13 +67,16 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     requests have already run. --live compares with the state of this state folder's
     runner.
 
+    A selection means requests that meet it before or after the change. Problems of files
+    whose requests are unknown are shown as well.
+
     The exit code is 0 if nothing differs, 3 if something does, 1 if a file has
     problems.
 
     \b
     Examples:
       runner plan
-      runner plan --against origin/main
+      runner plan --label team=finance
       runner plan --against origin/main --output markdown > comment.md
     """
     if against is not None and is_live:
@@ -74,7 +85,9 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
         # An empty path means the current directory, but the caller wrote "$BASE".
         raise UsageError("--against is empty: give a git ref or a folder; is a variable not set?")
     with collection_disabled():
-        planned, label = _live(places) if against is None else _against(against, places)
+        planned, label = (
+            _live(selection, places) if against is None else _against(against, selection, places)
+        )
     for line in report(
         output, Shown(plan=planned, jobs=str(places.jobs), against=label, zone=places.zone)
     ):
@@ -91,14 +104,15 @@ def plan_command(against: str | None, is_live: bool, output: str, places: Places
     raise SystemExit(_DIFFERS if planned.differs else 0)
 
 
-def _live(places: Places) -> tuple[Plan, str]:
+def _live(selection: Selection, places: Places) -> tuple[Plan, str]:
     loaded = load(places)
     if not loaded.stored.requests:
         echo(f"no runner has served {places.jobs} yet: everything is new", err=True)
-    return plan(loaded.stored, loaded.catalog, loaded.now, durations(places)), _LIVE
+    planned = plan(loaded.stored, loaded.catalog, loaded.now, durations(places))
+    return _selected(planned, loaded.stored, selection, loaded.results), _LIVE
 
 
-def _against(ref: str, places: Places) -> tuple[Plan, str]:
+def _against(ref: str, selection: Selection, places: Places) -> tuple[Plan, str]:
     with _folder_of(ref, places) as former:
         catalog = former.reader.read()
         for note in _notes(catalog, former, places):
@@ -112,7 +126,36 @@ def _against(ref: str, places: Places) -> tuple[Plan, str]:
             echo(line, err=True)
     if catalog.missing and not requests:
         raise UsageError(f"there is no jobs folder {places.jobs}; --jobs names another")
-    return plan(newly_served(requests, now), catalog, now, {}), former.label
+    old = newly_served(requests, now)
+    return _selected(
+        plan(old, catalog, now, {}), old, selection, LastResults(None, {})
+    ), former.label
+
+
+def _selected(planned: Plan, old: Served, selection: Selection, results: LastResults) -> Plan:
+    """Return the part of a plan that concerns the selected requests."""
+    if selection.is_empty:
+        return planned
+    candidates = list(_candidates(planned, old, results))
+    names = frozenset(select(candidates, selection))
+    if not names:
+        echo(words_for_none(selection), err=True)
+    return planned.among(names)
+
+
+def _candidates(planned: Plan, old: Served, results: LastResults) -> Iterator[Candidate]:
+    """Yield each request as it is before the change, and as it is afterwards."""
+    former = {step.name: step.renamed_from for step in planned.steps}
+    new_states = {step.name: step.state for step in planned.steps}
+    for name in sorted({*planned.requests, *old.requests}):
+        known_as = former.get(name) or name
+        state = old.states.get(known_as) or new_states.get(name)
+        status = INVALID if name in planned.kept or state is None else str(state.status)
+        for request in (old.requests.get(known_as), planned.requests.get(name)):
+            if request is not None:
+                yield candidate_of(name, request, results, status=status)
+    for name in {name for by in planned.rejections for name in by.names} - set(planned.requests):
+        yield candidate_of(name, None, results, status=INVALID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,10 @@ import click
 from runner.cli.access.loading import load
 from runner.cli.access.past import durations
 from runner.cli.access.places import Places
+from runner.cli.access.selecting import selected_requests
+from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
-from runner.cli.options import output_option, reading_options
+from runner.cli.options import output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
@@ -51,6 +53,7 @@ _LABEL = 14
     show_default=True,
     help="Maximum number of requests to list.",
 )
+@selection_options
 @output_option
 @reading_options
 def simulate_command(
@@ -58,6 +61,7 @@ def simulate_command(
     end: str | None,
     max_running: int | None,
     count: int,
+    selection: Selection,
     output: str,
     places: Places,
 ) -> None:
@@ -66,11 +70,13 @@ def simulate_command(
     The forecast assumes that an execution takes as long as the median of the request's
     newest executions in the monitor log. A request that has not run yet counts as
     taking no time. T is a time as in the files, a date, a time of day, now, today,
-    yesterday, or a duration from now.
+    yesterday, or a duration from now. Requests that are not selected are left out, as if
+    there were none of them.
 
     \b
     Examples:
       runner simulate
+      runner simulate --label team=finance
       runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
@@ -88,6 +94,7 @@ def simulate_command(
         end=until,
         now=loaded.now,
         max_running=max_running,
+        among=None if selection.is_empty else selected_requests(loaded, selection),
     )
     if output == "json":
         echo(json_line(_item(simulated, places.zone)))

@@ -20,12 +20,19 @@ from runner.cli.access.executions import (
     require_known_log,
 )
 from runner.cli.access.places import Places
+from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import Toward, read_time
-from runner.cli.options import complete_requests_and_members, output_option, reading_options
+from runner.cli.options import (
+    complete_requests_and_members,
+    output_option,
+    reading_options,
+    record_selection_options,
+)
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.errors import UsageError
 from runner.lifecycle import ExecutionStatus
+from runner.matching import is_glob
 from runner.monitor.reading import Filter, follow, newest
 from runner.monitor.records import Event
 
@@ -37,19 +44,20 @@ _MOST_ADDED_MEANWHILE = 1000
 @click.option("--follow", "-f", "is_following", is_flag=True, help="Keep showing new lines.")
 @click.option(
     "--request",
-    "requests",
+    "names",
     metavar="NAME",
     multiple=True,
     shell_complete=complete_requests_and_members,
-    help="Show only this request or member; may be repeated.",
+    help="Show only this request or member, or what matches a glob; may be repeated.",
 )
 @click.option(
     "--status",
     "statuses",
     type=click.Choice([str(status) for status in ExecutionStatus]),
     multiple=True,
-    help="Show only this status; may be repeated.",
+    help="Show only executions with this status; may be repeated.",
 )
+@record_selection_options
 @click.option(
     "--since",
     metavar="T",
@@ -71,7 +79,7 @@ _MOST_ADDED_MEANWHILE = 1000
 @reading_options
 def monitor_command(
     is_following: bool,
-    requests: tuple[str, ...],
+    selection: Selection,
     statuses: tuple[str, ...],
     since: str | None,
     count: int,
@@ -87,9 +95,13 @@ def monitor_command(
     a line follows whenever an execution ends; with `--status processing`, whenever one
     starts.
 
+    --label and --owner select by what the request said when it ran. --failing means all
+    executions of the requests whose last one has failed.
+
     \b
     Examples:
       runner monitor --status error --since 24h
+      runner monitor --request 'nightly-*' --label team=finance
       runner monitor --status processing
       runner monitor -f
     """
@@ -98,7 +110,7 @@ def monitor_command(
             "--newest-first cannot be combined with --follow, which adds new lines at the end"
         )
     require_known_log(places)
-    matches = _filter(requests, statuses, since, places.zone)
+    matches = _filter(selection, statuses, since, places)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
@@ -106,26 +118,58 @@ def monitor_command(
     if is_reversed:
         records.reverse()
     if not records:
-        is_selective = bool(requests or statuses or since)
-        _explain_nothing(requests, places, is_selective=is_selective)
+        is_selective = bool(statuses or since) or not selection.is_empty
+        _explain_nothing(selection, places, is_selective=is_selective)
     _print(records, output, places.zone, is_wide=is_wide)
 
 
 def _filter(
-    requests: Collection[str], statuses: Collection[str], since: str | None, zone: str
+    selection: Selection, statuses: Collection[str], since: str | None, places: Places
 ) -> Filter:
     begin = None
     if since is not None:
-        begin = read_time("--since", since, zone, datetime.now(UTC), toward=Toward.PAST)
-    return Filter(requests=frozenset(requests), statuses=frozenset(statuses), since=begin)
+        begin = read_time("--since", since, places.zone, datetime.now(UTC), toward=Toward.PAST)
+    return Filter(
+        requests=frozenset(selection.names),
+        among=_failing(places) if selection.is_failing else None,
+        labels=tuple(selection.labels.values()),
+        owners=selection.owners,
+        statuses=frozenset(statuses),
+        since=begin,
+    )
 
 
-def _explain_nothing(requests: Collection[str], places: Places, *, is_selective: bool) -> None:
+def _failing(places: Places) -> frozenset[str]:
+    """Return the names of the requests whose last execution failed."""
+    from runner.cli.access.loading import load_served
+    from runner.cli.access.selecting import selected_views
+
+    found = selected_views(load_served(places), Selection(is_failing=True))
+    return frozenset(view.name for view in found)
+
+
+def _explain_nothing(selection: Selection, places: Places, *, is_selective: bool) -> None:
     """Print to stderr why no execution is shown."""
-    found = [reason_for_none(name, places) for name in requests]
+    found = [reason_for_none(name, places) for name in selection.names if not is_glob(name)]
+    if selection.labels or selection.owners:
+        found.append(_unknown(selection, places))
     nothing = "no execution matches" if is_selective else "nothing has run yet"
     for line in list(filter(None, found)) or [nothing]:
         echo(line, err=True)
+
+
+def _unknown(selection: Selection, places: Places) -> str | None:
+    """Return which label or owner no request has, if there is a jobs folder."""
+    from runner.cli.access.loading import load_served
+    from runner.cli.access.selecting import candidates_of, views_of
+    from runner.cli.arguments.selection import select
+
+    try:
+        loaded = load_served(places)
+        select(candidates_of(views_of(loaded), loaded), replace(selection, names=()))
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _print(records: Sequence[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:

@@ -13,12 +13,13 @@ import click
 
 from runner.cli.access.loading import Loaded, load
 from runner.cli.access.places import Places
-from runner.cli.access.selecting import views_of
+from runner.cli.access.selecting import selected_views
 from runner.cli.access.troubles import report_trouble
-from runner.cli.options import complete_requests, output_option, reading_options
+from runner.cli.arguments.selection import Selection
+from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import id_text
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
-from runner.errors import RefusedError
+from runner.errors import RefusedError, UsageError
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
 from runner.planning.views.process_words import action_words, member_words, process_words
@@ -35,41 +36,53 @@ _DEFAULT_GRACE = timedelta(seconds=60)
 
 
 @click.command("show")
-@click.argument("name", shell_complete=complete_requests)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 @click.option(
     "--resolved",
     is_flag=True,
     help="Show each setting with its origin: FILE:LINE, or default.",
 )
+@selection_options
 @output_option
 @reading_options
-def show_command(name: str, resolved: bool, output: str, places: Places) -> None:
-    """Show everything about the request NAME: its process, its timing, its status and
-    its next fires.
+def show_command(selection: Selection, resolved: bool, output: str, places: Places) -> None:
+    """Show everything about the request NAME, or about each selected one: its process,
+    its timing, its status and its next fires.
 
     \b
     Examples:
       runner show nightly-posting
       runner show nightly-posting --resolved
+      runner show --failing
     """
+    if selection.is_empty:
+        raise UsageError("give the names of requests, or a selection such as --failing")
     loaded = load(places)
     report_trouble(places, loaded)
-    found = [view for view in views_of(loaded) if view.name == name]
-    if not found:
-        loaded.request(name)
-    if resolved:
-        _print_resolved(found[0], output, places)
-        return
-    item = _details(found[0], loaded, places)
+    found = [view for view in selected_views(loaded, selection) if view.name]
+    revision = None if resolved else _revision(places.jobs)
+    for number, view in enumerate(found):
+        if number and output == "text":
+            echo()
+        if resolved:
+            _print_resolved(view, output, places)
+        else:
+            _print_details(view, loaded, revision, output, places)
+
+
+def _print_details(
+    view: RequestView, loaded: Loaded, revision: str | None, output: str, places: Places
+) -> None:
+    item = _details(view, loaded, revision, places)
     if output == "json":
         echo(json_line(item))
         return
-    if found[0].rejection:
+    if view.rejection:
         from runner.cli.output.problems import problem_lines
 
         item["problems"] = [
             line
-            for problem in found[0].rejection.problems_of(name)
+            for problem in view.rejection.problems_of(view.name)
             for line in problem_lines(problem)
         ]
     item["status"] = status_words(item["status"])
@@ -154,7 +167,9 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any]:
+def _details(
+    view: RequestView, loaded: Loaded, revision: str | None, places: Places
+) -> dict[str, Any]:
     """Return all fields of a request that `show` prints. Fields without a value are left out."""
     request, state = view.request, view.state
     item: dict[str, Any] = {**item_of(view, loaded)}
@@ -164,7 +179,7 @@ def _details(view: RequestView, loaded: Loaded, places: Places) -> dict[str, Any
         item |= {
             "request_file": f"{places.jobs / request.source.file}:{request.source.line}",
             "request_sha256": request.source.sha256,
-            "git_commit": _revision(places.jobs),
+            "git_commit": revision,
             "description": request.description,
             "context": {
                 name: each for name, each in asdict(request.context).items() if each is not None

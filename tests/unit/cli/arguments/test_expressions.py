@@ -9,8 +9,10 @@ from runner.errors import RunnerError
 from runner.planning.views.timing_words import timing_words
 
 
-@pytest.mark.parametrize("name", ["backup", "nightly-posting", "a.b_c-1", "daily"])
-def test_a_name_is_not_an_expression(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["backup", "nightly-posting", "a.b_c-1", "daily", "nightly-*", "*", "[a-c]*"]
+)
+def test_a_name_or_a_glob_is_not_an_expression(name: str) -> None:
     assert not is_expression(name)
 
 
