@@ -209,8 +209,9 @@ def _settle_stepped(stepped: SteppedLoad) -> Counter[str]:
     """Start a runner under a steady clock, wait until its intervals continue, stop it
     and check everything.
     """
+    begun = uptime_s()  # before it starts: its first executions are of this life
     process = stepped.load.place.start()
-    stepped.lives.append((uptime_s(), float("inf")))
+    stepped.lives.append((begun, float("inf")))
     stepped.await_ticks(5)
     assert stepped.load.place.stop(process) == 0, stepped.load.place.console()
     return check_stepped(stepped)
