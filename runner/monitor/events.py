@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.errors import Problem
-from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
+from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
 from runner.monitor.records import Event, Record
 
 if TYPE_CHECKING:
@@ -113,6 +113,18 @@ class ChangedNames:
     changed: Collection[str]
     removed: Collection[str]
     rejected: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFacts:
+    """An alert when it opens or closes; `request` is None for the runner's own."""
+
+    request: str | None
+    check: Check
+    since: datetime
+    count: int
+    execution: str | None
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +241,27 @@ def runner_clock_stepped(
     fields = _runner(facts, message)
     fields.update(step_s=step_s, reopened_from=reopened_from, reopened_until=reopened_until)
     return Record(Event.RUNNER_CLOCK_STEPPED, fields)
+
+
+def alert_opened(facts: AlertFacts) -> Record:
+    """Return the record of an alert that opened."""
+    return Record(Event.ALERT_OPENED, _alert(facts))
+
+
+def alert_closed(facts: AlertFacts) -> Record:
+    """Return the record of an alert that closed."""
+    return Record(Event.ALERT_CLOSED, _alert(facts))
+
+
+def _alert(facts: AlertFacts) -> dict[str, object]:
+    return {
+        "request": facts.request,
+        "check": facts.check,
+        "since": facts.since,
+        "count": facts.count,
+        "execution": facts.execution,
+        "message": facts.message,
+    }
 
 
 def notification_sent(facts: NotificationFacts) -> Record:

@@ -38,6 +38,8 @@ class Event(StrEnum):
     RUNNER_STOPPED = "runner.stopped"
     RUNNER_RELOADED = "runner.reloaded"
     RUNNER_CLOCK_STEPPED = "runner.clock_stepped"
+    ALERT_OPENED = "alert.opened"
+    ALERT_CLOSED = "alert.closed"
     NOTIFICATION_SENT = "notification.sent"
     NOTIFICATION_FAILED = "notification.failed"
 

@@ -77,6 +77,7 @@ class Runner:
         self._is_firing = parts.options.is_firing
         self._notifier = parts.options.notifier
         self._journal = parts.journal
+        self._alerts = core.alerts
         self._executor = core.executor
         self._dispatcher = core.dispatcher
         self._decisions = core.decisions
@@ -227,7 +228,8 @@ class Runner:
         if not self._is_amid_burst and not self._mail.take():
             self._store_pause.begin()
         overdue = self._dispatcher.timeouts.take_overdue()
-        has_work = due or overdue or self._mail.is_taken or self._journal.has_facts
+        expired = self._alerts.take_expired(self._clock.elapsed_s()) if may_fire else []
+        has_work = due or overdue or expired or self._mail.is_taken or self._journal.has_facts
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
             return
         decision = self._decisions.begin()
@@ -237,6 +239,7 @@ class Runner:
             decision.claims.release_waiting()
         for name in due:
             decision.fire(name)
+        decision.note_expired(expired)
         if not self._is_amid_burst:
             self._mail.answer(decision, self._folder.reload_on_command if self._is_firing else None)
         if self._decisions.commit(decision):
@@ -244,6 +247,7 @@ class Runner:
                 self._mail.forget_answered()
         else:
             self._dispatcher.timeouts.put_back(overdue)
+            self._alerts.put_back(expired, self._clock.elapsed_s())
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan_when_due(name)  # no verdict yet, or the store refused

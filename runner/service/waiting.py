@@ -47,6 +47,8 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
         return
     if is_serving and (left_s := core.registry.idle_s()) is not None:
         yield left_s
+    if is_serving and (deadline_s := core.alerts.next_s()) is not None:
+        yield deadline_s - elapsed_s
     if is_serving and core.registry.has_due and not core.in_progress.has_claims_ahead:
         yield 0.0
     if (due_s := core.in_progress.next_due_s()) is not None:

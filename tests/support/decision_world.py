@@ -17,6 +17,8 @@ from runner.planning.changeover import Served
 from runner.planning.difference import touched
 from runner.planning.views.plan import Plan, plan
 from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
+from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.notifications import NoNotifications
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
@@ -42,6 +44,7 @@ class World:
         )
         self.reader = self.fresh_reader()
         self.registry = Registry(self)
+        self.alerts = Alerts(NoNotifications(), ())
         self.is_first = True
         self.claims: list[tuple[str, datetime]] = []
         self.records: list[tuple[Event, Mapping[str, Any]]] = []
@@ -128,6 +131,7 @@ class World:
             Moment(now=self.at, now_s=self.elapsed_s()),
             registry=self.registry,
             in_progress=InProgress(),
+            alerts=self.alerts,
             line_of=self._line,
             settings=self.settings,
         )

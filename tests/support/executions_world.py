@@ -88,7 +88,7 @@ class ExecutionsWorld:
             settings=self.settings,
             record=self._record,
         )
-        follow_ups = FollowUps(claims, self.requests)
+        follow_ups = FollowUps(claims, self.requests, lambda ended, is_last: None)
         follow_ups.follow(self.ended)
         yield claims
         follow_ups.follow()

@@ -19,11 +19,7 @@ CALLED_FROM_OUTSIDE = {
     "ANSWERED",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
-    # What alerts are built on; the checks and the receivers come next.
-    *("Check", "STORE", "LOG", "DISK", "CLOCK", "RELOAD", "FAILURE", "MISSED", "LATE_START"),
-    *("LATE", "OVERRUN", "ABSENT", "INVALID", "SKIPPED", "Expect", "Route", "NoNotifications"),
-    *("Notifications", "id", "NOTHING", "check_from", "check_text", "concerns", "after_news"),
-    *("SUCCEEDED", "ENDED", "COUNTING", "EXPIRED", "BROKEN", "WORKS", "RETIRED", "CheckKey"),
+    # Their sender comes next.
     *("notification_sent", "notification_failed"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",

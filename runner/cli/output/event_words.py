@@ -101,6 +101,18 @@ def _clock_stepped(record: Mapping[str, Any]) -> Line:
     return "WARNING", f"! the clock went {way} by {clock_text(abs(step_s))}{reopened}"
 
 
+def _opened(record: Mapping[str, Any]) -> Line:
+    return "WARNING", f"! alert: {_alert(record)}"
+
+
+def _closed(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"· alert closed: {_alert(record)}"
+
+
+def _alert(record: Mapping[str, Any]) -> str:
+    return f"{record['request'] or 'the runner'}  {record['check']}, {record['message']}"
+
+
 def _notified(record: Mapping[str, Any]) -> Line:
     return "INFO", f"· notified {record['receiver']}: {_alerts(record)}"
 
@@ -130,6 +142,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "runner.stopped": _runner_stopped,
     "runner.reloaded": _reloaded,
     "runner.clock_stepped": _clock_stepped,
+    "alert.opened": _opened,
+    "alert.closed": _closed,
     "notification.sent": _notified,
     "notification.failed": _not_notified,
 }

@@ -170,7 +170,8 @@ def after_news(
         case _Effect.RESTART:
             return _closed(key, state, news, replace(NOTHING, counted_from=news.at))
         case _Effect.END:
-            return _closed(key, state, news, NOTHING)
+            # What is overdue stays known until it ends, so that it is not found a second time.
+            return _closed(key, state, news, replace(NOTHING, overdue=state.overdue))
 
 
 def _raised(

@@ -18,6 +18,8 @@ from runner import __version__
 from runner.execution.executor import Executor
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
+from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.notifications import NoNotifications
 from runner.service.assembly.exclusive_parts import (
     Options,
     Records,
@@ -61,6 +63,7 @@ class Core:
 
     registry: Registry
     in_progress: InProgress
+    alerts: Alerts
     executor: Executor
     dispatcher: Dispatcher
     stopping: Stopping
@@ -113,6 +116,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         is_same_boot=records.snapshot.meta.get("boot") == boot_id(),
         latest_noted_start=from_microseconds(records.snapshot.latest_noted_start),
     )
+    _load_alerts(records, core, options.clock)
     _note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core)
@@ -200,6 +204,7 @@ def _core(
     executor = LocalExecutor(clock)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
+    alerts = Alerts(NoNotifications(), ())
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
@@ -209,6 +214,7 @@ def _core(
         clock,
         registry=registry,
         in_progress=in_progress,
+        alerts=alerts,
         journal=journal,
         line_of=records.recorder.line,
         dispatcher=dispatcher,
@@ -220,6 +226,7 @@ def _core(
     return Core(
         registry=registry,
         in_progress=in_progress,
+        alerts=alerts,
         executor=executor,
         dispatcher=dispatcher,
         stopping=stopping,
@@ -265,6 +272,12 @@ def _load(
     if zone == zones.zone:
         reloader.reuse(registry.requests)
     return executions
+
+
+def _load_alerts(records: Records, core: Core, clock: Clock) -> None:
+    with records.store.row_errors_in_words():
+        core.alerts.load(records.snapshot.alerts)
+    core.alerts.watch(core.in_progress, core.registry.requests, clock.now(), clock.elapsed_s())
 
 
 def _note_start(journal: Journal, options: Options) -> None:

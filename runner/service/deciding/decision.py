@@ -11,18 +11,23 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from runner.lifecycle import Channel, ExecutionStatus, Reason
+from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
 from runner.monitor import events
 from runner.monitor.events import ExecutionFacts, MissedSpan, OutcomeFacts, RequestFacts
 from runner.monitor.records import Event, Record
+from runner.planning.alerts.check_states import Fact, News
+from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states
 from runner.planning.states.claims_ahead import verdict_at
 from runner.planning.states.firing import Miss, settle
 from runner.planning.states.planned_status import Registration, RequestChange
+from runner.planning.states.renaming import current_name
 from runner.planning.states.results import is_result
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
+from runner.service.alerts.alert_decision import AlertDecision
+from runner.service.alerts.alerts import Alerts
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
@@ -65,6 +70,7 @@ class Decision:
         *,
         registry: Registry,
         in_progress: InProgress,
+        alerts: Alerts,
         line_of: LineOf,
         settings: Settings,
     ) -> None:
@@ -81,6 +87,7 @@ class Decision:
             settings=settings,
             record=self.record,
         )
+        self.alerts = AlertDecision(alerts, moment)
         self.requests: Mapping[str, ProcessRequest] = registry.requests
         self._registry = registry
         self._line_of = line_of
@@ -111,13 +118,50 @@ class Decision:
         if is_result(fields):
             self.batch.results.append(result_row(fields, self.all_states))
 
-    def follow(self, ended: Iterable[Ended] = ()) -> None:
+    def follow(self, ended: Iterable[Ended] = (), started: Iterable[Execution] = ()) -> None:
         """Decide what follows `ended` and the executions that this decision ended itself.
 
-        This is the last step before the commit.
+        `started` are executions whose process started before they ended, if they did.
         """
+        for execution in started:
+            self._note_started(execution)
         self.claims.withdraw(self.states)
-        FollowUps(self.claims, self.requests).follow(ended)
+        FollowUps(self.claims, self.requests, self._note_ended).follow(ended)
+        while self.claims.started:
+            self._note_started(self.claims.started.pop())
+
+    def finish(self) -> None:
+        """Take the last step before the commit: follow, then settle the alerts."""
+        self.follow()
+        for name, state in self.states.items():
+            if state.removed or state.status is RequestStatus.UNSCHEDULED:
+                self.alerts.note_retired(name, is_removed=state.removed)
+        self.alerts.finish(self.requests, self.batch, self.record)
+
+    def note_expired(self, deadlines: Iterable[Deadline]) -> None:
+        """Note the deadlines of checks that have passed."""
+        self.alerts.note_expired(
+            (each for each in deadlines if not self._is_unscheduled(each.request)), self.requests
+        )
+
+    def _note_started(self, execution: Execution) -> None:
+        if (request := self._watched(execution)) is not None:
+            self.alerts.note_started(execution, request)
+
+    def _note_ended(self, ended: Ended, is_last: bool) -> None:
+        if (request := self._watched(ended.execution)) is not None:
+            is_counted = not self._is_unscheduled(request.name)
+            self.alerts.note_ended(ended, request, is_last=is_last, is_counted=is_counted)
+
+    def _watched(self, execution: Execution) -> ProcessRequest | None:
+        """Return the request whose alerts an execution concerns; None for a group's member."""
+        if execution.claim.group is not None:
+            return None
+        return self.requests.get(current_name(execution.request, self.all_states))
+
+    def _is_unscheduled(self, name: str | None) -> bool:
+        state = None if name is None else self.state(name)
+        return state is not None and state.status is RequestStatus.UNSCHEDULED
 
     def put(self, name: str, state: RequestState) -> None:
         """Set the state of a request, and write it with the definition in force."""
@@ -130,6 +174,8 @@ class Decision:
         if registration.renamed_from is not None:
             self.batch.renamed[former] = name
         state = registration.state
+        if name in self.requests and state.status is not RequestStatus.UNSCHEDULED:
+            self.alerts.note_registered(self.requests[name])
         if registration.abandoned is not None:
             self._record_miss(
                 self._registry.requests[former],
@@ -182,7 +228,12 @@ class Decision:
         self, request: ProcessRequest, scheduled_for: datetime, ask: Ask
     ) -> tuple[Execution, Outcome | None]:
         """Claim one run of a request, as `Claims.claim` does."""
-        return self.claims.claim(request, self.requests, scheduled_for, ask, git=self.git)
+        claimed, outcome = self.claims.claim(
+            request, self.requests, scheduled_for, ask, git=self.git
+        )
+        if outcome is None:
+            self.alerts.note_claimed(claimed, request)
+        return claimed, outcome
 
     def _record_change(
         self,
@@ -231,4 +282,13 @@ class Decision:
             message="1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
         )
         missed = MissedSpan(count=miss.count, first=miss.first, last=miss.last)
-        self.record(events.execution_finished(facts, outcome, missed=missed))
+        record = events.execution_finished(facts, outcome, missed=missed)
+        self.record(record)
+        news = News(
+            fact=Fact.MISSED,
+            at=self.now,
+            message=outcome.message or "",
+            count=miss.count,
+            record=record.fields,
+        )
+        self.alerts.note(request.name, request, news)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.monitor.events import RunnerFacts
+from runner.service.alerts.alerts import Alerts
 from runner.service.deciding.decision import Decision, LineOf
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
@@ -39,6 +40,7 @@ class DecisionMaker:
         *,
         registry: Registry,
         in_progress: InProgress,
+        alerts: Alerts,
         journal: Journal,
         line_of: LineOf,
         dispatcher: Dispatcher,
@@ -54,6 +56,7 @@ class DecisionMaker:
         self._clock = clock
         self._registry = registry
         self._in_progress = in_progress
+        self._alerts = alerts
         self._journal = journal
         self._line_of = line_of
         self._dispatcher = dispatcher
@@ -90,21 +93,23 @@ class DecisionMaker:
             moment,
             registry=self._registry,
             in_progress=self._in_progress,
+            alerts=self._alerts,
             line_of=self._line_of,
             settings=self._settings,
         )
-        decision.follow(self._dispatcher.ended)
+        decision.follow(self._dispatcher.ended, self._dispatcher.started)
         return decision
 
     def commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts, then apply it. Return False if the store refused."""
-        decision.follow()
+        decision.finish()
         if self.is_firing and (decision.batch or self._journal.has_facts):
             decision.batch.meta = self._watch.memory() | decision.batch.meta
         if not self._journal.commit(decision.batch):
             self.pause.begin()
             return False
         self._registry.accept(decision.states)
+        decision.alerts.accept()
         self._dispatcher.carry_out(decision.claims)
         return True
 

@@ -12,9 +12,10 @@ from jsonschema import Draft7Validator
 from support.monitor_records import SCHEMA, fields_of
 
 from runner.errors import Problem
-from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
+from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
 from runner.monitor import events
 from runner.monitor.events import (
+    AlertFacts,
     ChangedNames,
     ExecutionFacts,
     MissedSpan,
@@ -54,6 +55,9 @@ RUNNER = RunnerFacts(pid=1, version="1", jobs="/jobs.d", state="/s", git_commit=
 PROBLEM = Problem(file="a.yaml", line=4, column=3, path="timing", message="no")
 CHANGES = ChangedNames(added=["a", "b"], changed=[], removed=("c",), rejected=[])
 NOTIFICATION = NotificationFacts(notification="n", receiver="ops", attempt=1, alerts=["a/failure"])
+ALERT = AlertFacts(
+    request=None, check=Check.LOG, since=NOON, count=1, execution=None, message="full"
+)
 RECORDS: dict[Callable[..., Record], Record] = {
     events.execution_started: events.execution_started(EXECUTION),
     events.execution_finished: events.execution_finished(EXECUTION, SUCCESS),
@@ -71,6 +75,8 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.runner_clock_stepped: events.runner_clock_stepped(
         RUNNER, message=None, step_s=-3.0, reopened_from=NOON, reopened_until=NOON
     ),
+    events.alert_opened: events.alert_opened(ALERT),
+    events.alert_closed: events.alert_closed(ALERT),
     events.notification_sent: events.notification_sent(NOTIFICATION),
     events.notification_failed: events.notification_failed(NOTIFICATION, retry_at=NOON),
 }

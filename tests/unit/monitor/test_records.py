@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 from support.monitor_records import MISSED, SCHEMA, fields_of, line_of
 
 from runner.errors import Problem
-from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
+from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
 from runner.monitor.records import Event, Recorder, decode
 from runner.monitor.trimming import LIMIT
 from runner.requests.model import Context
@@ -34,6 +34,7 @@ PROBLEM = Problem(
     message="'dayly' is not a frequency",
     suggestion="daily",
 )
+ALERT: Mapping[str, object] = {"check": Check.LOG, "since": AT, "count": 1, "message": "full"}
 LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.EXECUTION_STARTED: {**EXECUTION, "status": "processing"},
     Event.EXECUTION_FINISHED: {**EXECUTION, "status": "success"},
@@ -43,6 +44,8 @@ LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.REQUEST_COMPLETED: {"request": "nightly"},
     Event.REQUEST_REJECTED: {"problems": (PROBLEM,)},
     Event.REQUEST_REMOVED: {"request": "nightly"},
+    Event.ALERT_OPENED: ALERT,
+    Event.ALERT_CLOSED: ALERT,
 }
 
 
@@ -285,6 +288,7 @@ problem_lists = st.lists(
 BY_TYPE = {
     **dict.fromkeys(("scheduled_for", "started", "ended", "missed_from", "missed_until"), instants),
     "retry_at": instants,
+    **dict.fromkeys(("reopened_from", "reopened_until"), instants),
     **dict.fromkeys(("duration_s", "lateness_s", "cpu_s", "uptime_s", "step_s"), seconds),
     **dict.fromkeys(("added", "changed", "removed", "rejected", "alerts"), names),
     **dict.fromkeys(("output_truncated", "drift", "last_good"), st.none() | st.booleans()),
@@ -316,6 +320,13 @@ def records(draw: st.DrawFn) -> tuple[Event, dict[str, object]]:
         )
     elif event.startswith("request."):
         fields["status"] = draw(st.none() | st.sampled_from(RequestStatus))
+    elif event.startswith("alert."):
+        fields |= {
+            "check": draw(st.sampled_from(Check)),
+            "since": draw(st.datetimes(timezones=st.just(UTC))),
+            "count": draw(st.integers(1, 2**40)),
+            "message": draw(text),
+        }
     if fields.get("status") == ExecutionStatus.MISFIRED:
         fields.update({name: draw(BY_TYPE[name]) for name in MISSED})
     return event, fields

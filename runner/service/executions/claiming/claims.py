@@ -45,6 +45,7 @@ class Claims:
 
     After the commit, the dispatcher carries out `changes` and `stops`. `ended` and
     `begun_groups` are queues: `FollowUps` still has to decide what follows each of them.
+    `started` are the groups that began.
 
     `record` adds a record to the decision's batch.
     """
@@ -63,6 +64,7 @@ class Claims:
         self.stops: dict[str, Reason] = {}
         self.ended: deque[Ended] = deque()
         self.begun_groups: deque[Execution] = deque()
+        self.started: list[Execution] = []
         self._moment = moment
         self._in_progress = in_progress
         self._settings = settings
@@ -269,6 +271,7 @@ class Claims:
         begun = replace(execution, phase=Phase.RUNNING, started=self.now)
         self._record(started_record(begun))
         self.begun_groups.append(begun)
+        self.started.append(begun)
         return begun
 
     def _verdict(self, execution: Execution) -> Verdict:

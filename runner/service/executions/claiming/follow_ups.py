@@ -5,7 +5,7 @@ That is another attempt, the next member of its group, or the process of `on_fai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -41,9 +41,16 @@ class FollowUps:
     and have a follow-up of its own. So `follow` works on queues instead of recursing.
     """
 
-    def __init__(self, claims: Claims, requests: Mapping[str, ProcessRequest]) -> None:
+    def __init__(
+        self,
+        claims: Claims,
+        requests: Mapping[str, ProcessRequest],
+        note_ended: Callable[[Ended, bool], None],
+    ) -> None:
+        """`note_ended` gets each end, and whether it was the last attempt."""
         self._claims = claims
         self._requests = requests
+        self._note_ended = note_ended
 
     def follow(self, ended: Iterable[Ended] = ()) -> None:
         """Decide what follows `ended` and every execution that this decision began or ended.
@@ -67,6 +74,7 @@ class FollowUps:
         group = self._group_of(execution)
         is_ending = group is not None and group.stopped_for is not None
         due = None if is_ending else _next_attempt(execution, outcome, self._claims.now)
+        self._note_ended(ended, due is None)
         if due is not None:
             self._try_again(execution, due)
             return

@@ -55,6 +55,11 @@ class Dispatcher:
         """The executions whose follow-up is still undecided; the next decision takes them."""
         return self._progress.ended
 
+    @property
+    def started(self) -> list[Execution]:
+        """The executions whose process started since the last decision."""
+        return self._progress.started
+
     def take_over(
         self,
         executions: Iterable[Execution],
@@ -76,6 +81,7 @@ class Dispatcher:
         Stops come last because they may name a new execution.
         """
         self._progress.ended.clear()
+        self._progress.started.clear()
         for execution_id in claims.changes.left:
             self.timeouts.drop(execution_id)
         for execution in claims.changes.apply():

@@ -22,7 +22,7 @@ class Progress:
 
     `ended` are the executions whose follow-up is still undecided. The next decision
     takes them and commits each end together with what follows it: a crash in between
-    would lose a retry.
+    would lose a retry. It takes `started`, the processes that began to run, in the same way.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Progress:
         clock: Clock,
     ) -> None:
         self.ended: list[Ended] = []
+        self.started: list[Execution] = []
         self._in_progress = in_progress
         self._journal = journal
         self._clock = clock
@@ -47,6 +48,7 @@ class Progress:
         if is_new:
             assert execution.started is not None
             self._journal.record(started_record(execution), execution.started)
+            self.started.append(execution)
 
     def finish_exited(self, exited: Exit) -> None:
         """Note the end of a process that was watched."""

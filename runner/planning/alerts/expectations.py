@@ -1,0 +1,102 @@
+"""The deadlines of the checks that time drives, and their words. Pure.
+
+The runner keeps the deadlines in elapsed seconds, in a heap like that of the fires. So an
+idle turn looks at the earliest one only, and a step of the clock moves none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from runner.lifecycle import Check
+from runner.planning.alerts.check_states import CheckState
+from runner.requests.model import Expect, ProcessRequest
+from runner.values import duration_text, instant_text
+
+PATIENCE = timedelta(minutes=5)
+"""How long a file may be rejected, or the jobs folder unreadable, before an alert opens."""
+
+
+class Deadline(NamedTuple):
+    """A moment that must not come before something else does."""
+
+    check: Check
+    request: str | None
+    overdue: str
+    """As in `CheckState`; empty for the checks that count from an instant."""
+
+    @property
+    def key(self) -> str:
+        """The deadline as one text."""
+        return "\0".join((self.check, self.overdue, self.request or ""))
+
+
+def deadline_in(key: str) -> Deadline:
+    """Read `Deadline.key`."""
+    check, overdue, request = key.split("\0")
+    return Deadline(check=Check(check), request=request or None, overdue=overdue)
+
+
+def fire_name(scheduled_for: datetime) -> str:
+    """Return how `late` names a fire. Its attempts have different ids, but the same fire."""
+    return instant_text(scheduled_for)
+
+
+def deadlines_of_fire(
+    request: ProcessRequest, execution: str, scheduled_for: datetime, delay: timedelta
+) -> Iterator[tuple[Deadline, datetime]]:
+    """Yield the deadlines of a claimed fire that has not started.
+
+    `delay` is the spread, which counts as part of the fire's time.
+    """
+    expect, due = request.expect, scheduled_for + delay
+    if expect.start_within is not None:
+        deadline = Deadline(check=Check.LATE_START, request=request.name, overdue=execution)
+        yield deadline, due + expect.start_within
+    if expect.finish_within is not None:
+        overdue = fire_name(scheduled_for)
+        yield (
+            Deadline(check=Check.LATE, request=request.name, overdue=overdue),
+            due + expect.finish_within,
+        )
+
+
+def deadline_of_run(
+    request: ProcessRequest, execution: str, started: datetime
+) -> tuple[Deadline, datetime] | None:
+    """Return the deadline of a running execution, if its duration is limited."""
+    if request.expect.duration is None:
+        return None
+    deadline = Deadline(check=Check.OVERRUN, request=request.name, overdue=execution)
+    return deadline, started + request.expect.duration
+
+
+def deadline_of_state(check: Check, state: CheckState, expect: Expect | None) -> datetime | None:
+    """Return when a check that counts from an instant opens; None if it does not count."""
+    if state.counted_from is None or state.since is not None:
+        return None
+    limit = PATIENCE if expect is None or check is not Check.ABSENT else expect.success_every
+    return None if limit is None else state.counted_from + limit
+
+
+def words_of(deadline: Deadline, expect: Expect) -> str:
+    """Return the message of an alert whose deadline has passed."""
+    match deadline.check:
+        case Check.LATE_START:
+            return f"not started within {_text(expect.start_within)}"
+        case Check.LATE:
+            fire = f"{deadline.overdue[:19]}Z"
+            return f"the execution of {fire} has not finished within {_text(expect.finish_within)}"
+        case Check.OVERRUN:
+            return f"an execution runs longer than {_text(expect.duration)}"
+        case Check.ABSENT:
+            return f"no success for {_text(expect.success_every)}"
+        case _:
+            return f"for {duration_text(PATIENCE)}"
+
+
+def _text(limit: timedelta | None) -> str:
+    # The file may have dropped the limit since the deadline was set.
+    return "the expected time" if limit is None else duration_text(limit)
