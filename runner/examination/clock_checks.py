@@ -50,7 +50,9 @@ def zone_findings(subject: Subject) -> Iterator[DoctorFinding]:
         zone_named(subject.zone)
     except RuleError as error:
         yield problem(
-            "zone", str(error), error.suggestion or "--timezone names one, such as Europe/Madrid"
+            "zone",
+            str(error),
+            error.suggestion or "choose one with --timezone, such as Europe/Madrid",
         )
         return
     system, package = (

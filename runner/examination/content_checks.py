@@ -138,23 +138,25 @@ def line_findings(subject: Subject) -> Iterator[DoctorFinding]:
         size = os.fstat(file.fileno()).st_size
         end = os.pread(file.fileno(), _LONGEST_LINE, max(0, size - _LONGEST_LINE))
     if not size:
-        yield good("log", "it is empty")
+        yield good("log", "the monitor log is empty")
     elif not end.endswith(b"\n"):
         message, right = (
-            "its last line is torn",
+            "the last line of the monitor log is torn",
             "start the runner, which completes its own records",
         )
         yield (
             warning("log", message, right)
             if subject.pid is None
-            else good("log", "it is being written")
+            else good("log", "the monitor log is being written")
         )
     elif decode(end[:-1].rpartition(b"\n")[2]) is None:
         yield warning(
-            "log", "its last line is not a record", "let only the runner write to the log"
+            "log",
+            "the last line of the monitor log is not a record",
+            "let only the runner write to the log",
         )
     else:
-        yield good("log", f"its last line is whole ({size >> 10} KiB)")
+        yield good("log", f"the last line of the monitor log is whole ({size >> 10} KiB)")
 
 
 def rotation_findings(subject: Subject) -> Iterator[DoctorFinding]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DataPath = tuple[str | int, ...]
 DID_YOU_MEAN = "did you mean "
-THAT_IS = "that is "
+RUNNER_CALLS_IT = "Runner calls it "
 MOST_FINDINGS = 100
 """Maximum number of findings per document; more would be noise."""
 
@@ -177,8 +177,8 @@ def _keys_meant(suggestion: str) -> Iterator[str]:
     """
     if suggestion.startswith(DID_YOU_MEAN):
         yield suggestion.removeprefix(DID_YOU_MEAN).removesuffix("?")
-    elif suggestion.startswith(THAT_IS):
-        yield f"`{re.split(r'[.`]', suggestion.removesuffix('` here'))[-1]}`"
+    elif suggestion.startswith(RUNNER_CALLS_IT):
+        yield f"`{re.split(r'[.`]', suggestion.removesuffix('`'))[-1]}`"
     elif suggestion.startswith("write "):
         outer = re.sub(r"\{.*\}|\[.*\]", "", suggestion)
         yield from (f"`{key}`" for key in re.findall(r"(?:^write |, )([a-z_]+): ", outer))

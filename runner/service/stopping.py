@@ -54,7 +54,7 @@ class Stopping:
                 else "a second signal kills them"
             )
             if not self._report(f"waiting up to {self._drain_s:g} s for {{}}; {again}"):
-                logger.info("stopping: nothing runs")
+                logger.info("stopping: nothing is running")
             self._dispatcher.drop_held()
             self._until_s = self._clock.elapsed_s() + self._drain_s
 

@@ -207,7 +207,7 @@ def _check_repetitions(rule: Rule) -> None:
         raise RuleError(
             f"more than {_MOST_REPETITIONS:,} repetitions",
             field=_at("repetitions"),
-            suggestion="bound it by finish",
+            suggestion="set finish instead",
         )
 
 

@@ -55,7 +55,7 @@ def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
         raise RuleError(f"there is no {text}: {error}", field=field) from None
     if day.year < _FIRST_YEAR:
         raise RuleError(
-            f"{text} is too long ago", field=field, suggestion=f"years count from {_FIRST_YEAR}"
+            f"{text} is too long ago", field=field, suggestion=f"write a year from {_FIRST_YEAR} on"
         )
     return Moment(
         day=day, clock=clock, offset=_read_offset(offset_text, field) if offset_text else None

@@ -416,7 +416,7 @@ def test_status_from_another_folder_names_the_folder_that_is_served(
     assert [each["request"] for each in item["running"]] == ["slow"]
     assert (item["waiting"], item["next"][0]["request"]) == ([], "daily")
     text = place.run("status").stdout
-    assert f"runner {runner.pid} is running since " in text
+    assert f"runner {runner.pid} has been running since " in text
     assert str(place.jobs) in text
     place.run("kill", "slow")
 
@@ -495,7 +495,7 @@ def test_an_unknown_time_zone_gets_a_clear_message(
     place.environment["TZ"] = "CET-1CEST"
     done = place.run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"runner: {message}; --timezone names one\n"
+    assert done.stderr == f"runner: {message}; choose one with --timezone\n"
 
 
 def test_a_single_file_is_validated_together_with_the_files_that_it_refers_to(place: Place) -> None:

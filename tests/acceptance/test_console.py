@@ -165,7 +165,7 @@ def test_a_stop_names_the_running_executions_and_status_says_stopping(place: Pla
     assert line.endswith("; press Ctrl-C again to kill them")
 
     def says_stopping() -> bool:
-        return f"runner {runner.pid} is stopping since " in place.run("status").stdout
+        return f"runner {runner.pid} has been stopping since " in place.run("status").stdout
 
     wait_until(says_stopping)
     (status,) = place.items("status")
@@ -177,7 +177,7 @@ def test_a_stop_names_the_running_executions_and_status_says_stopping(place: Pla
     (status,) = place.items("status")
     assert status["stopping"] is None
     assert place.stop(again) == 0
-    assert "stopping: nothing runs" in place.console()
+    assert "stopping: nothing is running" in place.console()
 
 
 def test_a_start_names_the_executions_that_it_adopted(place: Place) -> None:

@@ -118,7 +118,7 @@ def test_the_commands_explain_it(kitchen: Kitchen) -> None:
     with living(kitchen.place, GivenClock(moment("2026-11-22 12:00"))) as life:
         life.go_on(moment("2026-11-24 03:00") - moment("2026-11-22 12:00"))
     explain, look, _ = kitchen.recipe.commands
-    assert "its rule has no fire then" in kitchen.type(explain)
+    assert "its rule has no fire at that time" in kitchen.type(explain)
     assert "monday" in kitchen.type(look)
     missed = kitchen.type(explain.replace("2026-11-24", "2026-11-23"))
     assert "missed" in missed

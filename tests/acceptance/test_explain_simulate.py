@@ -93,13 +93,13 @@ def test_explain_at_says_whether_an_expression_fires_at_an_instant(place: Place)
     item = explained(
         place, "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-24 02:00"
     )
-    assert item["because"] == [{"cause": "fires", "message": "it fires then"}]
+    assert item["because"] == [{"cause": "fires", "message": "it fires at that time"}]
     text = place.run(
         "explain", "0 2 * * 1-5", "--timezone", "Europe/Madrid", "--at", "2026-12-26 02:00"
     ).stdout
     assert text.splitlines() == [
         "0 2 * * 1-5 at 2026-12-26 02:00:00+01:00",
-        "  its rule has no fire then",
+        "  its rule has no fire at that time",
         "  nearest fire before: 2026-12-25 02:00:00+01:00",
         "  nearest fire after: 2026-12-28 02:00:00+01:00",
     ]

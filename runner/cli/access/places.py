@@ -89,7 +89,7 @@ class Places:
                 if isinstance(error, RuleError) and error.suggestion
                 else ""
             )
-            raise UsageError(f"{source}{error}{hint}; --timezone names one") from None
+            raise UsageError(f"{source}{error}{hint}; choose one with --timezone") from None
         return key
 
 

@@ -89,7 +89,7 @@ def _runner_stopped(record: Mapping[str, Any]) -> Line:
 def _reloaded(record: Mapping[str, Any]) -> Line:
     now, before = short_commit(record["git_commit"]), short_commit(record["git_commit_before"])
     commit = (
-        f" at {now}" + (f", before at {before}" if before not in (None, now) else "") if now else ""
+        f" at {now}" + (f" (before: {before})" if before not in (None, now) else "") if now else ""
     )
     return "INFO", f"↻ reloaded{commit}: {record['message']}"
 

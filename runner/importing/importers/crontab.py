@@ -160,8 +160,8 @@ class _Reader:
             )
         if columns.user and self._is_program(columns.user, columns.command):
             draft.changed(
-                f"the field of the user has {columns.user}, which looks like a program",
-                "import without --system",
+                f"the user field contains {columns.user}, which looks like a program",
+                "import it without --system",
             )
         draft.wanted_name = program_in(columns.command) or f"line-{number}"
         if self._comments:

@@ -86,7 +86,7 @@ class _Request:
             ]
         else:
             message = (
-                f"it runs the process {process or '?'} inside of Openbravo, which Runner cannot do"
+                f"it runs the process {process or '?'} inside Openbravo, which Runner cannot do"
             )
             self.draft.changed(
                 message, "import it with --command 'PROGRAM {process}', or write its `command`"

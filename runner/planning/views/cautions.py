@@ -234,7 +234,7 @@ def _follows(rule: Rule) -> bool:
 
 def _fate(rule: Rule, change: ClockChange, is_plural: bool) -> str:
     lacking, doubled = (
-        ("do not exist", "come twice") if is_plural else ("does not exist", "comes twice")
+        ("do not exist", "occur twice") if is_plural else ("does not exist", "occurs twice")
     )
     if _follows(rule):
         return (

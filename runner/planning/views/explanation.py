@@ -64,7 +64,9 @@ def of_expression(timing: Timing, at: datetime, zone: str) -> Explanation:
             hindered = _only_once(start, at, zone, "at its start")
         case RunLater() | RunImmediately():
             hindered = None
-    return hindered or Explanation(because=(Because(cause=Cause.FIRES, message="it fires then"),))
+    return hindered or Explanation(
+        because=(Because(cause=Cause.FIRES, message="it fires at that time"),)
+    )
 
 
 def _is_named(missed: PastMiss, at: datetime) -> bool:

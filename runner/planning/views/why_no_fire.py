@@ -129,7 +129,7 @@ def rule_hinders(
             cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}"
         )
     elif not (named := fire_at(by_pattern, at)):
-        because = Because(cause=Cause.NO_FIRE, message="its rule has no fire then")
+        because = Because(cause=Cause.NO_FIRE, message="its rule has no fire at that time")
     elif not fire_at(replace(rule, finish=None, repetitions=None), at):
         because = _calendar_reason(rule, named, zone, where)
     elif rule.finish is not None and at > rule.finish:

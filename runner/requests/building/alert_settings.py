@@ -72,9 +72,11 @@ def route_of(part: Part) -> Route:
 def unknown_receiver(name: str, receivers: Collection[str]) -> tuple[str, str | None]:
     """Return the message and the suggestion about a receiver that the settings lack."""
     if not receivers:
-        return f"there is no receiver `{name}`", "`receivers` in runner.yaml defines it"
+        return f"there is no receiver `{name}`", "define it under `receivers` in runner.yaml"
     names = ", ".join(sorted(receivers))
-    return f"there is no receiver `{name}`", nearest(name, receivers) or f"there are: {names}"
+    return f"there is no receiver `{name}`", nearest(
+        name, receivers
+    ) or f"the receivers are {names}"
 
 
 def _known(route: Route, settings: Part, index: int, receivers: Collection[str]) -> Route:

@@ -149,7 +149,7 @@ def _print(simulated: Simulation, count: int, zone: str) -> None:
         echo()
         _print_loads(simulated.loads[:count])
     if 0 < count < len(simulated.loads):
-        echo(f"and {_counted(len(simulated.loads) - count, 'request')} more (-n)")
+        echo(f"and {len(simulated.loads) - count:,} more; -n shows more requests")
 
 
 def _print_totals(simulated: Simulation, zone: str) -> None:
@@ -161,7 +161,7 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
     if overlapping := sum(each.overlapping for each in loads):
         skipped = sum(each.skipped for each in loads)
         words = f"; {skipped:,} of them would be skipped" if skipped else ""
-        echo(f"{_counted(overlapping, 'fire')} while the previous execution still runs{words}")
+        echo(f"{_counted(overlapping, 'fire')} due while the previous execution still runs{words}")
         found = sorted(
             ((each.request, each.overlapping) for each in loads if each.overlapping),
             key=lambda each: -each[1],
@@ -171,7 +171,7 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
         longest = max(each.longest_wait for each in loads).total_seconds()
         echo(f"{_counted(waiting, 'fire')} would wait, for at most {clock_text(longest)}")
     if unknown := sum(each.duration is None for each in loads):
-        echo(f"{_counted(unknown, 'request')} without a past execution, assumed to take no time")
+        echo(f"assumed to take no time: {_counted(unknown, 'request')} without a past execution")
 
 
 def _first_of(counts: Sequence[tuple[str, int]]) -> str:

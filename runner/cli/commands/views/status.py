@@ -74,7 +74,7 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     since = local_text(item["stopping"] or item["started"], places.zone)
     commit = f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
-    echo(f"runner {item['pid']} is {stands} since {since}")
+    echo(f"runner {item['pid']} has been {stands} since {since}")
     echo(f"jobs      {item['jobs']}{commit}")
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")

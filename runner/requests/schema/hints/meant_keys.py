@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from runner.requests.findings import THAT_IS, DataPath, path_text, value_at
+from runner.requests.findings import RUNNER_CALLS_IT, DataPath, path_text, value_at
 from runner.requests.schema.hints import conversions as to
 from runner.requests.schema.hints import timing_conversions as times
 from runner.requests.schema.hints.aliases import ALIASES, Alias
@@ -154,7 +154,7 @@ def _pointer(alias: Alias, home: DataPath, value: object) -> str | None:
     """
     if not alias.key or (isinstance(value, list) and alias.convert is to.shell):
         return None
-    return f"{THAT_IS}`{path_text((*home, alias.key))}` here"
+    return f"{RUNNER_CALLS_IT}`{path_text((*home, alias.key))}`"
 
 
 def _named(top: DataPath) -> str:

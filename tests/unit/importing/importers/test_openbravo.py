@@ -205,9 +205,7 @@ def test_without_a_template_the_request_has_a_failing_command_and_is_unscheduled
     for request in read(CSV, command=None).requests:
         assert data_of(request)["process"]["command"] == ["false"]
         assert data_of(request)["scheduled"] is False
-        assert any(
-            "inside of Openbravo" in message for message in messages(request, Severity.CHANGED)
-        )
+        assert any("inside Openbravo" in message for message in messages(request, Severity.CHANGED))
 
 
 @pytest.mark.parametrize(

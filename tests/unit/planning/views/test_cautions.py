@@ -189,7 +189,7 @@ def test_a_named_time_in_a_gap_and_an_overlap_of_the_next_12_months() -> None:
     )
     assert words(found, CautionKind.OVERLAP) == (
         "clocks go back from 2026-10-25 03:00 to 02:00 in Europe/Madrid: "
-        "02:30 comes twice; it fires at the first"
+        "02:30 occurs twice; it fires at the first"
     )
 
 
@@ -236,7 +236,7 @@ def test_a_cron_that_follows_the_wall_clock_does_not_fire_in_a_gap() -> None:
     found = cron("*/30 2 * * *", timezone=MADRID)
     assert words(found, CautionKind.GAP).endswith("02:00 and 02:30 do not exist, and nothing fires")
     assert words(found, CautionKind.OVERLAP).endswith(
-        "02:00 and 02:30 come twice, and it fires at both"
+        "02:00 and 02:30 occur twice, and it fires at both"
     )
     assert kinds(cron("*/30 * * * *", timezone=MADRID)) == []
 

@@ -127,7 +127,7 @@ def test_a_fire_within_the_second_is_meant() -> None:
             "repetitions_used_up",
             "its one repetition is used up by then",
         ),
-        (daily(days="weekends"), "no_fire", "its rule has no fire then"),
+        (daily(days="weekends"), "no_fire", "its rule has no fire at that time"),
         (request_of(None), "no_timing", "it has no timing: it runs only on demand"),
     ],
 )

@@ -130,7 +130,7 @@ MISSPELT = [
     ("on: push\nprocess: {shell: x}", "1:1: `on` is not a key of a request"),
     (
         "function: f\nprocess: {shell: x}",
-        "1:1: `function` is not a key of a request (that is `process.python` here)",
+        "1:1: `function` is not a key of a request (Runner calls it `process.python`)",
     ),
     (
         "timeout: 5m\nprocess: {shell: x}",
