@@ -132,7 +132,8 @@ def test_a_file_may_be_empty(nothing: bytes) -> None:
         ),
         (
             b"quiet: [{from: '22:00', to: '06:00', receivers: [ops]}]",
-            "runner.yaml:1:50: there is no receiver `ops` (define it under `receivers` in runner.yaml)",
+            "runner.yaml:1:50: there is no receiver `ops` "
+            "(define it under `receivers` in runner.yaml)",
         ),
         (
             b"receivers: {ops: {emial: {}}}",
