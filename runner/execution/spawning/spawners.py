@@ -124,7 +124,7 @@ class Spawners:
         return taken + self._give_up()
 
     def cancel(self, execution: str) -> bool:
-        """Cancel a start that has not process or that hangs; return whether it could be.
+        """Cancel a start that has no process yet, or that hangs; return whether it could be.
 
         Otherwise it is about to be done, or there is none.
         """
@@ -176,7 +176,7 @@ class Spawners:
         return has_just_died
 
     def close(self) -> None:
-        """Drop the starts that have not process, and end the threads.
+        """Drop the starts that have no process yet, and end the threads.
 
         A process whose start has returned goes on. Threads that hang are left behind.
         """
