@@ -41,16 +41,10 @@ def _main() -> None:
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():
         return
-    from contextlib import suppress
-
     from runner.system.stalls import WATCH
 
     WATCH.begin(is_start=is_start)
-    with suppress(ModuleNotFoundError):  # a Python without OpenSSL
-        # If too little memory is left for these, hashlib prints a traceback per algorithm.
-        # Imported here, they raise the ImportError that `main` knows.
-        import _blake2  # noqa: F401
-        import _hashlib  # noqa: F401
+    _import_hashes()
     from runner.system.garbage_collection import objects_frozen
 
     # Otherwise the garbage collector walks the imported modules: a tenth of the time that
@@ -73,6 +67,19 @@ def _main() -> None:
 
         _drop_output()
         _fail(os_error_text(error), 1)
+
+
+def _import_hashes() -> None:
+    """Import what hashlib needs.
+
+    If too little memory is left for these, hashlib prints a traceback per algorithm.
+    Imported here, they raise the ImportError that `main` knows.
+    """
+    from contextlib import suppress
+
+    with suppress(ModuleNotFoundError):  # a Python without OpenSSL
+        import _blake2  # noqa: F401
+        import _hashlib  # noqa: F401
 
 
 def _fail(text: str, exit_code: int) -> NoReturn:

@@ -6,8 +6,6 @@ A system crontab names a user in its sixth column; a user's own crontab does not
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from runner.importing.cron_dialects import VIXIE
 from runner.importing.imported import (
@@ -20,35 +18,25 @@ from runner.importing.imported import (
     finished,
 )
 from runner.importing.importers.crontab_commands import (
-    PROGRAMS,
     command_and_input,
     is_silent,
     program_in,
-    runs_another,
+)
+from runner.importing.importers.crontab_entries import (
+    Columns,
+    Homes,
+    begins_with_user,
+    columns_of,
+    is_program,
 )
 from runner.importing.scheduling import NO_REBOOT, cron_timing
 from runner.timing.cron.translation import NICKNAMES
 
-Homes = Callable[[str | None], str | None]
-"""Return a user's home folder, or None for an unknown user.
-
-The user None is the one who runs the import.
-"""
-
 _PATH = "/usr/bin:/bin"  # cron's own default, crontab(5)
 # A name without quotes may not contain `*` or `@`: such a line is an entry.
 _ASSIGNMENT = re.compile(r"""\s*("[^"]*"|'[^']*'|[^\s="'@*]+)\s*=\s*(.*?)\s*""")
-_BLANKS = re.compile(r"[ \t]+")
-_USERS = frozenset(
-    ["root", "daemon", "www-data", "nobody", "postgres", "mysql", "apache", "nginx", "ubuntu"]
-)
-"""Users that system crontabs often name, and that are unlikely names of programs."""
 # An entry inside a comment. Prose must not match: its fields begin with a digit or `*`.
 _ENTRY = re.compile(r"(@[a-z]+|([-*\d][^ \t]*[ \t]+){2}([*\d?A-Za-z][^ \t]*[ \t]+){3})\S")
-# A user's name as useradd(8) accepts it.
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
-_BEGIN = re.compile(r"/(\S*/)?s?bin/\S+|/\S+\.(sh|py|pl|php|rb)$")
-"""The beginning of a command that is unlikely to be an argument."""
 # Variables with a meaning to cron itself. SHELL and HOME are also passed to the process.
 _OWN = {"SHELL", "HOME", "MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "LOGNAME", "USER"}
 _MAIL = "cron mails the output; here it is kept, and its end is in the monitor log"
@@ -141,7 +129,7 @@ class _Reader:
 
     def _entry(self, number: int, line: str) -> Draft:
         draft = Draft(line=number, excerpt=line, wanted_name="")
-        columns = _columns(line, has_users=self._has_users)
+        columns = columns_of(line, has_users=self._has_users)
         if columns is None:
             what = "a time, a user and a command" if self._has_users else "a time and a command"
             draft.changed(
@@ -152,13 +140,12 @@ class _Reader:
             return draft
         if columns.is_quiet:
             draft.note("the leading - keeps cron from logging it; Runner records every execution")
-        first = _BLANKS.split(columns.command)[0]
-        if not self._has_users and self._is_user(columns.command):
+        if not self._has_users and begins_with_user(columns.command, self._homes):
             draft.changed(
-                f"its command begins with {first}, which looks like a user",
+                f"its command begins with {columns.command.split()[0]}, which looks like a user",
                 "import it with --system",
             )
-        if columns.user and self._is_program(columns.user, columns.command):
+        if columns.user and is_program(columns.user, columns.command, self._homes):
             draft.changed(
                 f"the user field contains {columns.user}, which looks like a program",
                 "import it without --system",
@@ -173,34 +160,7 @@ class _Reader:
             self._mailed_from = number
         return draft
 
-    def _is_user(self, command: str) -> bool:
-        """Return whether a command seems to begin with a user that a command follows."""
-        first, _, rest = command.replace("\t", " ").partition(" ")
-        begin = rest.split(maxsplit=1)[0] if rest.strip() else ""
-        if first in _USERS:
-            return True
-        if not _USER.fullmatch(first) or runs_another(first) or first in PROGRAMS:
-            return False
-        is_known = self._homes(first) is not None
-        return _BEGIN.match(begin) is not None or (
-            is_known and (begin.startswith("/") or runs_another(begin))
-        )
-
-    def _is_program(self, user: str, command: str) -> bool:
-        """Return whether the word in the user's place seems to be a program.
-
-        The command is then that program's arguments.
-        """
-        if self._homes(user) is not None:
-            return False
-        return (
-            not _USER.fullmatch(user)
-            or runs_another(user)
-            or user in PROGRAMS
-            or command.startswith("-")
-        )
-
-    def _say_what_runs(self, draft: Draft, columns: _Columns) -> None:
+    def _say_what_runs(self, draft: Draft, columns: Columns) -> None:
         command, stdin = command_and_input(columns.command)
         shell = self._variables.get("SHELL", "/bin/sh")
         draft.process |= (
@@ -276,32 +236,6 @@ class _Reader:
             " a new delay when it starts, and Debian's cron ignores it"
         )
         return {"spread": f"{int(delay)}m"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Columns:
-    """The columns of an entry. `is_quiet` means that it begins with a `-`."""
-
-    time: str
-    user: str | None
-    command: str
-    is_quiet: bool
-
-
-def _columns(line: str, *, has_users: bool) -> _Columns | None:
-    """Split an entry into its columns; return None if it lacks one."""
-    is_quiet = line.startswith("-")
-    line = line.removeprefix("-")
-    width = 1 if line.startswith("@") else 5
-    parts = _BLANKS.split(line, maxsplit=width + has_users)
-    if len(parts) <= width + has_users or not re.match(r"[@*\d]", line):
-        return None
-    return _Columns(
-        time=" ".join(parts[:width]),
-        user=parts[width] if has_users else None,
-        command=parts[-1],
-        is_quiet=is_quiet,
-    )
 
 
 def _unquoted(text: str) -> str:
