@@ -45,14 +45,14 @@ class Apprise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class ReceivingProgram:
     """A message as JSON on the standard input of a command, started in `directory`."""
 
     command: tuple[str, ...]
     directory: Path
 
 
-Way = Email | Webhook | Apprise | Program
+Way = Email | Webhook | Apprise | ReceivingProgram
 """How a message reaches a receiver."""
 
 

@@ -14,8 +14,8 @@ from runner.requests.receivers import (
     AlertSettings,
     Apprise,
     Email,
-    Program,
     QuietWindow,
+    ReceivingProgram,
     RunnerPing,
     Way,
     Webhook,
@@ -98,7 +98,7 @@ def _way_of(data: Mapping[str, Any], folder: Path) -> Way:
         case {"apprise": apprise}:
             return Apprise(**apprise)
         case {"command": command}:
-            return Program(command=tuple(command), directory=folder)
+            return ReceivingProgram(command=tuple(command), directory=folder)
     raise AssertionError("the schema let an unknown receiver pass")
 
 

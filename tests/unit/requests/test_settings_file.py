@@ -18,8 +18,8 @@ from runner.requests.receivers import (
     AlertSettings,
     Apprise,
     Email,
-    Program,
     QuietWindow,
+    ReceivingProgram,
     RunnerPing,
     Webhook,
 )
@@ -59,7 +59,7 @@ _ALERTS = AlertSettings(
         ),
         "chat": Webhook(url_variable="CHAT", method="PUT"),
         "pager": Apprise(url_variable="PAGER"),
-        "script": Program(command=("./page.sh", "-v"), directory=Path("/srv")),
+        "script": ReceivingProgram(command=("./page.sh", "-v"), directory=Path("/srv")),
     },
     notify=(
         Route(
