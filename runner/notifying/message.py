@@ -68,6 +68,21 @@ class Message:
         }
 
 
+def test_payload(identity: str, receiver: str, host: str, jobs: str) -> dict[str, Any]:
+    """Return what a receiver gets to try whether messages reach it."""
+    text = f"Messages about alerts reach the receiver `{receiver}`.\n\nRunner on {host}, {jobs}\n"
+    return {
+        "id": identity,
+        "receiver": receiver,
+        "host": host,
+        "subject": f"test message of Runner on {host}",
+        "text": text,
+        "threads": [],
+        "alerts": [],
+        "alerts_count": 0,
+    }
+
+
 def composed(identity: str, notices: Sequence[Notice], now: datetime, setting: Setting) -> Message:
     """Return the message about all `notices` of one receiver, which must not be empty."""
     notices = sorted(notices, key=lambda each: (each.stage is not Stage.OPENING, each.alert))

@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,6 @@ from runner.notifying.sending import sender
 from runner.notifying.sending.job import Job, Ping, Result, result_in
 from runner.requests.receivers import Apprise, Email, ReceivingProgram, Way, Webhook
 
-SENDER = (sys.executable, "-P", sender.__file__)
 PAYLOAD: Mapping[str, Any] = {
     "id": "019a9f3e-8a4f-7aa0-8f5e-6f1c2d3e4f50",
     "receiver": "ops",
@@ -56,7 +54,7 @@ class Sender:
 def sending(**variables: str) -> Iterator[Sender]:
     """Run a sender with these variables."""
     process = subprocess.Popen(
-        SENDER,
+        sender.COMMAND,
         env={**os.environ, **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -161,11 +159,10 @@ def test_a_mail_goes_out_with_starttls_and_login(tmp_path: Path) -> None:
     options |= {"auth_required": True, "auth_exclude_mechanism": ["LOGIN"]}
     with mail_server(**options, require_starttls=True) as server:
         email = to(server, starttls=True, user_variable="U", password_variable="P")
-        trusted = {"SSL_CERT_FILE": str(file)}
-        assert sent(email, U="maria", P=SECRET, **trusted) == Result(id="j1")
+        assert sent(email, U="maria", P=SECRET, SSL_CERT_FILE=str(file)) == Result(id="j1")
         assert server.next()["Message-ID"] == MAIL_ID
         assert logins == [(b"maria", SECRET.encode())]
-        refused = sent(email, U="maria", P=f"wrong-{SECRET}", **trusted).error
+        refused = sent(email, U="maria", P=f"wrong-{SECRET}", SSL_CERT_FILE=str(file)).error
         assert refused is not None
         assert "the server answered 535" in refused
         assert SECRET not in refused
@@ -251,10 +248,8 @@ def test_an_environment_file_takes_precedence_and_is_masked(web: WebServer, tmp_
 
 
 def test_a_command_gets_the_message_on_its_input(tmp_path: Path) -> None:
-    assert (
-        sent(ReceivingProgram(command=("sh", "-c", "cat > got.json"), directory=tmp_path)).error
-        is None
-    )
+    keeping = ReceivingProgram(command=("sh", "-c", "cat > got.json"), directory=tmp_path)
+    assert sent(keeping).error is None
     assert json.loads((tmp_path / "got.json").read_text()) == PAYLOAD
     missing = sent(ReceivingProgram(command=("./page.sh",), directory=tmp_path))
     assert missing.error == "./page.sh could not be started: No such file or directory"

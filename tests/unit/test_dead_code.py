@@ -14,13 +14,16 @@ CALLED_FROM_OUTSIDE = {
     "emit",  # logging
     "ignore_aliases",  # PyYAML
     "should_run",  # schedule
+    "redirect_request",  # urllib
     "_fields_",  # ctypes
     # A value that only the store's SQL writes.
     "ANSWERED",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
-    # Their sender comes next.
-    *("notification_sent", "notification_failed"),
+    # Messages about alerts: the loop comes next.
+    *("notification_sent", "notification_failed", "composed", "after_message", "stored_text"),
+    *("quiet_until", "within_reach", "notice_in", "message_in", "BETWEEN", "ready", "counted"),
+    *("opened", "closed", "after_failure"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
 }

@@ -28,6 +28,7 @@ Commands:
   kill        Stop running executions, by request or by id.
   monitor     Show the Process Monitor: past and running executions.
   log         Show the output of an execution.
+  notify      Send a test message to a receiver of runner.yaml.
   reload      Make the runner read its jobs folder now.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.

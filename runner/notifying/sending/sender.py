@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from threading import Lock, Thread
 
+COMMAND = (sys.executable, "-P", __file__)
+"""How to start the sender."""
 _WRITING = Lock()
 
 
