@@ -19,8 +19,8 @@ from runner.monitor.records import Event, Record
 if TYPE_CHECKING:
     from runner.requests.model import Context, Source
 
-ON_FAILURE = "on_failure of "
-"""The prefix of `requested_by` before the name of a failed request that asked."""
+ON_SUCCESS, ON_FAILURE = "on_success", "on_failure"
+_FOLLOWING = tuple(f"{key} of " for key in (ON_SUCCESS, ON_FAILURE))
 
 
 class ExecutionFacts(NamedTuple):
@@ -45,6 +45,7 @@ class ExecutionFacts(NamedTuple):
     attempt: int | None = None
     group: str | None = None
     sequence: int | None = None
+    follows: str | None = None
     requested_by: str | None = None
     pid: int | None = None
     output_file: str | None = None
@@ -301,6 +302,7 @@ def _execution(facts: ExecutionFacts, outcome: OutcomeFacts) -> dict[str, object
         "generation": facts.generation,
         "group": facts.group,
         "sequence": facts.sequence,
+        "follows": facts.follows,
         "requested_by": facts.requested_by,
         "requested_via": _via(facts.requested_by),
         "context": facts.context,
@@ -356,6 +358,15 @@ def _listed(name: str, items: Collection[object] | None) -> dict[str, object]:
     return {name: items, f"{name}_count": None if items is None else len(items)}
 
 
+def follower(key: str, request: str) -> str:
+    """Return `requested_by` of an execution that `key` of another request runs.
+
+    >>> follower(ON_FAILURE, "backup")
+    'on_failure of backup'
+    """
+    return f"{key} of {request}"
+
+
 def _via(by: str | None) -> str | None:
     """Return the way by which a person asked. The only one so far is the command line."""
-    return None if by is None or by.startswith(ON_FAILURE) else "cli"
+    return None if by is None or by.startswith(_FOLLOWING) else "cli"

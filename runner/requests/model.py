@@ -263,8 +263,8 @@ class Retention:
 class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
 
-    `on_failure` names the request whose process runs after a failure. `notify` is None
-    where the runner's own routes apply.
+    `on_success` and `on_failure` name the requests whose processes run afterwards.
+    `notify` is None where the runner's own routes apply.
     """
 
     name: str
@@ -278,6 +278,7 @@ class ProcessRequest:
     scheduled: bool = True
     reschedule: str | None = None
     formerly: str | None = None
+    on_success: str | None = None
     on_failure: str | None = None
     retention: Retention = Retention()
     expect: Expect = Expect()

@@ -83,6 +83,13 @@ def test_the_steps_run_in_order_and_end_at_a_failure(kitchen: Kitchen) -> None:
     assert [record["sequence"] for record in started] == [1, 2, 3, 1, 2]
 
 
+@tries("How do I run one request after another succeeds?")
+def test_the_next_request_runs_after_a_success(kitchen: Kitchen) -> None:
+    record = kitchen.runs("publish-report")
+    assert record["output_tail"] == "publishing 42 orders\n"
+    assert record["requested_by"] == "on_success of make-report"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a process as another user")
 @tries("How do I run a process as another user?")
 def test_it_runs_as_that_user(kitchen: Kitchen) -> None:

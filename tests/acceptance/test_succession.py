@@ -306,7 +306,7 @@ def test_if_interrupted_rerun_runs_again_after_a_stop_or_a_crash(place: Place) -
     assert len(place.finished("not")) == 1
 
 
-def test_on_failure_gets_the_record_of_the_last_attempt_and_never_follows_itself(
+def test_on_failure_gets_the_record_of_the_last_attempt_and_may_fail_in_turn(
     place: Place,
 ) -> None:
     tell = {"on_failure": {"request": "tell"}}
@@ -314,7 +314,7 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_follows_itself
     place.declare("works", "true", NOW, top=tell)
     place.declare(
         "tell",
-        'printf %s "$RUNNER_FAILED_RECORD"; exit 1',
+        'printf %s "$RUNNER_FAILED_RECORD"; test "$RUNNER_RECORD" = "" && exit 2; exit 1',
         top={"on_failure": {"request": "tell2"}},
     )
     place.declare("tell2", "true")
@@ -328,8 +328,14 @@ def test_on_failure_gets_the_record_of_the_last_attempt_and_never_follows_itself
         "direct",
         "error",
     )
+    (second,) = place.await_finished("tell2", status="success")
+    assert (second["requested_by"], second["follows"]) == (
+        "on_failure of tell",
+        reported["execution"],
+    )
+    assert (reported["exit_code"], reported["follows"]) == (1, last["execution"])
     assert place.stop(runner) == 0
-    assert (len(place.finished("tell")), place.finished("tell2")) == (1, [])
+    assert (len(place.finished("tell")), len(place.finished("tell2"))) == (1, 1)
 
 
 # --- on_overlap

@@ -81,7 +81,7 @@ POINTS = [
     *_points(
         f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"
     ),  # between a member and the next
-    *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_on_failure"),
+    *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_follow_up"),
     *_points(
         "runner.service.executions.claiming.claims:Claims.release_waiting",
         f"{IN_PROGRESS}._release",

@@ -276,7 +276,7 @@ def _check_notices(
 
 def _is_final_failure(record: Record) -> bool:
     follows = _FOLLOWS.get((record["request"], record["sequence"]), Follows())
-    is_failure = record["status"] in {"error", "system_restart"}
+    is_failure = record["status"] in {"error", "killed", "system_restart"}
     return (
         is_failure
         and follows.has_notice

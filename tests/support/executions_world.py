@@ -37,14 +37,14 @@ def process(name: str, action: Action | None = None, **changes: Any) -> Process:
 
 
 def request(name: str, action: Action | None = None, **changes: Any) -> ProcessRequest:
-    """Return a request; its `changes` are those of its process, apart from `on_failure`."""
-    on_failure = changes.pop("on_failure", None)
+    """Return a request; its `changes` are those of its process, apart from what follows it."""
+    following = {key: changes.pop(key, None) for key in ("on_success", "on_failure")}
     return ProcessRequest(
         name=name,
         process=process(name, action, **changes),
         timing=None,
         source=Source(file=f"{name}.yaml", line=1, sha256="0" * 64),
-        on_failure=on_failure,
+        **following,
     )
 
 

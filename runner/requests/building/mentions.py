@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runner.requests.findings import DataPath, Spot
 
 FORMERLY: DataPath = ("formerly",)
+ON_SUCCESS: DataPath = ("on_success", "request")
 ON_FAILURE: DataPath = ("on_failure", "request")
 _PROCESS: DataPath = ("process",)
 
@@ -35,11 +36,18 @@ class Mention:
         """Whether the mentioned request's process runs as part of this one's."""
         return self.path[:1] == _PROCESS
 
+    @property
+    def is_follow_up(self) -> bool:
+        """Whether the mentioned request's process runs after this one's."""
+        return self.path in (ON_SUCCESS, ON_FAILURE)
+
 
 def mentioned(request: ProcessRequest) -> Iterator[tuple[DataPath, str]]:
     """Yield the path and name of each mention, members in their order."""
     if isinstance(request.process.action, Reference | Group):
         yield from _in_process(request.process, _PROCESS)
+    if request.on_success is not None:
+        yield ON_SUCCESS, request.on_success
     if request.on_failure is not None:
         yield ON_FAILURE, request.on_failure
     if request.formerly is not None:

@@ -178,8 +178,9 @@ def _request(
         scheduled=data.get("scheduled", True),
         reschedule=None if reschedule is None else str(reschedule),
         formerly=data.get("formerly"),
-        on_failure=data["on_failure"]["request"] if "on_failure" in data else None,
         retention=retention,
+        on_success=data.get("on_success", {}).get("request"),
+        on_failure=data.get("on_failure", {}).get("request"),
     )
 
 

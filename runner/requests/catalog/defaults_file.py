@@ -27,7 +27,7 @@ from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import Signature
 
 _SCHEDULE: DataPath = ("timing", "schedule")
-_ONE_S_OWN = ("name", "description", "formerly", "reschedule")
+_ONE_S_OWN = ("name", "description", "formerly", "reschedule", "on_success")
 _EMPTY = Trouble(reason="the file is empty", suggestion="write settings into it, or delete it")
 _PROBE = {"frequency": "daily", "at": "00:00"}
 """A rule that fires whatever keys are added to it, so that only inherited keys can be wrong."""

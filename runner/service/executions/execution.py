@@ -46,10 +46,16 @@ class Claim:
     """How many earlier members of the group failed."""
     within: tuple[str, ...] = ()
     """The requests of the groups around this member, the outermost first; they show a cycle."""
+    on_success: str | None = None
+    """The request whose process runs if this execution succeeds."""
     on_failure: str | None = None
     """The request whose process runs if this execution fails after its last attempt."""
+    follows: str | None = None
+    """The id of the execution whose `on_success` or `on_failure` runs this one."""
+    chain: tuple[str, ...] = ()
+    """The requests whose follow-ups led here, the first one first; they show a cycle."""
     extra_variables: Mapping[str, str] = field(default_factory=dict)
-    """Variables for an `on_failure` process: the record of the failure."""
+    """Variables for a follow-up: the record of the execution that it follows."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the person who asked; they override the process's own."""
     requested_by: str | None = None
@@ -232,7 +238,10 @@ _PLAIN = (
     "output_file",
     "failed_before",
     "within",
+    "on_success",
     "on_failure",
+    "follows",
+    "chain",
     "extra_variables",
     "params",
     "requested_by",
@@ -270,5 +279,6 @@ def _claim(row: ExecutionRow, body: Mapping[str, Any], process: Process) -> Clai
         group=row.group_id,
         sequence=row.sequence,
         within=tuple(body["within"]),
-        **{name: body[name] for name in _PLAIN if name != "within"},
+        chain=tuple(body["chain"]),
+        **{name: body[name] for name in _PLAIN if name not in ("within", "chain")},
     )

@@ -112,6 +112,7 @@ def _facts(execution: Execution, by: str | None, output_file: str | None) -> Exe
         generation=claim.generation,
         group=claim.group,
         sequence=claim.sequence or None,
+        follows=claim.follows,
         requested_by=by,
         context=claim.context,
         labels=claim.labels,

@@ -41,7 +41,8 @@ class Outcome:
 class Ended:
     """An execution that has ended, with the text of its record.
 
-    A retry, the next member of a group or an `on_failure` process may follow it.
+    A retry, the next member of a group, or the process of `on_success` or `on_failure` may
+    follow it.
     """
 
     execution: Execution

@@ -122,7 +122,8 @@ def test_a_change_of_time_zones_lists_no_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "via"), [(None, None), ("maria", "cli"), ("on_failure of backup", None)]
+    ("by", "via"),
+    [(None, None), ("maria", "cli"), ("on_failure of backup", None), ("on_success of a", None)],
 )
 def test_only_a_person_asks_by_the_command_line(by: str | None, via: str | None) -> None:
     request = RequestFacts(

@@ -41,6 +41,7 @@ CHANGES: dict[str, Any] = {
     "scheduled": False,
     "reschedule": "2",
     "formerly": "o",
+    "on_success": "o",
     "on_failure": "o",
     "expect": Expect(duration=timedelta(minutes=1)),
     "notify": (),

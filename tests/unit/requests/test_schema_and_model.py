@@ -452,7 +452,7 @@ def keys_at(*path: str) -> set[str]:
 
 def test_all_keys_of_the_format_are_in_the_schema() -> None:
     assert keys_at() == keys(
-        "name description owner labels context scheduled reschedule formerly on_failure "
+        "name description owner labels context scheduled reschedule formerly on_success on_failure "
         "retention process timing"
     )
     assert keys_at("process") == keys("""

@@ -192,6 +192,9 @@ def _details(
             "members": member_words(request.process),
             "directory": request.process.directory,
             **process_words(request.process),
+            "on_success": action_words(Reference(request=request.on_success))
+            if request.on_success
+            else None,
             "on_failure": action_words(Reference(request=request.on_failure))
             if request.on_failure
             else None,

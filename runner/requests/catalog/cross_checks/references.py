@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem
-from runner.requests.building.mentions import FORMERLY, ON_FAILURE
+from runner.requests.building.mentions import FORMERLY, ON_FAILURE, ON_SUCCESS
 from runner.requests.catalog.cross_checks.cycles import cycles_in, path_between
 from runner.requests.catalog.cross_checks.groups import GroupChecks
 from runner.requests.findings import Spot, nearest, path_text
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from runner.requests.building.mentions import Mention
     from runner.requests.catalog.request_file import Candidate
+    from runner.requests.findings import DataPath
 
     Refused = list[tuple[Candidate, Problem]]
     Wrong = tuple[str, str | None]
@@ -90,40 +91,45 @@ class _Mentioned:
         self._chosen = chosen
         self._tolerated = tolerated
         self._successors = _successors(mentioning, incumbents)
-        self._runs = {
-            each.request.name: [mention.name for mention in each.mentions if mention.is_run]
-            for each in mentioning
-        }
-        self._cycles = {name: cycle for cycle in cycles_in(self._runs) for name in cycle}
+        self._running = _Cycles(mentioning, lambda mention: mention.is_run)
+        self._following = _Cycles(mentioning, lambda mention: mention.is_follow_up)
         self._groups = GroupChecks(chosen)
         self._suggestions_left = _MOST_SUGGESTIONS
 
     def problems(self) -> Iterator[tuple[Candidate, Problem]]:
-        """Yield each candidate with each of its problems, a cycle only once per candidate."""
+        """Yield each candidate with each of its problems."""
         for candidate in self._mentioning:
-            around = self._cycles.get(candidate.request.name, frozenset())
-            members = {} if around else self._groups.wrong(candidate)
+            is_around = candidate.request.name in self._running.by_name
+            members = {} if is_around else self._groups.wrong(candidate)
+            cycles = dict(self._cycles_of(candidate))
             for mention in candidate.mentions:
-                wrong = self._wrong(candidate, mention, around) or members.get(mention.path)
+                wrong = (
+                    self._wrong(candidate, mention)
+                    or cycles.get(mention.path)
+                    or members.get(mention.path)
+                )
                 if wrong is not None:
                     message, suggestion = wrong
                     path = path_text(mention.path)
                     file = candidate.display_of(mention)
                     yield candidate, _problem(file, mention.spot, path, message, suggestion)
-                if mention.name in around and mention.is_run:
-                    around = frozenset()  # report one path of the cycle, not all
 
-    def _wrong(
-        self, candidate: Candidate, mention: Mention, around: frozenset[str]
-    ) -> Wrong | None:
+    def _cycles_of(self, candidate: Candidate) -> Iterator[tuple[DataPath, Wrong]]:
+        """Yield the mentions that close a cycle, at most one of each kind: one path is enough."""
+        name = candidate.request.name
+        for cycles in (self._running, self._following):
+            for mention in candidate.mentions:
+                if mention.name != name and (way := cycles.way(name, mention)):
+                    yield mention.path, _closed(mention, " → ".join(way))
+                    break
+
+    def _wrong(self, candidate: Candidate, mention: Mention) -> Wrong | None:
         if mention.path == FORMERLY:
             return self._wrong_successor(candidate, mention.name)
         if mention.name not in self._chosen and mention.name not in self._tolerated:
             return f"no request is named `{mention.name}`", self._meant(mention.name)
         if mention.name == candidate.request.name:
             return _own_name(mention)
-        if mention.is_run and mention.name in around:
-            return self._cycle(candidate.request.name, mention, around)
         return None
 
     def _wrong_successor(self, candidate: Candidate, former: str) -> Wrong | None:
@@ -162,16 +168,38 @@ class _Mentioned:
             else None
         )
 
-    def _cycle(self, name: str, mention: Mention, around: frozenset[str]) -> Wrong:
-        if len(around) < _LARGEST_SHOWN:
-            way = [name, *path_between(mention.name, name, self._runs, around)]
-        else:
-            way = [name, "…", name]
-        is_member = mention.path != _REFERENCE
-        suggestion = (
-            "remove one of these members" if is_member else "one of them must say what it runs"
+
+class _Cycles:
+    """The cycles among requests by one kind of mention."""
+
+    def __init__(self, mentioning: Iterable[Candidate], is_kind: Callable[[Mention], bool]) -> None:
+        self._is_kind = is_kind
+        self._targets = {
+            each.request.name: [mention.name for mention in each.mentions if is_kind(mention)]
+            for each in mentioning
+        }
+        self.by_name = {name: cycle for cycle in cycles_in(self._targets) for name in cycle}
+
+    def way(self, name: str, mention: Mention) -> list[str]:
+        """Return the cycle that a mention closes, from `name` back to it; empty without one."""
+        around = self.by_name.get(name, frozenset())
+        if mention.name not in around or not self._is_kind(mention):
+            return []
+        if len(around) >= _LARGEST_SHOWN:
+            return [name, "…", name]
+        return [name, *path_between(mention.name, name, self._targets, around)]
+
+
+def _closed(mention: Mention, way: str) -> Wrong:
+    """Return what is wrong with a mention that closes a cycle."""
+    if mention.is_follow_up:
+        return (
+            f"these requests would run after one another without end: {way}",
+            "remove one `on_success` or `on_failure` of this cycle",
         )
-        return f"these requests refer to each other in a cycle: {' → '.join(way)}", suggestion
+    is_member = mention.path != _REFERENCE
+    suggestion = "remove one of these members" if is_member else "one of them must say what it runs"
+    return f"these requests refer to each other in a cycle: {way}", suggestion
 
 
 def _successors(
@@ -199,6 +227,8 @@ def _own_name(mention: Mention) -> Wrong:
             f"`{mention.name}` would run after its own failure",
             "name another request; `retry` runs it again",
         )
+    if mention.path == ON_SUCCESS:
+        return f"`{mention.name}` would run after its own success", "name another request"
     if mention.path == _REFERENCE:
         return f"`{mention.name}` refers to itself", "say what it runs: a command or a shell line"
     return f"the group `{mention.name}` contains itself", "take it out of the members"

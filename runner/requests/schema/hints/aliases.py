@@ -70,6 +70,7 @@ ALIASES: tuple[Alias, ...] = (
         "retention",
         to.runs_kept,
     ),
+    _row("onsuccess onsucceed oncomplete", _TOP, "on_success", _nothing),
     _row("cmd exec program entrypoint executable", _PROCESS, "command", to.command),
     _row("args argv arguments", _PROCESS, "", to.arguments),
     _row("run script bash sh commandline", _PROCESS, "shell", to.shell),

@@ -111,7 +111,7 @@ def _retry(value: Any, _: Around) -> Any:
     return {"attempts": value + 1} if is_number else None
 
 
-def _on_failure(value: Any, _: Around) -> Any:
+def _follow_up(value: Any, _: Around) -> Any:
     return (
         {"request": value} if isinstance(value, str) and suggestions.is_name_like(value) else None
     )
@@ -169,7 +169,8 @@ _READINGS: Mapping[str, Reading] = {
     "environment": _inner("environment", to.environment),
     "run_as": _inner("run_as", to.run_as),
     "retry": _retry,
-    "on_failure": _on_failure,
+    "on_success": _follow_up,
+    "on_failure": _follow_up,
     "group": _group,
     "members": _members,
     "success": _success,

@@ -106,10 +106,10 @@ class Claims:
         result holds the outcome only in the last case.
         """
         process, failure = resolved(request, requests)
-        on_failure = request.on_failure
+        on_success, on_failure = request.on_success, request.on_failure
         if ask.channel is Channel.DIRECT:
             # The person who asked for this run sees how it ends, and can ask again.
-            process, on_failure = replace(process, retry=None), None
+            process, on_success, on_failure = replace(process, retry=None), None, None
         identity, is_fire = new_id(), ask.channel is Channel.PROCESS_SCHEDULER
         claim = Claim(
             id=identity,
@@ -123,6 +123,7 @@ class Claims:
             context=request.context,
             labels=request.labels,
             owner=request.owner,
+            on_success=on_success,
             on_failure=on_failure,
             params=ask.params,
             requested_by=ask.by,

@@ -1,6 +1,7 @@
 """Decides what follows the end of an execution.
 
-That is another attempt, the next member of its group, or the process of `on_failure`.
+That is another attempt, the next member of its group, or the process of `on_success` or
+`on_failure`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.lifecycle import Channel, ExecutionStatus, IfInterrupted, Reason
-from runner.monitor.events import ON_FAILURE
+from runner.monitor.events import ON_FAILURE, ON_SUCCESS, follower
 from runner.planning.followed_references import as_member
 from runner.planning.retries import retry_delay
+from runner.planning.states.results import FAILURES
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.execution import Claim, Execution, execution_for
@@ -30,7 +32,6 @@ from runner.service.executions.outcomes import (
 )
 from runner.store.rows import Phase
 
-_FAILURES = (ExecutionStatus.ERROR, ExecutionStatus.SYSTEM_RESTART)
 _INTERRUPTIONS = (Reason.RUNNER_LOST, Reason.RUNNER_STOPPED)
 
 
@@ -56,8 +57,7 @@ class FollowUps:
         """Decide what follows `ended` and every execution that this decision began or ended.
 
         The loop ends: each pass consumes an entry, attempts and members are finite, a
-        group that contains itself is refused, and an `on_failure` process has no
-        `on_failure` of its own.
+        group or a chain that contains itself is refused.
         """
         claims = self._claims
         claims.ended.extend(ended)
@@ -78,9 +78,12 @@ class FollowUps:
         if due is not None:
             self._try_again(execution, due)
             return
-        if execution.claim.on_failure is not None and outcome.status in _FAILURES:
-            self._claim_on_failure(ended, execution.claim.on_failure)
-        # Look again: the process of `on_failure` may have replaced the group.
+        claim = execution.claim
+        if claim.on_success is not None and outcome.status is ExecutionStatus.SUCCESS:
+            self._claim_follow_up(ended, ON_SUCCESS, claim.on_success)
+        if claim.on_failure is not None and outcome.status in FAILURES:
+            self._claim_follow_up(ended, ON_FAILURE, claim.on_failure)
+        # Look again: the process that follows may have replaced the group.
         if (group := self._group_of(execution)) is not None:
             self._go_on(group, execution, outcome)
 
@@ -96,37 +99,57 @@ class FollowUps:
         )
         claims.changes.put(execution_for(again, due=due, phase=Phase.WAITING, follows=execution))
 
-    def _claim_on_failure(self, ended: Ended, target: str) -> None:
-        """Claim the process of `on_failure`.
+    def _claim_follow_up(self, ended: Ended, key: str, target: str) -> None:
+        """Claim the process of the request that `key`, `on_success` or `on_failure`, names.
 
-        Its own failure has no follow-up: the process could otherwise trigger itself
-        without end.
+        The claim counts as asked for, because no rule fired it; `requested_by` names the
+        request that it follows. What follows it in turn depends on its own request.
         """
-        failed, request = ended.execution.claim, self._requests.get(target)
+        former, request = ended.execution.claim, self._requests.get(target)
+        process, failure = self._follow_up_process(former, key, target)
+        source, labels, owner = former.source, former.labels, former.owner
         if request is not None:
-            process, failure = resolved(request, self._requests)
-        else:
-            process = Process(
-                name=target, action=Reference(request=target), directory=failed.process.directory
-            )
-            failure = spawn_failure(f"there is no request {target!r} for `on_failure`")
+            source, labels, owner = request.source, request.labels, request.owner
+        record = ended.line.decode().rstrip("\n")
+        variables = {"RUNNER_RECORD": record}
+        if key == ON_FAILURE:
+            variables["RUNNER_FAILED_RECORD"] = record
         claim = self._claims.another(
-            failed,
+            former,
             request=target,
             process=process,
-            # No rule fired this execution. It counts as asked for, and `requested_by`
-            # names the request that failed.
             channel=Channel.DIRECT,
             generation=None,
             attempt=1,
-            source=request.source if request is not None else failed.source,
-            labels=request.labels if request is not None else failed.labels,
-            owner=request.owner if request is not None else failed.owner,
-            on_failure=None,
-            extra_variables={"RUNNER_FAILED_RECORD": ended.line.decode().rstrip("\n")},
-            requested_by=f"{ON_FAILURE}{failed.request}",
+            source=source,
+            labels=labels,
+            owner=owner,
+            on_success=request and request.on_success,
+            on_failure=request and request.on_failure,
+            follows=former.id,
+            chain=(*former.chain, former.request),
+            extra_variables=variables,
+            requested_by=follower(key, former.request),
+            moved=None,
         )
         self._admit(claim, failure, follows=ended.execution)
+
+    def _follow_up_process(
+        self, former: Claim, key: str, target: str
+    ) -> tuple[Process, Outcome | None]:
+        """Return the process that follows `former`, and the failure if it cannot run."""
+        request = self._requests.get(target)
+        if request is None:
+            missing = Process(
+                name=target, action=Reference(request=target), directory=former.process.directory
+            )
+            return missing, spawn_failure(f"there is no request {target!r} for `{key}`")
+        way = (*former.chain, former.request, target)
+        # No catalog has a cycle, but a reload may close one while a chain runs.
+        if target in way[:-1]:
+            words = f"it would follow itself without end: {' → '.join(way)}"
+            return request.process, spawn_failure(words)
+        return resolved(request, self._requests)
 
     def _go_on(self, group: Execution, member: Execution, outcome: Outcome) -> None:
         """Claim the next member of a group, or end the group.
@@ -180,6 +203,7 @@ class FollowUps:
             sequence=sequence,
             failed_before=failed,
             within=within,
+            on_success=None,
             on_failure=None,
         )
         self._admit(member, failure, follows=group)

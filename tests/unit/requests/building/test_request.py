@@ -75,6 +75,7 @@ def members_of(process: Process) -> dict[str, Process]:
 
 FULL = """
 formerly: posting
+on_success: {request: publish}
 on_failure: {request: tell}
 process:
   python: reports.daily:main
@@ -97,11 +98,12 @@ process:
 """
 
 
-def test_formerly_and_on_failure_reach_the_model() -> None:
+def test_the_names_of_other_requests_reach_the_model() -> None:
     request = request_of(FULL)
-    assert (request.formerly, request.on_failure) == ("posting", "tell")
+    names = (request.formerly, request.on_success, request.on_failure)
+    assert names == ("posting", "publish", "tell")
     plain = request_of("process: {shell: x}")
-    assert (plain.formerly, plain.on_failure) == (None, None)
+    assert (plain.formerly, plain.on_success, plain.on_failure) == (None, None, None)
 
 
 def test_retention_reaches_the_model_and_a_wrong_value_is_found_at_its_place() -> None:

@@ -465,7 +465,8 @@ def test_each_key_has_the_subschema_of_the_request_schema() -> None:
     )
     Draft7Validator.check_schema(defaults)
     own, theirs = defaults["properties"], request["properties"]
-    assert own.keys() == theirs.keys() - {"name", "description", "formerly", "reschedule"}
+    one_s_own = {"name", "description", "formerly", "reschedule", "on_success"}
+    assert own.keys() == theirs.keys() - one_s_own
     for key in own.keys() - {"process", "timing"}:
         assert own[key] == theirs[key], key
     process = theirs["process"]["properties"]

@@ -36,6 +36,8 @@ WITHIN: dict[str, Keys] = {
     "process.retry": {
         "process": {"shell": "true", "retry": {"attempts": 3, "delay": "7s", "backoff": 3}}
     },
+    "process.if": {"process": {"shell": "true", "if": {"shell": "test -e a"}}},
+    "process.if.command": {"process": {"shell": "true", "if": {"command": ["true"]}}},
     "process.run_as": {"process": {"shell": "true", "run_as": {"user": "root"}}},
     "timing.run_immediately": {"timing": LATER},
     "timing.run_later": {"timing": LATER},
@@ -61,9 +63,13 @@ SAID: dict[str, tuple[object, object]] = {
     "process.group.members": (GROUP["group"]["members"], GROUP["group"]["members"][:1]),
     "process.request": ("other", "another"),
     "process.secrets": (["PATH"], None),
+    "process.if.command": (["true"], ["false"]),
+    "process.if.shell": ("true", "false"),
     "process.run_as.user": ("root", "daemon"),
     "process.run_as.group": ("root", None),
     "process.retry.attempts": (3, 4),
+    "on_success.request": ("other", "another"),
+    "on_success": ({"request": "other"}, None),
     "on_failure.request": ("other", "another"),
     "on_failure": ({"request": "other"}, None),
     "timing": (DAILY, None),

@@ -240,11 +240,42 @@ def test_a_members_secret_in_the_file_of_its_group_is_refused(
         assert f"`PW` stands in the group's `{key}`" in problem
 
 
-def test_on_failure_may_form_a_cycle() -> None:
-    assert (
-        reported({"a": f"{X}\non_failure: {{request: b}}", "b": f"{X}\non_failure: {{request: a}}"})
-        == []
-    )
+def following(**targets: str) -> str:
+    """Return a request that these requests follow."""
+    return "\n".join((X, *(f"{key}: {{request: {name}}}" for key, name in targets.items())))
+
+
+def test_follow_ups_in_a_cycle_are_refused_with_the_whole_path() -> None:
+    files = {
+        "a": following(on_success="b"),
+        "b": following(on_success="free", on_failure="c"),
+        "c": following(on_success="a"),
+        "free": X,
+    }
+    suggestion = "(remove one `on_success` or `on_failure` of this cycle)"
+    words = "these requests would run after one another without end"
+    assert reported(files) == [
+        f"a.yaml:2:23: {words}: a → b → c → a {suggestion}",
+        f"b.yaml:3:23: {words}: b → c → a → b {suggestion}",
+        f"c.yaml:2:23: {words}: c → a → b → c {suggestion}",
+    ]
+
+
+def test_a_request_cannot_follow_itself() -> None:
+    assert reported({"a": following(on_success="a")}) == [
+        "a.yaml:2:23: `a` would run after its own success (name another request)"
+    ]
+
+
+def test_a_long_chain_of_follow_ups_is_no_cycle() -> None:
+    chain = {f"r-{number}": following(on_success=f"r-{number + 1}") for number in range(2000)}
+    assert reported({**chain, "r-2000": X}) == []
+
+
+def test_a_member_may_follow_its_group() -> None:
+    """As a member it has no follow-up of its own, so nothing runs without end."""
+    first = f"{group(member('b'))}\non_success: {{request: b}}\n"
+    assert reported({"a": first, "b": following(on_success="c"), "c": X}) == []
 
 
 # --- formerly

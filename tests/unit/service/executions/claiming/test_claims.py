@@ -134,7 +134,9 @@ def test_a_newcomer_replaces_a_fire_in_the_turn_of_its_claim() -> None:
 
 
 def test_a_claim_by_a_person_is_not_retried_and_has_no_process_on_failure() -> None:
-    place = world(request("a", retry=Retry(attempts=3), on_failure="b"), request("b"))
+    place = world(
+        request("a", retry=Retry(attempts=3), on_failure="b", on_success="b"), request("b")
+    )
     place.claim("a", ask=DIRECT)
     place.end("a", exit_code=1)
     assert place.phases() == {}

@@ -1,4 +1,4 @@
-"""What follows the end of an execution: a retry, the next member, or on_failure."""
+"""What follows the end of an execution: a retry, the next member, another request."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runner.requests.model import Group, Retry
 from runner.service.executions.outcomes import LOST, OUTLIVED, Outcome
 
 MINUTE = timedelta(minutes=1)
+KILLED = ExecutionStatus.KILLED
 NOT_MET = Outcome(status=ExecutionStatus.SKIPPED, reason=Reason.CONDITION, message="no")
 CONDITION_FAILED = Outcome(status=ExecutionStatus.ERROR, reason=Reason.CONDITION, message="oh")
 
@@ -52,15 +53,62 @@ def test_a_retry_keeps_the_guard_while_it_waits() -> None:
     assert place.finished() == [("a", "skipped", "concurrent")]
 
 
-def test_on_failure_runs_once_and_gets_the_record() -> None:
-    place = world(request("a", on_failure="b"), request("b", on_failure="b"))
-    place.claim("a")
+def test_on_failure_runs_and_gets_the_record() -> None:
+    place = world(request("a", on_failure="b", on_success="c"), request("b"), request("c"))
+    (failed,) = place.claim("a")
     place.end("a", exit_code=1)
     claim = place.running("b").claim
     assert (claim.requested_by, claim.channel) == ("on_failure of a", Channel.DIRECT)
-    assert "RUNNER_FAILED_RECORD" in claim.extra_variables
+    assert (claim.follows, claim.chain) == (failed.id, ("a",))
+    assert claim.extra_variables.keys() == {"RUNNER_RECORD", "RUNNER_FAILED_RECORD"}
     place.end("b", exit_code=1)
     assert place.phases() == {}
+
+
+def test_on_success_runs_and_gets_the_record() -> None:
+    place = world(request("a", on_success="b", on_failure="c"), request("b"), request("c"))
+    (done,) = place.claim("a")
+    place.end("a")
+    claim = place.running("b").claim
+    assert (claim.requested_by, claim.follows) == ("on_success of a", done.id)
+    assert claim.extra_variables.keys() == {"RUNNER_RECORD"}
+    place.end("b")
+    assert place.phases() == {}
+
+
+def test_a_follow_up_has_follow_ups_of_its_own() -> None:
+    place = world(
+        request("a", on_success="b"),
+        request("b", on_failure="c", on_success="a", retry=Retry(attempts=2)),
+        request("c", on_success="d"),
+        request("d"),
+    )
+    place.claim("a")
+    place.end("a")
+    place.end("b", exit_code=1)
+    place.go_on(MINUTE)
+    place.end("b", exit_code=1)
+    place.end("c")
+    assert place.running("d").claim.chain == ("a", "b", "c")
+
+
+def test_a_chain_that_a_reload_closes_ends_with_a_failure() -> None:
+    place = world(request("a", on_success="b"), request("b", on_success="a"))
+    place.claim("a")
+    place.end("a")
+    place.end("b")
+    assert place.phases() == {}
+    assert place.finished() == [("a", "error", "spawn_failed")]
+    (record,) = place.records[-1:]
+    assert record.fields["message"] == "it would follow itself without end: a → b → a"
+
+
+@pytest.mark.parametrize("reason", [Reason.KILLED_BY_USER, Reason.REPLACED, Reason.RUNNER_STOPPED])
+def test_a_killed_execution_has_failed(reason: Reason) -> None:
+    place = world(request("a", on_failure="b", on_success="c"), request("b"), request("c"))
+    place.claim("a")
+    place.end_as(place.running("a"), Outcome(status=KILLED, reason=reason, message=None))
+    assert place.phases() == {"b": ["starting"]}
 
 
 def test_on_failure_waits_for_the_last_attempt() -> None:
@@ -182,8 +230,8 @@ def test_a_condition_is_tried_again_only_if_it_failed() -> None:
     assert place.phases() == {}
 
 
-def test_a_condition_that_is_not_met_is_no_failure() -> None:
-    place = world(request("a", on_failure="b"), request("b"))
+def test_a_condition_that_is_not_met_is_neither_a_failure_nor_a_success() -> None:
+    place = world(request("a", on_failure="b", on_success="b"), request("b"))
     place.claim("a")
     place.end_as(place.running("a"), NOT_MET)
     assert place.phases() == {}

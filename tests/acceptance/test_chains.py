@@ -1,0 +1,66 @@
+"""Requests that run one after another, by `on_success` and `on_failure`, across crashes."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from support.place import GATE, Place, check_log, wait_until
+
+NOW = "run_immediately"
+
+
+def test_a_chain_goes_on_after_each_crash_and_runs_each_link_once(place: Place) -> None:
+    gate = GATE.replace("../go", "../$RUNNER_REQUEST")
+    place.declare("extract", gate, NOW, top={"on_success": {"request": "load"}})
+    following = {"on_failure": {"request": "page"}, "on_success": {"request": "extract-more"}}
+    place.declare("load", f"{gate}; exit 3", top=following)
+    place.declare("page", f'{gate}; printf %s "$RUNNER_RECORD"')
+    place.declare("extract-more", "true")
+    for link in ("extract", "load", "page"):
+        runner = place.start()
+        wait_until(lambda link=link: place.events("execution.started", link))  # type: ignore[misc]
+        (place.folder / link).touch()
+        place.await_finished(link)
+        place.stop(runner, by=signal.SIGKILL)
+    runner = place.start()
+    place.stop(runner)
+    links = {link: place.finished(link) for link in ("extract", "load", "page")}
+    assert {link: len(records) for link, records in links.items()} == dict.fromkeys(links, 1)
+    (extract,), (load,), (page,) = links.values()
+    assert (load["requested_by"], load["follows"]) == (
+        "on_success of extract",
+        extract["execution"],
+    )
+    assert (page["requested_by"], page["follows"]) == ("on_failure of load", load["execution"])
+    assert json.loads(page["output_tail"]) == load
+    assert not place.finished("extract-more")
+    check_log(place.log)
+
+
+def test_a_cycle_is_refused_with_the_whole_path(place: Place) -> None:
+    for name, target in (("a", "b"), ("b", "c"), ("c", "a")):
+        place.declare(name, "true", top={"on_success": {"request": target}})
+    done = place.run("validate")
+    assert done.returncode == 1
+    assert "these requests would run after one another without end: a → b → c → a" in done.stdout
+
+
+def test_a_person_who_runs_a_link_runs_no_follow_up(place: Place) -> None:
+    place.declare("extract", "true", top={"on_success": {"request": "load"}})
+    place.declare("load", "true")
+    runner = place.start()
+    assert place.run("exec", "extract").returncode == 0
+    place.stop(runner)
+    assert not place.finished("load")
+    assert "the process of load" in place.run("show", "extract").stdout
+
+
+def test_plan_shows_a_changed_follow_up(place: Place) -> None:
+    place.declare("extract", "true", NOW)
+    place.declare("load", "true")
+    runner = place.start()
+    place.await_finished("extract")
+    place.stop(runner)
+    place.declare("extract", "true", NOW, top={"on_success": {"request": "load"}})
+    assert "on_success" in place.run("plan", "--live").stdout
