@@ -53,6 +53,9 @@ def _main() -> None:
         from runner.cli.group import cli
         from runner.errors import RunnerError
 
+    if os.environ.get("_RUNNER_COMPLETE", "").startswith("bash"):
+        from runner.cli import bash_completion  # noqa: F401 - click finds it by its name
+
     try:
         try:
             cli.main(prog_name="runner", standalone_mode=True)

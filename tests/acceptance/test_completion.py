@@ -113,6 +113,46 @@ def test_completion_prints_nothing_if_something_is_wrong(place: Place) -> None:
     assert _completed(place, "show", "a") == []
 
 
+@pytest.fixture
+def labelled(place: Place) -> Place:
+    labels = {"team": "finance", "tier": "gold", "note": "two words", "run": "$(reboot)"}
+    place.declare("a", "true", top={"owner": "ana", "labels": labels})
+    place.declare("b", "true", top={"owner": "bob smith", "labels": {"team": "field"}})
+    return place
+
+
+@pytest.mark.parametrize("command", ["ls", "unschedule", "kill", "monitor", "plan", "explain"])
+def test_labels_and_owners_are_completed_unless_a_shell_would_split_them(
+    labelled: Place, command: str
+) -> None:
+    assert _completed(labelled, command, "--label", "t") == [
+        "team=field",
+        "team=finance",
+        "tier=gold",
+    ]
+    assert _completed(labelled, command, "--label", "n") == []
+    assert _completed(labelled, command, "--label", "r") == []
+    assert _completed(labelled, command, "--owner", "") == ["ana"]
+    assert "--label" in _completed(labelled, command, "--la")
+
+
+@pytest.mark.parametrize(
+    ("typed", "answers"),
+    [
+        (["--label", "team", "="], ["field", "finance"]),
+        (["--label", "team", "=", "fin"], ["finance"]),
+        (["--label", "=", "team", "=", "fin"], ["finance"]),
+        (["--label", "=", "ti"], ["tier=gold"]),
+        (["--label", "team", "=", "finance", "--label", "tier", "=", "g"], ["gold"]),
+        (["--owner", "=", "a"], ["ana"]),
+    ],
+)
+def test_bash_gets_the_part_of_a_label_that_it_replaces(
+    labelled: Place, typed: list[str], answers: list[str]
+) -> None:
+    assert _completed(labelled, "ls", *typed) == answers
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_a_real_bash_completes(requests: Place) -> None:
     folder = requests.folder / "bin"

@@ -60,6 +60,25 @@ def test_it_stays_unscheduled_until_it_is_scheduled_again(kitchen: Kitchen) -> N
     place.await_finished("replicate", count=before + 2)
 
 
+@tries("How do I act on several requests at once?")
+def test_a_label_an_owner_and_a_glob_select_the_same_requests_everywhere(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    place.start()
+    place.run("exec", "settle-payments")
+    look, unschedule, monitor, explain = kitchen.recipe.commands
+    assert {line.split()[0] for line in kitchen.type(look).splitlines()[1:]} == {
+        "settle-invoices",
+        "settle-payments",
+    }
+    assert kitchen.type(unschedule).splitlines() == [
+        "selected 1 to unschedule: settle-invoices",
+        "settle-invoices: unscheduled (differs from its file)",
+    ]
+    assert "no bank" in place.finished("settle-payments")[0]["output_tail"]
+    assert "settle-payments" in kitchen.type(monitor)
+    assert "settle-payments is scheduled" in kitchen.type(explain)
+
+
 @tries("How do I test a request before it is deployed?")
 def test_the_trial_leaves_nothing_in_the_real_log(kitchen: Kitchen) -> None:
     valid, fires, output = kitchen.type_all()

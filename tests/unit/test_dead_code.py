@@ -10,7 +10,7 @@ PROGRAM = Path(__file__).parents[2] / "runner"
 BUILD = PROGRAM.parent / "hatch_build.py"
 CALLED_FROM_OUTSIDE = {
     # Methods that a library calls.
-    *("format_commands", "get_command", "list_commands"),  # click
+    *("format_commands", "format_completion", "get_command", "list_commands"),  # click
     "emit",  # logging
     "ignore_aliases",  # PyYAML
     "should_run",  # schedule
