@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from runner.store.protocol import Mailbox
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.state_folder import require_trusted_state
 from runner.system.trust import user_name
-from runner.values import new_id
+from runner.values import instant_text, new_id, parse_instant
 
 PATIENCE_S = 10.0
 """Seconds to wait for an answer before the command is withdrawn."""
-_ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params")
+LONGEST_REASON = 1000
+"""Maximum length of a pause's reason, in characters."""
+_ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params", "reason", "until")
 _MOST_NESTED = 32
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
@@ -42,6 +45,8 @@ class CommandKind(StrEnum):
     RESCHEDULE = "reschedule"
     EXEC = "exec"
     KILL = "kill"
+    PAUSE = "pause"
+    RESUME = "resume"
     RELOAD = "reload"
 
 
@@ -67,6 +72,10 @@ class Command:
     """For reload: accept a folder from which all files have vanished (see `last_good`)."""
     params: dict[str, Any] = field(default_factory=dict)
     """Parameters of the process, for exec."""
+    reason: str | None = None
+    """Why, in the person's words; for pause."""
+    until: datetime | None = None
+    """When a pause ends by itself."""
     requested_by: str = field(default_factory=person)
 
 
@@ -111,7 +120,7 @@ def command_of(row: CommandRow) -> Command:
         ) from error
     try:
         return _read(kind, json.loads(row.arguments), row.requested_by)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RefusedError(f"the command {kind!r} in the store is malformed") from error
 
 
@@ -121,6 +130,9 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
     Raises KeyError, TypeError or ValueError for arguments that `ask` never writes.
     """
     targets, params = content["targets"], content.get("params", {})
+    reason, until = content.get("reason"), content.get("until")
+    _require(reason is None or (_are_texts([reason]) and len(reason) <= LONGEST_REASON))
+    _require(until is None or isinstance(until, str))
     _require(_are_texts(targets) and (kind is not CommandKind.EXEC or len(targets) == 1))
     _require(isinstance(content["is_for_all"], bool) and isinstance(content["allow_empty"], bool))
     _require(
@@ -134,6 +146,8 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
         is_for_all=content["is_for_all"],
         allow_empty=content["allow_empty"],
         params=params,
+        reason=reason,
+        until=None if until is None else parse_instant(until),
         requested_by=requested_by,
     )
 
@@ -184,7 +198,9 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     row = CommandRow(
         id=new_id(),
         kind=command.kind,
-        arguments=json.dumps({name: getattr(command, name) for name in _ARGUMENTS}),
+        arguments=json.dumps(
+            {name: getattr(command, name) for name in _ARGUMENTS}, default=instant_text
+        ),
         requested_by=command.requested_by,
         deadline=time.time_ns() // 1000 + round(PATIENCE_S * 1_000_000),
         status=CommandStatus.PENDING,

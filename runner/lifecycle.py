@@ -69,6 +69,7 @@ class Reason(StrEnum):
     RUNNER_LOST = "runner_lost"
     MISSED = "missed"
     MEMBER_FAILED = "member_failed"
+    PAUSED = "paused"
 
 
 class Channel(StrEnum):
@@ -178,7 +179,7 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.KILLED: frozenset({_R.KILLED_BY_USER, _R.REPLACED, _R.RUNNER_STOPPED}),
     _X.MISFIRED: frozenset({_R.MISSED}),
     _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
-    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.CONDITION, _R.UNSCHEDULED}),
+    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.CONDITION, _R.UNSCHEDULED, _R.PAUSED}),
 }
 """The final statuses, each with the reasons that may refine it."""
 

@@ -20,6 +20,8 @@ COMMANDS = {
         "control.buttons",
         "Press Reschedule: rerun a one-time request, restart a schedule.",
     ),
+    "pause": ("control.pause", "Stop the fires of all requests, or of some, for a while."),
+    "resume": ("control.pause", "End the pauses of all requests, or of some."),
     "exec": ("control.exec_", "Run a request now and show its output."),
     "kill": ("control.buttons", "Stop running executions, by request or by id."),
     "monitor": ("views.monitor", "Show the Process Monitor: past and running executions."),

@@ -139,6 +139,19 @@ class NotificationFacts:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseFacts:
+    """A pause: when it began, when it ends, and the names of its requests; None for all.
+
+    `requested_by` is the person who began or ended it; None if its time was over.
+    """
+
+    begin: datetime
+    end: datetime | None
+    names: Collection[str] | None
+    requested_by: str | None
+
+
 _PROCESSING = OutcomeFacts(status=ExecutionStatus.PROCESSING, reason=None, message=None)
 
 
@@ -282,6 +295,26 @@ def _notification(facts: NotificationFacts) -> dict[str, object]:
         "receiver": facts.receiver,
         "attempt": facts.attempt,
         **_listed("alerts", facts.alerts),
+    }
+
+
+def runner_paused(facts: RunnerFacts, pause: PauseFacts, *, message: str) -> Record:
+    """Return the record of a pause that began; `message` is the person's reason."""
+    return Record(Event.RUNNER_PAUSED, _runner(facts, message) | _pause(pause))
+
+
+def runner_resumed(facts: RunnerFacts, pause: PauseFacts, *, message: str) -> Record:
+    """Return the record of a pause that ended, for all of its requests or for some."""
+    return Record(Event.RUNNER_RESUMED, _runner(facts, message) | _pause(pause))
+
+
+def _pause(pause: PauseFacts) -> dict[str, object]:
+    return {
+        "requested_by": pause.requested_by,
+        "requested_via": _via(pause.requested_by),
+        "paused_from": pause.begin,
+        "paused_until": pause.end,
+        **_listed("paused", pause.names),
     }
 
 

@@ -42,6 +42,8 @@ class Event(StrEnum):
     ALERT_CLOSED = "alert.closed"
     NOTIFICATION_SENT = "notification.sent"
     NOTIFICATION_FAILED = "notification.failed"
+    RUNNER_PAUSED = "runner.paused"
+    RUNNER_RESUMED = "runner.resumed"
 
 
 class Record(NamedTuple):

@@ -18,6 +18,7 @@ from datetime import datetime
 
 from runner.planning.difference import Difference, difference
 from runner.planning.last_good import InForce, in_force
+from runner.planning.states.pauses import NO_PAUSES, Pauses
 from runner.planning.states.planned_status import Registration
 from runner.planning.states.registration import (
     register,
@@ -44,6 +45,7 @@ class Served:
 
     requests: Requests
     states: States
+    pauses: Pauses = NO_PAUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,13 @@ from itertools import islice, takewhile
 
 from runner.lifecycle import RequestStatus
 from runner.planning.states.due_fires import coming
-from runner.planning.states.firing import one_time_fire, pending_fire
+from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
+from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pauses
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.upcoming import fires
-from runner.timing.zones import TICK
+from runner.timing.zones import END, TICK
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
@@ -38,24 +39,33 @@ def standing(request: ProcessRequest, state: RequestState | None, now: datetime)
 
 
 def coming_fires(
-    request: ProcessRequest, state: RequestState, after: datetime
+    request: ProcessRequest, state: RequestState, after: datetime, held: Held = NOT_HELD
 ) -> Iterator[datetime]:
-    """Yield the unsettled fire times of a request from `after` on, ascending."""
-    if state.status is not RequestStatus.SCHEDULED:
+    """Yield the unsettled fire times of a request from `after` on, ascending.
+
+    Left out are those that a pause holds (`held`), apart from a one-time fire that waits for
+    the pause's end.
+    """
+    if state.status is not RequestStatus.SCHEDULED or held.until >= END:
         return
     match request.timing:
         case None:
             return
         case RunImmediately() | RunLater():
             fire = pending_fire(request, state)
-            if fire is not None and fire >= after:
+            if fire is not None and max(fire, held.until) >= after:
                 yield fire
         case Schedule(rule=rule):
+            after = max(after, held.until - delay_of(request))
             yield from coming(rule, state, max(state.fired_through, after - TICK))
 
 
 def planned_fires(
-    request: ProcessRequest, state: RequestState, begin: datetime, now: datetime
+    request: ProcessRequest,
+    state: RequestState,
+    begin: datetime,
+    now: datetime,
+    held: Held = NOT_HELD,
 ) -> Iterator[datetime]:
     """Yield the fire times of a request from `begin` on, ascending.
 
@@ -64,7 +74,7 @@ def planned_fires(
     """
     timing = request.timing
     if begin >= now or timing is None or isinstance(timing, RunImmediately):
-        yield from coming_fires(request, state, max(begin, now))
+        yield from coming_fires(request, state, max(begin, now), held)
     elif not state.is_wanted:
         return
     elif isinstance(timing, RunLater):
@@ -75,7 +85,9 @@ def planned_fires(
     else:
         past = fires(timing.rule, begin - TICK, counted_from=state.counted_from)
         yield from takewhile(lambda fire: fire < now, past)
-        yield from coming(timing.rule, state, now - TICK)
+        if held.until < END:
+            after = max(now, held.until - delay_of(request))
+            yield from coming(timing.rule, state, after - TICK)
 
 
 def merged(
@@ -84,34 +96,56 @@ def merged(
     *,
     after: datetime,
     now: datetime,
+    pauses: Pauses = NO_PAUSES,
 ) -> Iterator[ComingFire]:
     """Yield the fires of all requests from `after` on, by time; endless if a rule is.
 
     If `after` is earlier than `now`, this includes fires of the past, settled or not.
     """
     streams = (
-        _stream(name, planned_fires(request, standing(request, states.get(name), now), after, now))
+        _stream(
+            name,
+            planned_fires(
+                request,
+                standing(request, states.get(name), now),
+                after,
+                now,
+                pauses.held(request),
+            ),
+        )
         for name, request in requests.items()
     )
     return heapq.merge(*streams)
 
 
 def next_fires(
-    requests: Mapping[str, ProcessRequest], states: Mapping[str, RequestState], now: datetime
+    requests: Mapping[str, ProcessRequest],
+    states: Mapping[str, RequestState],
+    now: datetime,
+    pauses: Pauses = NO_PAUSES,
 ) -> list[ComingFire]:
     """Return the next fire of each request that has one, by time."""
     streams = (
-        _stream(name, coming_fires(request, standing(request, states.get(name), now), now))
+        _stream(
+            name,
+            coming_fires(
+                request, standing(request, states.get(name), now), now, pauses.held(request)
+            ),
+        )
         for name, request in requests.items()
     )
     return sorted(fire for stream in streams for fire in islice(stream, 1))
 
 
 def first_fires(
-    request: ProcessRequest, state: RequestState, after: datetime, count: int
+    request: ProcessRequest,
+    state: RequestState,
+    after: datetime,
+    count: int,
+    held: Held = NOT_HELD,
 ) -> list[datetime]:
     """Return the next few fire times of a request."""
-    return list(islice(coming_fires(request, state, after), count))
+    return list(islice(coming_fires(request, state, after, held), count))
 
 
 # A function, not an expression inside the loop of `merged`: there, every generator would see

@@ -19,6 +19,7 @@ from runner.lifecycle import Reason
 from runner.monitor.events import runner_stopped
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
+from runner.service.deciding import pausing
 from runner.service.deciding.answering import answer
 from runner.service.runner_settings import Settings
 from runner.service.systemd import SILENT, Notifier
@@ -229,10 +230,14 @@ class Runner:
             self._store_pause.begin()
         overdue = self._dispatcher.timeouts.take_overdue()
         expired = self._alerts.take_expired(self._clock.elapsed_s()) if may_fire else []
-        has_work = due or overdue or expired or self._mail.is_taken or self._journal.has_facts
+        has_pause_over = may_fire and self.registry.is_pause_over
+        is_asked = self._mail.is_taken or self._journal.has_facts
+        has_work = due or overdue or expired or has_pause_over or is_asked
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
             return
         decision = self._decisions.begin()
+        if has_pause_over:
+            pausing.end_elapsed(decision)
         for group in overdue:
             decision.claims.stop(group, Reason.TIMEOUT)
         if not is_stopping:

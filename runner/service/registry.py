@@ -12,6 +12,7 @@ from runner.errors import RunnerError
 from runner.planning.last_good import InForce
 from runner.planning.states.claims_ahead import claimable_at
 from runner.planning.states.firing import delay_of, due_at
+from runner.planning.states.pauses import NO_PAUSES, Held, Pauses, pauses_in
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.catalog.catalog import Catalog, Rejection
@@ -53,6 +54,9 @@ class Registry:
         self.requests: Mapping[str, ProcessRequest] = {}
         self.states: dict[str, RequestState] = {}
         self.rejections: tuple[Rejection, ...] = ()
+        self.pauses = NO_PAUSES
+        self._pause_end: datetime | None = None
+        self._clock = clock
         self.is_kept_whole = False
         self._due: list[str] = []
         # Names whose next fire is not computed yet. A request may change several times in
@@ -61,14 +65,20 @@ class Registry:
         self._scheduler = FireScheduler(lambda: clock.now().timestamp())
 
     def load(
-        self, rows: Iterable[RequestRow], *, zone: str, accepted: Container[str] = frozenset()
+        self,
+        rows: Iterable[RequestRow],
+        *,
+        zone: str,
+        meta: Mapping[str, str] | None = None,
+        accepted: Container[str] = frozenset(),
     ) -> None:
         """Take over what a former runner left in the store.
 
-        Definitions whose digests are `accepted` are not validated again.
+        `meta` has the pauses. Definitions whose digests are `accepted` are not validated again.
         """
         with objects_frozen():
             self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
+        self.accept_pauses(pauses_in(meta or {}))
 
     def incumbents(self) -> Incumbents:
         """Return the file that supplies each request now."""
@@ -99,9 +109,20 @@ class Registry:
         return bool(self._due)
 
     def idle_s(self) -> float | None:
-        """Return the seconds until the next fire is to be claimed; None if none will be."""
+        """Return the seconds until the next fire is to be claimed, or until a pause ends; None
+        if neither will be.
+        """
         self._plan_noted()
-        return self._scheduler.idle_seconds
+        idle_s = self._scheduler.idle_seconds
+        if self._pause_end is None:
+            return idle_s
+        left_s = max((self._pause_end - self._clock.now()).total_seconds(), 0.0)
+        return left_s if idle_s is None else min(idle_s, left_s)
+
+    @property
+    def is_pause_over(self) -> bool:
+        """Whether the time of a pause is over, which is to be recorded."""
+        return self._pause_end is not None and self._pause_end <= self._clock.now()
 
     def plan_when_due(self, name: str) -> None:
         """Plan a request whose fire could not be claimed ahead of its time, or not at all."""
@@ -115,6 +136,16 @@ class Registry:
         """Put committed states in force."""
         self.states.update(states)
         self._unplanned.update(states)
+
+    def accept_pauses(self, pauses: Pauses) -> None:
+        """Put committed pauses in force, and plan the requests whose pauses changed."""
+        changed = {*pauses.active} ^ {*self.pauses.active}
+        self.pauses, self._pause_end = pauses, pauses.next_end
+        self._unplanned.update(
+            name
+            for name, request in self.requests.items()
+            if any(each.is_of(request) for each in changed)
+        )
 
     def forget(self, names: Iterable[str]) -> None:
         """Remove the states of pruned requests, after the commit."""
@@ -142,10 +173,10 @@ class Registry:
             self._plan_now(self._unplanned.pop(), claimable_at)
 
     def _plan_now(
-        self, name: str, at: Callable[[ProcessRequest, RequestState], datetime | None]
+        self, name: str, at: Callable[[ProcessRequest, RequestState, Held], datetime | None]
     ) -> None:
         request, state = self.requests.get(name), self.states.get(name)
-        planned = at(request, state) if request and state else None
+        planned = at(request, state, self.pauses.held(request)) if request and state else None
         if planned is None:
             self._scheduler.forget(name)
         else:

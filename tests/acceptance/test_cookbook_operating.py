@@ -79,6 +79,20 @@ def test_a_label_an_owner_and_a_glob_select_the_same_requests_everywhere(kitchen
     assert "settle-payments is scheduled" in kitchen.type(explain)
 
 
+@tries("How do I pause everything during maintenance?")
+def test_nothing_fires_until_the_resume(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    kitchen.runs("collect-orders")
+    pause, look, resume = kitchen.recipe.commands
+    assert kitchen.type(pause) == "all requests: paused\n"
+    assert re.match(r"paused +all requests since .*: the database moves\n", kitchen.type(look))
+    (status,), (first, *_) = place.items("status"), place.items("next")
+    assert first["scheduled_for"] >= status["paused"][0]["paused_until"]
+    before = len(place.finished("collect-orders"))
+    assert kitchen.type(resume) == "all requests: resumed\n"
+    place.await_finished("collect-orders", count=before + 2)
+
+
 @tries("How do I test a request before it is deployed?")
 def test_the_trial_leaves_nothing_in_the_real_log(kitchen: Kitchen) -> None:
     valid, fires, output = kitchen.type_all()

@@ -65,7 +65,7 @@ error member_failed
 killed killed_by_user replaced runner_stopped
 misfired missed
 system_restart runner_lost
-skipped concurrent condition unscheduled
+skipped concurrent condition unscheduled paused
 """
 
 
@@ -108,5 +108,5 @@ def test_the_values_are_those_of_the_design() -> None:
     assert " ".join(Reason) == (
         "exit_code signal timeout output_limit memory_limit stderr output spawn_failed "
         "concurrent condition unscheduled replaced "
-        "killed_by_user runner_stopped runner_lost missed member_failed"
+        "killed_by_user runner_stopped runner_lost missed member_failed paused"
     )

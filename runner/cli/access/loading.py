@@ -18,6 +18,7 @@ from runner.cli.output.tables import echo
 from runner.errors import RefusedError, UsageError
 from runner.planning.changeover import Served, changeover
 from runner.planning.last_good import InForce
+from runner.planning.states.pauses import Pauses, pauses_in
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.cache_file import CacheFile
 from runner.requests.catalog.catalog import Catalog
@@ -49,6 +50,11 @@ class Loaded:
     results: LastResults
     snapshot: Snapshot
     now: datetime
+
+    @property
+    def pauses(self) -> Pauses:
+        """The pauses according to the store."""
+        return self.stored.pauses
 
     def request(self, name: str) -> ProcessRequest:
         """Return a request by name.
@@ -95,7 +101,7 @@ def load(places: Places) -> Loaded:
     if catalog.missing and not supplied:
         require_visible(places.jobs)
         raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
-    stored = Served(requests=supplied, states=states)
+    stored = Served(requests=supplied, states=states, pauses=pauses_in(snapshot.meta))
     change = changeover(stored, catalog)
     return Loaded(
         catalog=catalog,

@@ -65,7 +65,12 @@ def history(
         each for each in _records(log, matching) if (each.get("group") is None) is (member is None)
     ]
     misses = _records(
-        log, Filter(requests=requests, statuses=frozenset({ExecutionStatus.MISFIRED}), since=since)
+        log,
+        Filter(
+            requests=requests,
+            statuses=frozenset({ExecutionStatus.MISFIRED, ExecutionStatus.SKIPPED}),
+            since=since,
+        ),
     )
     lives = _lives(log)
     started = next((time for time in _times(lives, STARTED) if time > at), None)

@@ -22,7 +22,12 @@ def views_of(loaded: Loaded) -> list[RequestView]:
     """Return all requests with their status, and the rejected documents."""
     stored = loaded.stored.requests
     return views(
-        loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now, supplied=stored
+        loaded.in_force,
+        loaded.catalog.rejections,
+        loaded.states,
+        loaded.now,
+        supplied=stored,
+        pauses=loaded.pauses,
     )
 
 

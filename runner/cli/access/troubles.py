@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner import RELEASED
 from runner.cli.access.places import Places
+from runner.cli.output.pause_words import pause_words
 from runner.cli.output.tables import echo, local_text
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_pid, read_store
@@ -23,6 +24,8 @@ _LATE = timedelta(seconds=10)
 after a start. A fire that has waited longer than this shows that the runner is stuck.
 """
 
+_ALL = 1_000_000
+
 
 def why_nothing_fires(places: Places, now: datetime) -> str | None:
     """Return why the live runner does not fire, in words. None if it fires, or if no
@@ -35,20 +38,34 @@ def why_nothing_fires(places: Places, now: datetime) -> str | None:
         return None
     if (noted := TroubleNote(places.state).read()) is not None:
         return noted
-    with closing(read_store(places.state)) as reader:
-        oldest = next(iter(reader.coming(1, by_due=True)), None)
-    at = None if oldest is None else from_microseconds(oldest.due)
-    if oldest is None or at is None or not RELEASED <= at < now - _LATE:
+    oldest = _oldest_due(places)
+    if oldest is None or not RELEASED <= oldest[0] < now - _LATE:
         return None
+    at, request = oldest
     since = local_text(at, places.zone)
     cause = (
         "the state folder is on a file system that is mounted read-only"
         if is_store_read_only(places.state)
         else "`runner doctor` looks for the cause"
     )
-    return (
-        f"{oldest.request} has been due since {since}, but the runner has not acted on it; {cause}"
-    )
+    return f"{request} has been due since {since}, but the runner has not acted on it; {cause}"
+
+
+def _oldest_due(places: Places) -> tuple[datetime, str] | None:
+    """Return when the store's oldest fire without a verdict falls due, and its request.
+
+    A pause puts this off until its end. None without such a fire.
+    """
+    with closing(read_store(places.state)) as reader:
+        meta = reader.meta()
+        found = reader.coming(_ALL if "pauses" in meta else 1, by_due=True)
+    due = [(from_microseconds(each.due), each.request) for each in found]
+    if "pauses" in meta:
+        from runner.planning.states.pauses import pauses_in
+
+        pauses = pauses_in(meta)
+        due = [(max(at, pauses.held_by_name(name).until), name) for at, name in due]
+    return min(due, default=None)
 
 
 def report_trouble(places: Places, loaded: Loaded) -> None:
@@ -59,6 +76,12 @@ def report_trouble(places: Places, loaded: Loaded) -> None:
         echo(f"nothing fires: {trouble}", err=True)
     if (words := folder_trouble(places, loaded)) is not None:
         echo(words, err=True)
+
+
+def report_pauses(places: Places, loaded: Loaded) -> None:
+    """Report on stderr which fires a pause holds now."""
+    for pause in loaded.pauses.at(loaded.now):
+        echo(f"paused: {pause_words(pause, places.zone)}", err=True)
 
 
 def folder_trouble(places: Places, loaded: Loaded) -> str | None:

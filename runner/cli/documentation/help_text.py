@@ -24,6 +24,8 @@ Commands:
   schedule    Press Schedule: let unscheduled requests fire again.
   unschedule  Press Unschedule: stop future fires, not running executions.
   reschedule  Press Reschedule: rerun a one-time request, restart a schedule.
+  pause       Stop the fires of all requests, or of some, for a while.
+  resume      End the pauses of all requests, or of some.
   exec        Run a request now and show its output.
   kill        Stop running executions, by request or by id.
   monitor     Show the Process Monitor: past and running executions.

@@ -129,6 +129,19 @@ def _alerts(record: Mapping[str, Any]) -> str:
     return names[0] if count == 1 and names else f"{count} alerts"
 
 
+def _pause(word: str) -> Callable[[Mapping[str, Any]], Line]:
+    def words(record: Mapping[str, Any]) -> Line:
+        what = "all requests" if record["paused"] is None else ", ".join(record["paused"])
+        by = f" by {record['requested_by']}" if record["requested_by"] else ""
+        is_begin = record["event"] == "runner.paused"
+        until = (
+            f" until {record['paused_until'][:19]}Z" if is_begin and record["paused_until"] else ""
+        )
+        return "WARNING", f"‖ {what}  {word}{by}{until}: {record['message']}"
+
+    return words
+
+
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "execution.started": _started,
     "execution.finished": _finished,
@@ -146,6 +159,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "alert.closed": _closed,
     "notification.sent": _notified,
     "notification.failed": _not_notified,
+    "runner.paused": _pause("paused"),
+    "runner.resumed": _pause("resumed"),
 }
 
 

@@ -22,11 +22,12 @@ again. A later fire is new. So the functions here look at each gap separately.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runner.planning.states.claimed_spans import ClaimedSpans
+from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
 from runner.requests.model import Schedule
 from runner.timing.passing_time import measures_passing_time
@@ -80,7 +81,13 @@ def without_verdict(rule: Rule, state: RequestState, until: datetime, *, keep: i
         return span(rule, state.fired_through, until, keep=keep, counted_from=state.counted_from)
     begin = max(state.fired_through, state.furthest_verdict or state.fired_through)
     gaps = state.claimed.gaps(begin, until)
-    parts = [span(rule, *gap, keep=keep, counted_from=state.counted_from) for gap in gaps]
+    return _joined_spans(
+        [span(rule, *gap, keep=keep, counted_from=state.counted_from) for gap in gaps], keep=keep
+    )
+
+
+def _joined_spans(parts: Sequence[Span], *, keep: int = 1) -> Span:
+    """Return the summary of several stretches of time, one after another."""
     latest = tuple(fire for part in parts for fire in part.latest)
     first = next((part.first for part in parts if part.first is not None), None)
     return Span(count=sum(part.count for part in parts), first=first, latest=latest[-keep:])
@@ -93,13 +100,15 @@ def due_fires(
     *,
     keep: int,
     awaited_from: datetime | None,
+    held: Held = NOT_HELD,
 ) -> Due:
     """Return the fires that are due at `until`. The caller knows that at least one is due.
 
     `until` is the present minus the spread. `missed.latest` holds the last `keep` fires
     without the one on time. `awaited_from` (also minus the spread) is when the runner
     started, or when the clock last went forward: earlier fires fell due while the runner
-    was not waiting. None means that the runner waited for every fire.
+    was not waiting. None means that the runner waited for every fire. A fire that `held`
+    covers is not on time.
     """
     rule = timing.rule
     found = without_verdict(rule, state, until, keep=keep)
@@ -109,12 +118,38 @@ def due_fires(
     else:
         newest = found.latest[-1]
         on_time = (newest,) if until - newest <= timing.misfire_grace else ()
+    on_time = tuple(fire for fire in on_time if not held.covers(fire))
     if on_time and found.latest[-1:] == on_time:
         is_only = found.count == 1
         found = Span(
             count=found.count - 1, first=None if is_only else found.first, latest=found.latest[:-1]
         )
     return Due(on_time=on_time, missed=found, newest=newest)
+
+
+def unheld_and_held(
+    rule: Rule, state: RequestState, held: Held, until: datetime
+) -> tuple[Span, Span]:
+    """Summarise the fires in (watermark, until] without a claim or a verdict, by their cause:
+    those outside of the pauses, and those that a pause held.
+    """
+    return _inside(rule, state, held.gaps, until), _inside(rule, state, held.spans, until)
+
+
+def _inside(
+    rule: Rule, state: RequestState, spans: Iterable[tuple[datetime, datetime]], until: datetime
+) -> Span:
+    """Summarise the fires that lie in one of `spans`, of those that `unheld_and_held` means."""
+    found = [
+        without_verdict(
+            rule,
+            replace(state, fired_through=max(state.fired_through, begin - TICK)),
+            min(end - TICK, until),
+        )
+        for begin, end in spans
+        if begin <= until and end > state.fired_through
+    ]
+    return _joined_spans(found)
 
 
 def claimed_with(

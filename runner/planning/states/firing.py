@@ -11,10 +11,19 @@ from typing import assert_never
 
 from runner.lifecycle import Misfire, RequestEvent, RequestStatus, after
 from runner.planning.states.claimed_spans import ClaimedSpans
-from runner.planning.states.due_fires import claimed_with, due_fires, next_pending, without_verdict
+from runner.planning.states.due_fires import (
+    claimed_with,
+    due_fires,
+    next_pending,
+    unheld_and_held,
+    without_verdict,
+)
+from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
-from runner.timing.upcoming import spread_offset
+from runner.timing.rules import Rule
+from runner.timing.upcoming import Span, spread_offset
+from runner.timing.zones import END
 
 CATCH_UP_LIMIT = 100
 """Maximum number of missed fires that `fire_all` runs: the latest ones."""
@@ -35,13 +44,14 @@ class Miss:
 class Settlement:
     """The verdicts of one request's due fires.
 
-    `state` is the state afterwards, `claims` the fire times to claim (oldest first), and
-    `miss` the missed span.
+    `state` is the state afterwards, `claims` the fire times to claim (oldest first), `miss`
+    the missed span, and `paused` the span of fires that a pause held.
     """
 
     state: RequestState
     claims: tuple[datetime, ...] = ()
     miss: Miss | None = None
+    paused: Miss | None = None
 
 
 def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
@@ -78,17 +88,19 @@ def has_run_at(timing: RunImmediately | RunLater, state: RequestState, fire: dat
     return isinstance(timing, RunLater) and fire == timing.start and fire in state.claimed
 
 
-def due_at(request: ProcessRequest, state: RequestState) -> datetime | None:
+def due_at(request: ProcessRequest, state: RequestState, held: Held = NOT_HELD) -> datetime | None:
     """Return when the loop must settle a request next: its pending fire plus its spread.
 
-    None if the request is not scheduled or has no fire left.
+    A pause (`held`) puts this off until it ends. None if the request is not scheduled, has no
+    fire left, or is paused without an end.
     """
     if (
         state.status is not RequestStatus.SCHEDULED
+        or held.until >= END
         or (fire := pending_fire(request, state)) is None
     ):
         return None
-    return fire + delay_of(request)
+    return max(fire + delay_of(request), held.until)
 
 
 def settle(
@@ -97,21 +109,27 @@ def settle(
     now: datetime,
     *,
     awaited_from: datetime | None = None,
+    held: Held = NOT_HELD,
 ) -> Settlement:
     """Give every fire that is due at `now` its verdict. The last fire completes the request.
 
     `awaited_from` is when the runner started, or when the clock last went forward; None if the
-    runner has waited for every due fire. It matters only after the clock went back.
+    runner has waited for every due fire. It matters only after the clock went back. During a
+    pause (`held`) no fire gets a verdict, not even one that was due before.
     """
-    if (due := due_at(request, state)) is None or due > now:
+    if (due := due_at(request, state, held)) is None or due > now:
         return Settlement(state=state)
     match request.timing:
         case RunImmediately() | RunLater() as timing:
-            settled = _settle_one_time(timing, state, now)
+            settled = _settle_one_time(timing, state, now, held)
         case Schedule() as timing:
             delay = delay_of(request)
             settled = _settle_schedule(
-                timing, state, now - delay, awaited_from and awaited_from - delay
+                timing,
+                state,
+                now - delay,
+                awaited_from and awaited_from - delay,
+                held.earlier(delay),
             )
         case _:
             raise AssertionError("a request without timing is never due")
@@ -141,12 +159,7 @@ def abandoned(
         fire = one_time_fire(request.timing, before)
         return None if _had_verdict(before, fire) else Miss(count=1, first=fire, last=fire)
     assert isinstance(request.timing, Schedule), "a request without timing is never due"
-    left = without_verdict(request.timing.rule, before, now - delay_of(request))
-    return (
-        None
-        if left.first is None
-        else Miss(count=left.count, first=left.first, last=left.latest[-1])
-    )
+    return _miss(without_verdict(request.timing.rule, before, now - delay_of(request)))
 
 
 def without_abandoned(
@@ -189,12 +202,13 @@ def with_verdict_through(
 
 
 def _settle_one_time(
-    timing: RunImmediately | RunLater, state: RequestState, now: datetime
+    timing: RunImmediately | RunLater, state: RequestState, now: datetime, held: Held
 ) -> Settlement:
     fire = one_time_fire(timing, state)
     if isinstance(timing, RunImmediately):
         return _claiming_once(replace(state, ran_immediately=True), fire)
-    if now - fire <= timing.misfire_grace:
+    # A one-time fire waits for the end of a pause. Then it is on time.
+    if now - held.released_at(fire) <= timing.misfire_grace:
         return _claiming_once(state, fire)
     if _had_verdict(state, fire):
         return Settlement(state=with_verdict_through(state, fire, fire))
@@ -219,26 +233,49 @@ def _had_verdict(state: RequestState, fire: datetime) -> bool:
 
 
 def _settle_schedule(
-    timing: Schedule, state: RequestState, until: datetime, awaited_from: datetime | None
+    timing: Schedule,
+    state: RequestState,
+    until: datetime,
+    awaited_from: datetime | None,
+    held: Held,
 ) -> Settlement:
-    """Settle the fires up to `until`. Both instants are the present minus the spread."""
+    """Settle the fires up to `until`. All instants are less the spread."""
     # Keep one missed fire more than can run: it is the last one that is only recorded. The
     # second extra place is for the fire on time.
     keep = CATCH_UP_LIMIT + 2 if timing.misfire is Misfire.FIRE_ALL else 2
-    due = due_fires(timing, state, until, keep=keep, awaited_from=awaited_from)
+    due = due_fires(timing, state, until, keep=keep, awaited_from=awaited_from, held=held)
     missed = due.missed.latest
     caught_up, recorded = _catch_up(
         timing.misfire, missed, count=due.missed.count, is_another_run=bool(due.on_time)
     )
-    miss = None
+    miss = paused = None
     if recorded and due.missed.first is not None:
         miss = Miss(
             count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed)
         )
+        miss, paused = _by_cause(timing.rule, state, held, miss)
     claims = caught_up + due.on_time
     claimed = claimed_with(timing.rule, state, due.missed.first or due.newest, claims)
     settled = with_verdict_through(state, due.newest, due.newest, claimed=claimed)
-    return Settlement(state=settled, claims=claims, miss=miss)
+    return Settlement(state=settled, claims=claims, miss=miss, paused=paused)
+
+
+def _by_cause(
+    rule: Rule, state: RequestState, held: Held, span: Miss
+) -> tuple[Miss | None, Miss | None]:
+    """Split a span of fires that did not run: those that were missed, those that were held."""
+    if held.until <= span.first:
+        return span, None
+    missed, paused = (_miss(each) for each in unheld_and_held(rule, state, held, span.last))
+    return missed, paused
+
+
+def _miss(span: Span) -> Miss | None:
+    return (
+        None
+        if span.first is None
+        else Miss(count=span.count, first=span.first, last=span.latest[-1])
+    )
 
 
 def _catch_up(

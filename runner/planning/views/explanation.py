@@ -11,7 +11,7 @@ from typing import assert_never
 
 from runner.planning.coming_fires import standing
 from runner.planning.moved_fires import excepting_line
-from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
+from runner.planning.states.firing import one_time_fire, pending_fire
 from runner.planning.states.state import RequestState
 from runner.planning.views.fire_query import FireQuery, unscheduled_words
 from runner.planning.views.history import PastMiss
@@ -42,7 +42,7 @@ def why(query: FireQuery) -> Explanation:
     reasons = [run_reason(run, query.zone) for run in runs]
     reasons += [because for each in missed for because in miss_reasons(each, query)]
     reasons += step_reasons(query)
-    if hindered is None and query.at + delay_of(query.request) > query.now:
+    if hindered is None and query.due > query.now:
         return Explanation(because=(*future_reasons(query), *reasons), runs=runs)
     if missed or not all(run.is_direct for run in runs):
         return Explanation(because=tuple(reasons), runs=runs)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
+from runner.planning.states.firing import delay_of
+from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses
 from runner.planning.states.state import RequestState
 from runner.planning.views.history import Downtime, History, PastChange
 from runner.planning.views.why_no_fire import Because, Cause, local_words
@@ -18,6 +20,7 @@ class FireQuery:
 
     It concerns a fire within the second that begins at `at`. `state` is the request's state
     in the store; None if no runner has seen the request. Messages give times in `zone`.
+    `pauses` are those of the store.
     """
 
     request: ProcessRequest
@@ -26,6 +29,18 @@ class FireQuery:
     now: datetime
     history: History
     zone: str
+    pauses: Pauses = NO_PAUSES
+
+    @property
+    def due(self) -> datetime:
+        """When the fire falls due, after its spread."""
+        return self.at + delay_of(self.request)
+
+    @property
+    def pause(self) -> Pause | None:
+        """The active pause that holds the fire."""
+        pause = self.pauses.holding(self.request, self.due)
+        return None if pause is None or pause.is_over else pause
 
 
 def unscheduled_words(state: RequestState, zone: str) -> str | None:
@@ -36,6 +51,13 @@ def unscheduled_words(state: RequestState, zone: str) -> str | None:
         at = f" at {local_words(state.override_at, zone)}" if state.override_at else ""
         return f"unscheduled by {state.override_by or 'a person'}{at}"
     return "its file is gone" if state.removed else "its file says `scheduled: false`"
+
+
+def paused_reason(pause: Pause, zone: str) -> Because:
+    """Explain that a pause holds, or held, a fire."""
+    end = f" until {local_words(pause.end, zone)}" if pause.end else ""
+    since = f"since {local_words(pause.begin, zone)}{end} by {pause.by}"
+    return Because(cause=Cause.PAUSED, message=f"paused {since}: {pause.reason}")
 
 
 def downtime_reason(downtime: Downtime, zone: str) -> Because:

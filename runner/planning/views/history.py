@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.lifecycle import Channel, ExecutionStatus
+from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.values import parse_instant
 
 Record = Mapping[str, Any]
@@ -44,12 +44,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastMiss:
-    """A span of missed fires. `settled` is when the runner recorded it."""
+    """A span of fires that did not run. `settled` is when the runner recorded it."""
 
     count: int
     first: datetime
     last: datetime
     settled: datetime
+    message: str | None = None
+    is_paused: bool = False
+    """Whether a pause held the fires; otherwise they were missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,8 @@ class History:
 
 
 def runs_in(records: Iterable[Record]) -> tuple[Run, ...]:
-    """Return the executions in records, each by its last record. Misses do not count."""
-    last = {
-        record["execution"]: record
-        for record in records
-        if record["status"] != ExecutionStatus.MISFIRED
-    }
+    """Return the executions in records, each by its last record. Spans do not count."""
+    last = {record["execution"]: record for record in records if record.get("missed_count") is None}
     return tuple(_run(record) for record in last.values())
 
 
@@ -131,13 +130,15 @@ def _run(record: Record) -> Run:
 
 
 def missed_in(records: Iterable[Record], at: datetime) -> tuple[PastMiss, ...]:
-    """Return the missed spans that cover an instant."""
+    """Return the spans of fires that did not run, and that cover an instant."""
     spans = (
         PastMiss(
             count=int(record.get("missed_count") or 0),
             first=parse_instant(record["missed_from"]),
             last=parse_instant(record["missed_until"]),
             settled=parse_instant(record["time"]),
+            message=record.get("message"),
+            is_paused=record.get("reason") == Reason.PAUSED,
         )
         for record in records
         if record.get("missed_from") and record.get("missed_until")

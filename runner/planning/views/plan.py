@@ -17,7 +17,7 @@ from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.moved_fires import moved_words
-from runner.planning.states.firing import Miss, Settlement, settle
+from runner.planning.states.firing import Miss, Settlement, delay_of, settle
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
@@ -77,6 +77,8 @@ class PlanStep:
     """Surprises of the new definition."""
     missed: tuple[Miss, ...] = ()
     """The spans that will be recorded as misfired."""
+    held: tuple[Miss, ...] = ()
+    """The spans of fires that a pause held, and that will be recorded as skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,7 @@ class _Passage:
     ) -> None:
         self._name, self._new, self._registration, self._now = name, new, registration, now
         self._former = (registration and registration.renamed_from) or name
+        self._pauses = old.pauses
         self._old = old.requests.get(self._former)
         self._before = old.states.get(self._former)
 
@@ -190,8 +193,8 @@ class _Passage:
         """Return what the change does to the request."""
         request = self._new or self._old
         assert request is not None, "it is in one of both"
-        state, missed = self._registered()
-        settlement = settle(self._new, state, self._now) if self._new else Settlement(state=state)
+        state, missed, held = self._registered()
+        settlement = self._settled(self._new, state)
         anyway = self._anyway()
         step = PlanStep(
             name=self._name,
@@ -203,6 +206,7 @@ class _Passage:
             runs=settlement.claims,
             due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
             missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
+            held=tuple([*held, settlement.paused] if settlement.paused else held),
         )
         return self._detailed(step, anyway) if _is_shown(step) else step
 
@@ -216,17 +220,28 @@ class _Passage:
             after=self._next_fires(self._new, step.state),
         )
 
-    def _registered(self) -> tuple[RequestState, list[Miss]]:
-        """Return the state of a request by its new file, and the fires it misses by that."""
+    def _registered(self) -> tuple[RequestState, list[Miss], list[Miss]]:
+        """Return the state of a request by its new file, and the fires that lose their verdict
+        by that: those that are missed, and those that a pause held.
+        """
         if self._registration is None:
             assert self._before is not None, "a request without a state has a registration"
-            return self._before, []
-        misses = (self._registration.abandoned, self._registration.miss)
-        return self._registration.state, [miss for miss in misses if miss is not None]
+            return self._before, [], []
+        late, left = self._registration.miss, self._registration.abandoned
+        missed, held = ([late] if late else []), list[Miss]()
+        if left and self._old:
+            due = left.last + delay_of(self._old)
+            (held if self._pauses.holding(self._old, due) else missed).insert(0, left)
+        return self._registration.state, missed, held
 
     def _anyway(self) -> Settlement | None:
         """Return the settlement of a request without any change; None if it is not in force."""
-        return settle(self._old, self._before, self._now) if self._old and self._before else None
+        return self._settled(self._old, self._before) if self._old and self._before else None
+
+    def _settled(self, request: ProcessRequest | None, state: RequestState) -> Settlement:
+        if request is None:
+            return Settlement(state=state)
+        return settle(request, state, self._now, held=self._pauses.held(request))
 
     def _kind(self) -> StepKind:
         if self._new is None:
@@ -245,10 +260,13 @@ class _Passage:
     def _next_fires(self, request: ProcessRequest | None, state: RequestState) -> NextFires | None:
         if request is None:
             return None
-        fires = first_fires(request, state, self._now, SHOWN_FIRES)
+        held = self._pauses.held(request)
+        fires = first_fires(request, state, self._now, SHOWN_FIRES, held)
         moved = tuple(moved_words(request, fire) for fire in fires)
         return NextFires(status=state.status, fires=tuple(fires), moved=moved)
 
 
 def _is_shown(step: PlanStep) -> bool:
-    return step.kind is not StepKind.UNTOUCHED or bool(step.events or step.runs or step.missed)
+    return step.kind is not StepKind.UNTOUCHED or bool(
+        step.events or step.runs or step.missed or step.held
+    )

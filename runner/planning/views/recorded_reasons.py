@@ -44,6 +44,10 @@ def run_reason(run: Run, zone: str) -> Because:
 def miss_reasons(missed: PastMiss, query: FireQuery) -> Iterator[Because]:
     """Explain a recorded miss: when it was recorded, and what kept the fire from running."""
     settled = local_words(missed.settled, query.zone)
+    if missed.is_paused:
+        message = f"it was skipped, as recorded at {settled}: {missed.message}"
+        yield Because(cause=Cause.PAUSED, message=message)
+        return
     if missed.count == 1:
         message = f"it was missed, as recorded at {settled}"
     else:

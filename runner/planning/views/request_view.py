@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.lifecycle import INVALID, RequestStatus
-from runner.planning.coming_fires import standing
+from runner.planning.coming_fires import coming_fires, standing
 from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
 from runner.planning.states.firing import pending_fire
+from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pause, Pauses
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
@@ -40,6 +41,8 @@ class RequestView:
     """Whether no runner has seen the request yet."""
     is_kept: bool = False
     """Whether the last good version stays active because the jobs folder shows no files."""
+    pause: Pause | None = None
+    """The latest pause that holds its fires now."""
     reopened_until: datetime | None = None
     """Fires ahead, up to this time, had a verdict before the clock went back."""
 
@@ -62,6 +65,7 @@ def views(
     now: datetime,
     *,
     supplied: Mapping[str, ProcessRequest] | None = None,
+    pauses: Pauses = NO_PAUSES,
 ) -> list[RequestView]:
     """Return all requests in force, and all rejected documents without a good version.
 
@@ -76,6 +80,7 @@ def views(
             now,
             (supplied or {}).get(name),
             is_kept=is_kept,
+            pauses=pauses,
         )
         for name, request in in_force.requests.items()
     ]
@@ -96,22 +101,35 @@ def _view(
     supplied: ProcessRequest | None,
     *,
     is_kept: bool,
+    pauses: Pauses,
 ) -> RequestView:
     stands = standing(request, state, now)
-    is_scheduled = stands.status is RequestStatus.SCHEDULED
+    pausing = pauses.at(now, request)
     return RequestView(
         name=request.name,
         file=request.source.file,
         status=INVALID if rejection else str((state or stands).status),
         request=request,
         state=state or stands,
-        next_fire=pending_fire(request, stands) if is_scheduled else None,
+        next_fire=_next_fire(request, stands, now, pauses.held(request) if pausing else NOT_HELD),
         drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
         rejection=rejection,
         is_new=state is None,
         is_kept=is_kept,
+        pause=pausing[-1] if pausing else None,
         reopened_until=stands.furthest_verdict if _has_verdicts_ahead(stands, now) else None,
     )
+
+
+def _next_fire(
+    request: ProcessRequest, state: RequestState, now: datetime, held: Held
+) -> datetime | None:
+    """Return the first fire that can still run, even if it is due already."""
+    if state.status is not RequestStatus.SCHEDULED:
+        return None
+    if held is NOT_HELD:
+        return pending_fire(request, state)
+    return next(coming_fires(request, state, now, held), None)
 
 
 def _has_verdicts_ahead(state: RequestState, now: datetime) -> bool:

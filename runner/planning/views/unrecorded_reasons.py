@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from runner.lifecycle import RequestStatus
 from runner.planning.coming_fires import standing
 from runner.planning.states.due_fires import coming
-from runner.planning.states.firing import delay_of
+from runner.planning.states.pauses import Pause
 from runner.planning.states.state import RequestState, rule_of
 from runner.planning.views.fire_query import (
     FireQuery,
@@ -16,10 +17,11 @@ from runner.planning.views.fire_query import (
     downtime_reason,
     first_registered,
     not_registered,
+    paused_reason,
     unscheduled_words,
 )
 from runner.planning.views.why_no_fire import Because, Cause, is_at, local_words
-from runner.requests.model import Schedule
+from runner.requests.model import RunImmediately, RunLater, Schedule
 from runner.timing.zones import TICK
 from runner.values import duration_text
 
@@ -40,10 +42,21 @@ def future_reasons(query: FireQuery) -> Iterator[Because]:
         message = "it will not run again: it ran before the clock went back"
         yield Because(cause=Cause.CLAIMED, message=message)
         return
-    due = query.at + delay_of(query.request)
+    if query.pause is not None:
+        yield _held(query.pause, query)
+        return
+    due = query.due
     distance = duration_text(timedelta(seconds=round((due - query.now).total_seconds())))
     spread = f", delayed by its spread to {local_words(due, query.zone)}" if due != query.at else ""
     yield Because(cause=Cause.TO_COME, message=f"it is due in {distance}{spread}")
+
+
+def _held(pause: Pause, query: FireQuery) -> Because:
+    """Explain that a fire falls into a pause that is not over."""
+    reason = paused_reason(pause, query.zone)
+    is_once = isinstance(query.request.timing, RunImmediately | RunLater)
+    what = "it waits for the resume" if is_once else "it is held"
+    return replace(reason, message=f"{what}: {reason.message}")
 
 
 def _is_claimed(query: FireQuery, state: RequestState) -> bool:
@@ -66,6 +79,8 @@ def past_reasons(query: FireQuery) -> Iterator[Because]:
         yield not_registered(registered, query.zone)
         return
     found = [*rule_change_reasons(query), *_of_changes(query, state)]
+    if query.pause is not None and state.fired_through < query.at:
+        found.append(_held(query.pause, query))
     found += _of_verdict(query, state)
     if history.downtime is not None:
         found.append(downtime_reason(history.downtime, query.zone))

@@ -37,6 +37,7 @@ class Cause(StrEnum):
     NOT_REGISTERED = "not_registered"
     RULE_CHANGED = "rule_changed"
     UNSCHEDULED = "unscheduled"
+    PAUSED = "paused"
     REMOVED = "removed"
     COMPLETE = "complete"
     RUNNER_DOWN = "runner_down"

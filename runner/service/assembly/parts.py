@@ -267,7 +267,7 @@ def _load(
         # noticed later like any other change.
         zone = meta.get(ZONE, zones.zone)
         use_zone_data(zone_data_of(meta))
-        registry.load(records.rows, zone=zone, accepted=reloader.recall())
+        registry.load(records.rows, zone=zone, meta=meta, accepted=reloader.recall())
         executions = [execution_of(row, outputs) for row in records.snapshot.executions]
     if zone == zones.zone:
         reloader.reuse(registry.requests)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from runner.monitor.events import RunnerFacts, runner_clock_stepped
 from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
 from runner.planning.states.firing import delay_of
+from runner.planning.states.pauses import stepped_back as pauses_after_step_back
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
@@ -43,6 +44,8 @@ def decide(
             reopened_until=None if reopened is None else reopened.end,
         )
     )
+    if step.reopened and decision.pauses.known:
+        decision.put_pauses(pauses_after_step_back(decision.pauses, decision.now))
     for request, state in moved:
         if state.status is registry.states[request.name].status:
             decision.put(request.name, state)

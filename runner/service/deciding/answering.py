@@ -18,6 +18,7 @@ from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.deciding.decision import Decision
+from runner.service.deciding.pausing import pause, resume
 from runner.service.executions.dispatching.launching import (
     SHORTEST_SECRET,
     param_text,
@@ -38,7 +39,7 @@ _DONE = {
 
 
 def answer(command: Command, decision: Decision) -> Answer:
-    """Decide about a command and return its answer.
+    """Decide about a command and return its answer. Raises RefusedError.
 
     A reload has no answer here: it is answered when the folder has been read.
     """
@@ -49,6 +50,10 @@ def answer(command: Command, decision: Decision) -> Answer:
             return _exec(command, decision)
         case CommandKind.KILL:
             return _kill(command, decision)
+        case CommandKind.PAUSE:
+            return pause(command, decision)
+        case CommandKind.RESUME:
+            return resume(command, decision)
         case CommandKind.RELOAD:
             raise AssertionError("a reload is answered when the folder has been read")
 

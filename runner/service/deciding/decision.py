@@ -6,20 +6,30 @@ steps on top of them. It changes neither. Pure, apart from the batch that it fil
 
 from __future__ import annotations
 
+import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from runner import __version__
 from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
 from runner.monitor import events
-from runner.monitor.events import ExecutionFacts, MissedSpan, OutcomeFacts, RequestFacts
+from runner.monitor.events import (
+    ExecutionFacts,
+    MissedSpan,
+    OutcomeFacts,
+    RequestFacts,
+    RunnerFacts,
+)
 from runner.monitor.records import Event, Record
 from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states
 from runner.planning.states.claims_ahead import verdict_at
-from runner.planning.states.firing import Miss, settle
+from runner.planning.states.firing import Miss, delay_of, settle
+from runner.planning.states.pauses import KEY as PAUSES
+from runner.planning.states.pauses import Pause, Pauses, renamed
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.renaming import current_name
 from runner.planning.states.results import is_result
@@ -89,6 +99,8 @@ class Decision:
         )
         self.alerts = AlertDecision(alerts, moment)
         self.requests: Mapping[str, ProcessRequest] = registry.requests
+        self.pauses = registry.pauses
+        self._settings = settings
         self._registry = registry
         self._line_of = line_of
 
@@ -168,6 +180,15 @@ class Decision:
         self.states[name] = state
         self.batch.requests[name] = request_row(name, self.requests.get(name), state)
 
+    def put_pauses(self, pauses: Pauses) -> None:
+        """Set the pauses."""
+        self.pauses = pauses
+        self.batch.meta[PAUSES] = pauses.text()
+
+    def about(self) -> RunnerFacts:
+        """Return what all records about this runner contain."""
+        return runner_facts(self._settings, requests=len(self.requests), git=self.git)
+
     def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
         """Apply a registration from planning, and record it."""
         former = registration.renamed_from or name
@@ -176,12 +197,12 @@ class Decision:
         state = registration.state
         if name in self.requests and state.status is not RequestStatus.UNSCHEDULED:
             self.alerts.note_registered(self.requests[name])
+        if registration.renamed_from is not None and self.pauses.known:
+            self.put_pauses(renamed(self.pauses, former, name))
         if registration.abandoned is not None:
-            self._record_miss(
-                self._registry.requests[former],
-                self._registry.states[former],
-                registration.abandoned,
-            )
+            request, miss = self._registry.requests[former], registration.abandoned
+            is_held = self._pause_of(request, miss) is not None
+            self._record_span(request, self._registry.states[former], miss, is_held=is_held)
         for each, written in resulting_states(
             name, registration, self.all_states, self.now
         ).items():
@@ -191,7 +212,7 @@ class Decision:
                 name, registration.change, state, by=by, former=registration.renamed_from
             )
         if registration.miss is not None:
-            self._record_miss(self.requests[name], state, registration.miss)
+            self._record_span(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
         """Claim the due fires of a request, and record those that are missed.
@@ -202,15 +223,18 @@ class Decision:
         request, state = self.requests.get(name), self.state(name)
         if request is None or state is None:
             return
-        at = verdict_at(request, state, self.now)
+        held = self.pauses.held(request)
+        at = verdict_at(request, state, self.now, held)
         if at > self.now and not self.claims.can_claim_ahead(request, self.requests):
             return
-        settlement = settle(request, state, at, awaited_from=self.moment.awaited_from)
+        settlement = settle(request, state, at, awaited_from=self.moment.awaited_from, held=held)
         if settlement.state == state:
             return  # nothing is due
         self.put(name, settlement.state)
         if settlement.miss is not None:
-            self._record_miss(request, state, settlement.miss)
+            self._record_span(request, state, settlement.miss)
+        if settlement.paused is not None:
+            self._record_span(request, state, settlement.paused, is_held=True)
         ask = Ask(
             channel=Channel.PROCESS_SCHEDULER,
             generation=state.generation,
@@ -262,13 +286,20 @@ class Decision:
         )
         self.record(_EVENTS[change](facts))
 
-    def _record_miss(self, request: ProcessRequest, state: RequestState, miss: Miss) -> None:
+    def _pause_of(self, request: ProcessRequest, span: Miss) -> Pause | None:
+        """Return the pause that held the last fire of a span."""
+        return self.pauses.holding(request, span.last + delay_of(request))
+
+    def _record_span(
+        self, request: ProcessRequest, state: RequestState, span: Miss, *, is_held: bool = False
+    ) -> None:
+        """Record fires that did not run: they were missed, or a pause held them."""
         facts = ExecutionFacts(
             execution=new_id(),
             request=request.name,
             process=request.process.name,
             channel=Channel.PROCESS_SCHEDULER,
-            scheduled_for=miss.last,
+            scheduled_for=span.last,
             generation=state.generation,
             context=request.context,
             labels=request.labels,
@@ -276,19 +307,39 @@ class Decision:
             source=request.source,
             git_commit=self.git,
         )
+        fires = "1 fire was" if span.count == 1 else f"{span.count} fires were"
+        missed = MissedSpan(count=span.count, first=span.first, last=span.last)
         outcome = OutcomeFacts(
-            status=ExecutionStatus.MISFIRED,
-            reason=Reason.MISSED,
-            message="1 fire was missed" if miss.count == 1 else f"{miss.count} fires were missed",
+            status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, message=f"{fires} missed"
         )
-        missed = MissedSpan(count=miss.count, first=miss.first, last=miss.last)
+        if is_held:
+            pause = self._pause_of(request, span)
+            why = f": {pause.reason}" if pause else ""
+            outcome = OutcomeFacts(
+                status=ExecutionStatus.SKIPPED,
+                reason=Reason.PAUSED,
+                message=f"{fires} held by a pause{why}",
+            )
         record = events.execution_finished(facts, outcome, missed=missed)
         self.record(record)
-        news = News(
-            fact=Fact.MISSED,
-            at=self.now,
-            message=outcome.message or "",
-            count=miss.count,
-            record=record.fields,
-        )
-        self.alerts.note(request.name, request, news)
+        if not is_held:
+            news = News(
+                fact=Fact.MISSED,
+                at=self.now,
+                message=outcome.message or "",
+                count=span.count,
+                record=record.fields,
+            )
+            self.alerts.note(request.name, request, news)
+
+
+def runner_facts(settings: Settings, *, requests: int, git: str | None) -> RunnerFacts:
+    """Return what all records about this runner contain."""
+    return RunnerFacts(
+        pid=os.getpid(),
+        version=__version__,
+        jobs=str(settings.jobs),
+        state=str(settings.state),
+        git_commit=git,
+        requests=requests,
+    )

@@ -4,13 +4,11 @@ a decision.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from runner import __version__
 from runner.monitor.events import RunnerFacts
 from runner.service.alerts.alerts import Alerts
-from runner.service.deciding.decision import Decision, LineOf
+from runner.service.deciding.decision import Decision, LineOf, runner_facts
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
 from runner.service.moment import Moment
@@ -110,16 +108,11 @@ class DecisionMaker:
             return False
         self._registry.accept(decision.states)
         decision.alerts.accept()
+        if decision.pauses is not self._registry.pauses:
+            self._registry.accept_pauses(decision.pauses)
         self._dispatcher.carry_out(decision.claims)
         return True
 
     def about(self) -> RunnerFacts:
         """Return what all records about this runner contain."""
-        return RunnerFacts(
-            pid=os.getpid(),
-            version=__version__,
-            jobs=str(self._settings.jobs),
-            state=str(self._settings.state),
-            git_commit=self.git,
-            requests=len(self._registry.requests),
-        )
+        return runner_facts(self._settings, requests=len(self._registry.requests), git=self.git)

@@ -21,6 +21,7 @@ from runner.monitor.events import (
     MissedSpan,
     NotificationFacts,
     OutcomeFacts,
+    PauseFacts,
     RequestFacts,
     RunnerFacts,
 )
@@ -43,6 +44,7 @@ EXECUTION = ExecutionFacts(
 )
 SUCCESS = OutcomeFacts(status=ExecutionStatus.SUCCESS, reason=None, message=None, ended=NOON)
 MISFIRED = OutcomeFacts(status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, message=None)
+HELD = OutcomeFacts(status=ExecutionStatus.SKIPPED, reason=Reason.PAUSED, message=None)
 REQUEST = RequestFacts(
     request="nightly",
     status=RequestStatus.SCHEDULED,
@@ -58,6 +60,7 @@ NOTIFICATION = NotificationFacts(notification="n", receiver="ops", attempt=1, al
 ALERT = AlertFacts(
     request=None, check=Check.LOG, since=NOON, count=1, execution=None, message="full"
 )
+PAUSE = PauseFacts(begin=NOON, end=None, names=None, requested_by="maria")
 RECORDS: dict[Callable[..., Record], Record] = {
     events.execution_started: events.execution_started(EXECUTION),
     events.execution_finished: events.execution_finished(EXECUTION, SUCCESS),
@@ -79,6 +82,8 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.alert_closed: events.alert_closed(ALERT),
     events.notification_sent: events.notification_sent(NOTIFICATION),
     events.notification_failed: events.notification_failed(NOTIFICATION, retry_at=NOON),
+    events.runner_paused: events.runner_paused(RUNNER, PAUSE, message="the database moves"),
+    events.runner_resumed: events.runner_resumed(RUNNER, PAUSE, message="it moved"),
 }
 
 
@@ -106,12 +111,17 @@ def test_a_record_has_the_fields_of_the_schema_in_its_order_and_is_valid(record:
     assert errors_of(record) == []
 
 
-def test_a_misfired_record_ends_with_the_span_of_missed_fires() -> None:
+@pytest.mark.parametrize("outcome", [MISFIRED, HELD], ids=lambda outcome: outcome.status)
+def test_a_record_of_several_fires_ends_with_their_span(outcome: OutcomeFacts) -> None:
     missed = MissedSpan(count=3, first=NOON, last=NOON + timedelta(hours=2))
-    record = events.execution_finished(EXECUTION, MISFIRED, missed=missed)
+    record = events.execution_finished(EXECUTION, outcome, missed=missed)
     assert [*record.fields] == fields_of(record.event, is_miss=True)
     assert errors_of(record) == []
     assert [*record.fields.values()][-3:] == [3, NOON, NOON + timedelta(hours=2)]
+
+
+def test_a_misfired_record_without_its_span_is_invalid() -> None:
+    assert errors_of(events.execution_finished(EXECUTION, MISFIRED)) != []
 
 
 def test_a_change_of_time_zones_lists_no_changes() -> None:

@@ -288,9 +288,9 @@ problem_lists = st.lists(
 BY_TYPE = {
     **dict.fromkeys(("scheduled_for", "started", "ended", "missed_from", "missed_until"), instants),
     "retry_at": instants,
-    **dict.fromkeys(("reopened_from", "reopened_until"), instants),
+    **dict.fromkeys(("paused_from", "paused_until", "reopened_from", "reopened_until"), instants),
     **dict.fromkeys(("duration_s", "lateness_s", "cpu_s", "uptime_s", "step_s"), seconds),
-    **dict.fromkeys(("added", "changed", "removed", "rejected", "alerts"), names),
+    **dict.fromkeys(("added", "changed", "removed", "rejected", "alerts", "paused"), names),
     **dict.fromkeys(("output_truncated", "drift", "last_good"), st.none() | st.booleans()),
     **dict.fromkeys(("attempt", "generation", "sequence", "exit_code", "signal", "pid"), whole),
     **dict.fromkeys(("max_rss_bytes", "output_bytes", "missed_count", "requests"), whole),

@@ -23,12 +23,13 @@ from runner.planning.moved_fires import moved_words, words_of_move
 from runner.planning.states.firing import delay_of
 from runner.planning.views.cautions import Caution, cautions
 from runner.planning.views.explanation import of_expression, why
-from runner.planning.views.fire_query import FireQuery, unscheduled_words
+from runner.planning.views.fire_query import FireQuery, paused_reason, unscheduled_words
 from runner.planning.views.request_cautions import request_cautions
 from runner.planning.views.why_no_fire import Explanation, nowhere
 from runner.requests.model import (
     Group,
     Process,
+    ProcessRequest,
     Reference,
     RunImmediately,
     RunLater,
@@ -126,7 +127,15 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
 
         past = history(places, loaded, name, at, member=member)
         return why(
-            FireQuery(request=request, state=state, at=at, now=loaded.now, history=past, zone=zone)
+            FireQuery(
+                request=request,
+                state=state,
+                at=at,
+                now=loaded.now,
+                history=past,
+                zone=zone,
+                pauses=loaded.pauses,
+            )
         )
 
     return Subject(
@@ -135,17 +144,24 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
             **({"member": member} if member else {}),
             "status": str(stands.status),
             "message": unscheduled_words(stands, zone)
+            or _paused_words(loaded, request, zone)
             or (_LAST_GOOD if name in loaded.in_force.kept else None),
             "delay_s": delay_of(request).total_seconds(),
         },
         timing=request.timing,
         zone=zone,
         now=loaded.now,
-        coming=coming_fires(request, stands, loaded.now),
+        coming=coming_fires(request, stands, loaded.now, loaded.pauses.held(request)),
         why=answer,
         moved=lambda fire: moved_words(request, fire),
         cautions=request_cautions(request, loaded.now),
     )
+
+
+def _paused_words(loaded: Loaded, request: ProcessRequest, zone: str) -> str | None:
+    """Return which pause holds the fires of a request now; None if none does."""
+    pausing = loaded.pauses.at(loaded.now, request)
+    return paused_reason(pausing[-1], zone).message if pausing else None
 
 
 def _membership(name: str, loaded: Loaded) -> tuple[str, str | None]:

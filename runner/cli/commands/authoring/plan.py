@@ -20,6 +20,7 @@ from runner.cli.access.past import durations
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots, rejected_by_root
 from runner.cli.access.selecting import candidate_of, words_for_none
+from runner.cli.access.troubles import report_pauses
 from runner.cli.arguments.revisions import Repository
 from runner.cli.arguments.selection import Candidate, Selection, select
 from runner.cli.options import output_option_of, reading_options, selection_options
@@ -108,6 +109,7 @@ def _live(selection: Selection, places: Places) -> tuple[Plan, str]:
     loaded = load(places)
     if not loaded.stored.requests:
         echo(f"no runner has served {places.jobs} yet: everything is new", err=True)
+    report_pauses(places, loaded)
     planned = plan(loaded.stored, loaded.catalog, loaded.now, durations(places))
     return _selected(planned, loaded.stored, selection, loaded.results), _LIVE
 

@@ -57,8 +57,8 @@ def schedule_command(
 def unschedule_command(
     selection: Selection, is_for_all: bool, allow_shared_jobs: bool, places: Places
 ) -> None:
-    """Press Unschedule: stop future fires. Running executions continue. `--all` pauses
-    everything.
+    """Press Unschedule: stop future fires. Running executions continue. `runner pause`
+    stops the fires of all requests for a while.
 
     The command's effect lasts until the file's own `scheduled` changes. While the two
     differ, `runner ls` shows the request as drifted.
@@ -152,17 +152,20 @@ def _press(
     allow_shared_jobs: bool,
     places: Places,
 ) -> None:
-    from runner.cli.access.embedded import embedded
-    from runner.cli.access.reaching import reach
-
     if selection.is_empty and not is_for_all:
         raise UsageError(f"give the names of requests, {_FOR_EXAMPLE}, or --all")
     if is_for_all and not selection.is_empty:
         raise UsageError("--all means every request: give it alone, without names and conditions")
-    targets = () if is_for_all else _targets(kind, selection, places)
-    if not targets and not is_for_all:
-        return
-    command = Command(kind=kind, targets=targets, is_for_all=is_for_all)
+    targets = () if is_for_all else targets_of(kind, selection, places)
+    if targets or is_for_all:
+        command = Command(kind=kind, targets=targets, is_for_all=is_for_all)
+        carry_out(command, allow_shared_jobs, places)
+
+
+def carry_out(command: Command, allow_shared_jobs: bool, places: Places) -> None:
+    """Let the runner carry out a command, or do it here if none is running; print the answer."""
+    from runner.cli.access.embedded import embedded
+    from runner.cli.access.reaching import reach
 
     def alone() -> Answer:
         with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
@@ -171,7 +174,7 @@ def _press(
     _finish(reach(places, command, served=lambda answer: answer, alone=alone))
 
 
-def _targets(kind: CommandKind, selection: Selection, places: Places) -> tuple[str, ...]:
+def targets_of(kind: CommandKind, selection: Selection, places: Places) -> tuple[str, ...]:
     """Return the names of the requests whose button is pressed, after printing them.
 
     A definition has no timing and no button, so only its own name selects it.

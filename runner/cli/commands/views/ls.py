@@ -11,7 +11,7 @@ import click
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
 from runner.cli.access.selecting import selected_views
-from runner.cli.access.troubles import report_trouble
+from runner.cli.access.troubles import report_pauses, report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.commands.views.show import item_of
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
@@ -46,6 +46,7 @@ def ls_command(selection: Selection, output: str, places: Places) -> None:
     """
     loaded = load(places)
     report_trouble(places, loaded)
+    report_pauses(places, loaded)
     items = [item_of(view, loaded) for view in selected_views(loaded, selection)]
     if output == "json":
         for item in items:
@@ -102,7 +103,9 @@ def _result_cell(item: dict[str, Any], zone: str) -> str:
 
 def _note(item: dict[str, Any], zone: str) -> str:
     """Return everything that is unusual about a request: a drift hides no invalid file."""
-    notes = (item["message"], item["drift"], _on_time_words(item["reopened_until"], zone))
+    # A pause of all requests needs no note at each of them: a line on stderr reports it.
+    paused = "paused" if item["pause"] and item["pause"]["paused"] is not None else None
+    notes = (paused, item["message"], item["drift"], _on_time_words(item["reopened_until"], zone))
     return "; ".join(filter(None, notes))
 
 

@@ -11,7 +11,7 @@ import click
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
 from runner.cli.access.selecting import selected_requests
-from runner.cli.access.troubles import report_trouble
+from runner.cli.access.troubles import report_pauses, report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
@@ -54,7 +54,8 @@ def next_command(
     """List upcoming fires in order of time: of all requests, or of each NAME,
     which may be a glob in quotes.
 
-    This needs no runner, because fire times depend on the files alone. T is a time as
+    This needs no runner, because fire times depend on the files alone. Fires that a pause
+    holds are left out. T is a time as
     in the files, a date, a time of day, now, today, yesterday, or a duration from now.
 
     \b
@@ -66,6 +67,7 @@ def next_command(
     """
     loaded = load(places)
     report_trouble(places, loaded)
+    report_pauses(places, loaded)
     requests = selected_requests(loaded, selection)
     after = read_begin(begin, places.zone, loaded.now)
     last = (
@@ -75,7 +77,8 @@ def next_command(
             "--until", until, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.LAST
         )
     )
-    fires = _until(merged(requests, loaded.states, after=after, now=loaded.now), last)
+    coming = merged(requests, loaded.states, after=after, now=loaded.now, pauses=loaded.pauses)
+    fires = _until(coming, last)
     limit = count if count is not None or last is not None else _USUAL_COUNT
     noted = ((fire, moved_words(requests[fire.request], fire.scheduled_for)) for fire in fires)
     _print(islice(noted, limit), output, places.zone, loaded.now)

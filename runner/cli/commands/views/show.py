@@ -18,6 +18,7 @@ from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import id_text
+from runner.cli.output.pause_words import pause_item, pause_span
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError, UsageError
 from runner.planning.coming_fires import first_fires
@@ -86,6 +87,8 @@ def _print_details(
             for line in problem_lines(problem)
         ]
     item["status"] = status_words(item["status"])
+    if view.pause:
+        item["pause"] = pause_span(view.pause, places.zone)
     if "executions" in item:
         item["executions"] = list(map(id_text, item["executions"]))
     width = max(map(len, item))
@@ -162,6 +165,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "labels": view.request.labels if view.request else {},
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
+        "pause": view.pause and pause_item(view.pause),
         "reopened_until": view.reopened_until,
         "message": f"{kept}{_reason(view)}" if rejection else _moved_words(view),
     }
@@ -202,7 +206,7 @@ def _details(
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,
-            "next": first_fires(request, state, loaded.now, 3),
+            "next": first_fires(request, state, loaded.now, 3, loaded.pauses.held(request)),
             "executions": [
                 each.id
                 for each in map(execution_of, loaded.snapshot.executions)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from runner.cli.access.places import Places
 from runner.cli.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
+from runner.cli.output.pause_words import pause_item, pause_words
 from runner.cli.output.tables import (
     coloured,
     echo,
@@ -34,6 +35,9 @@ from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_pid, read_store
 from runner.store.rows import ExecutionRow
 from runner.values import duration_text, from_microseconds
+
+if TYPE_CHECKING:
+    from runner.planning.states.pauses import Pause
 
 _COMING = 5
 """How many requests `next` lists, each with its next fire."""
@@ -64,7 +68,7 @@ def status_command(output: str, places: Places) -> None:
         echo(f"trouble   nothing fires: {trouble}")
     item = _item(pid, places, now) | {"trouble": trouble}
     if output == "json":
-        echo(json_line(item))
+        echo(json_line(item | {"paused": list(map(pause_item, item["paused"]))}))
         return
     _print(item, places)
 
@@ -73,6 +77,8 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     stands = "stopping" if item["stopping"] else "running"
     since = local_text(item["stopping"] or item["started"], places.zone)
     commit = f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""
+    for pause in item["paused"]:
+        echo(f"paused    {style(pause_words(pause, places.zone), fg='yellow')}")
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
     echo(f"runner {item['pid']} has been {stands} since {since}")
     echo(f"jobs      {item['jobs']}{commit}")
@@ -114,7 +120,8 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
     # The rows of a former version name no fire.
     is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
-    if meta.get(UNSETTLED) != "" or is_former:
+    pauses = _pauses(meta, now)
+    if meta.get(UNSETTLED) != "" or is_former or pauses:
         statuses, coming = _by_files(places)
     return {
         "pid": pid,
@@ -124,11 +131,21 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "jobs": meta.get("jobs", str(places.jobs)),
         "git_commit": meta.get("git_commit") or None,
         "requests": statuses,
+        "paused": pauses,
         "clock": _clock_item(meta, now),
         "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
         "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
         "next": [{"request": request, "scheduled_for": fire} for request, fire in coming],
     }
+
+
+def _pauses(meta: Mapping[str, str], now: datetime) -> tuple[Pause, ...]:
+    """Return the pauses that hold fires now."""
+    if "pauses" not in meta:
+        return ()  # usual; saves the import
+    from runner.planning.states.pauses import pauses_in
+
+    return pauses_in(meta).at(now)
 
 
 def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]]]:
@@ -145,7 +162,7 @@ def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]
     if (words := folder_trouble(places, loaded)) is not None:
         echo(words, err=True)
     found = views(loaded.in_force, loaded.catalog.rejections, loaded.states, loaded.now)
-    coming = next_fires(loaded.in_force.requests, loaded.states, loaded.now)
+    coming = next_fires(loaded.in_force.requests, loaded.states, loaded.now, loaded.pauses)
     return (
         dict(Counter(view.status for view in found)),
         [(fire.request, fire.scheduled_for) for fire in coming[:_COMING]],

@@ -53,6 +53,7 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "runs": [{"scheduled_for": fire, "message": words.run(step, fire)} for fire in step.runs],
         "cautions": [asdict(each) for each in step.cautions],
         "missed": [_miss(miss) for miss in step.missed],
+        "held": [_miss(miss) for miss in step.held],
     }
 
 

@@ -51,6 +51,7 @@ def lines(shown: Shown) -> Iterator[str]:
         [f"{_code(step.name)}: {words.run(step, fire)}" for step, fire in words.running(shown)],
     )
     yield from _list("⚠️ Recorded as misfired", list(words.missed(shown)))
+    yield from _list("⏸️ Recorded as skipped by a pause", list(words.held(shown)))
     yield from _list(
         "⚠️ New collisions in the next 7 days",
         [_code(words.collision(each)) for each in shown.plan.crowding.collisions],

@@ -40,6 +40,7 @@ def lines(shown: Shown) -> Iterator[str]:
         "runs at once", [_run(step, fire, shown) for step, fire in words.running(shown)]
     )
     yield from _section("recorded as misfired", list(words.missed(shown)))
+    yield from _section("recorded as skipped by a pause", list(words.held(shown)))
     yield from _section(
         "new collisions in the next 7 days",
         list(map(words.collision, shown.plan.crowding.collisions)),

@@ -10,6 +10,7 @@ from runner.cli.output.plans import Shown
 from runner.cli.output.tables import local_text
 from runner.planning.forecast.collisions import Collision
 from runner.planning.forecast.simulation import Rush
+from runner.planning.states.firing import Miss
 from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
@@ -100,11 +101,20 @@ def rename(shown: Shown) -> Iterator[str]:
 def missed(shown: Shown) -> Iterator[str]:
     """Yield the length of each span that is recorded as misfired."""
     for step in shown.plan.steps:
-        for miss in step.missed:
-            zone = zone_of(step, shown)
-            first, last = local_text(miss.first, zone), local_text(miss.last, zone)
-            span = f"of {first}" if miss.count == 1 else f"from {first} to {last}"
-            yield f"{step.name}: {_counted(miss.count, 'fire')} {span}"
+        yield from (_span(miss, step, shown) for miss in step.missed)
+
+
+def held(shown: Shown) -> Iterator[str]:
+    """Yield the length of each span that is recorded as skipped, because a pause held it."""
+    for step in shown.plan.steps:
+        yield from (_span(held, step, shown) for held in step.held)
+
+
+def _span(span: Miss, step: PlanStep, shown: Shown) -> str:
+    zone = zone_of(step, shown)
+    first, last = local_text(span.first, zone), local_text(span.last, zone)
+    when = f"of {first}" if span.count == 1 else f"from {first} to {last}"
+    return f"{step.name}: {_counted(span.count, 'fire')} {when}"
 
 
 def collision(collision: Collision) -> str:

@@ -46,7 +46,9 @@ def test_the_last_record_of_each_execution_counts() -> None:
         "success", started=instant_text(NOON), ended=instant_text(at(1)), lateness_s=0.002
     )
     other = execution("skipped", "e2", reason="concurrent", message="Concurrent attempt to execute")
-    whole, skipped = runs_in([started, finished, other, execution("misfired", "e3")])
+    whole, skipped = runs_in(
+        [started, finished, other, execution("misfired", "e3", missed_count=1)]
+    )
     assert whole == Run(
         execution="e1",
         scheduled_for=NOON,

@@ -1,0 +1,36 @@
+"""A pause in words, and as the fields of a JSON line. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.output.tables import local_text
+
+if TYPE_CHECKING:
+    from runner.planning.states.pauses import Pause
+
+
+def pause_words(pause: Pause, zone: str) -> str:
+    """Return what a pause holds, since when, until when, by whom and why."""
+    what = "all requests" if pause.names is None else ", ".join(sorted(pause.names))
+    if pause.excluded:
+        what += f" but {', '.join(sorted(pause.excluded))}"
+    return f"{what} {pause_span(pause, zone)}"
+
+
+def pause_span(pause: Pause, zone: str) -> str:
+    """Return since when a pause lasts, until when, by whom and why."""
+    until = f" until {local_text(pause.end, zone)}" if pause.end else ""
+    return f"since {local_text(pause.begin, zone)}{until} by {pause.by}: {pause.reason}"
+
+
+def pause_item(pause: Pause) -> dict[str, Any]:
+    """Return a pause under the field names of the monitor record."""
+    return {
+        "paused": None if pause.names is None else sorted(pause.names),
+        "excluded": sorted(pause.excluded),
+        "paused_from": pause.begin,
+        "paused_until": pause.end,
+        "requested_by": pause.by,
+        "message": pause.reason,
+    }
