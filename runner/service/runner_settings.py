@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.execution.output import outputs_folder
 from runner.requests.model import Retention
+from runner.requests.receivers import AlertSettings
 from runner.requests.settings import RETENTION, OutputBounds
 
 
@@ -34,6 +35,8 @@ class Settings:
     retention: Retention = RETENTION
     """For requests that set none of their own."""
     output_bounds: OutputBounds = field(default_factory=OutputBounds)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Whom to notify of alerts, and how."""
 
     @property
     def outputs(self) -> Path:

@@ -45,6 +45,7 @@ def embedded(
         zone=places.zone,
         max_running=places.settings.max_running,
         allow_shared_jobs=allow_shared_jobs,
+        alerts=places.settings.alerts,
     )
     with running(settings, SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RuleError
-from runner.lifecycle import Check
+from runner.requests.building.alert_keys import routes_in
 from runner.requests.findings import nearest
 from runner.requests.model import Route
 from runner.requests.receivers import (
@@ -39,10 +39,10 @@ def alert_settings_of(settings: Part, folder: Path) -> AlertSettings:
     """
     data = settings.data
     receivers = {name: _way_of(each, folder) for name, each in data.get("receivers", {}).items()}
-    notify = tuple(
-        _known(route_of(settings.below("notify", index)), settings, index, receivers)
-        for index in range(len(data.get("notify", ())))
-    )
+    notify = routes_in(settings) or ()
+    for index, route in enumerate(notify):
+        if route.to not in receivers:
+            settings.find(("notify", index, "to"), *unknown_receiver(route.to, receivers))
     if "notify" not in data and len(receivers) == 1:
         notify = (Route(to=next(iter(receivers))),)
     return AlertSettings(
@@ -57,18 +57,6 @@ def alert_settings_of(settings: Part, folder: Path) -> AlertSettings:
     )
 
 
-def route_of(part: Part) -> Route:
-    """Return one entry of `notify`, of a request or of the settings."""
-    data, default = part.data, Route(to=part.data["to"])
-    return Route(
-        to=data["to"],
-        on=frozenset(map(Check, data.get("on", default.on))),
-        after=data.get("after", default.after),
-        repeat=part.duration("repeat", default.repeat, above_zero=True),
-        recovery=data.get("recovery", default.recovery),
-    )
-
-
 def unknown_receiver(name: str, receivers: Collection[str]) -> tuple[str, str | None]:
     """Return the message and the suggestion about a receiver that the settings lack."""
     if not receivers:
@@ -77,12 +65,6 @@ def unknown_receiver(name: str, receivers: Collection[str]) -> tuple[str, str | 
     return f"there is no receiver `{name}`", nearest(
         name, receivers
     ) or f"the receivers are {names}"
-
-
-def _known(route: Route, settings: Part, index: int, receivers: Collection[str]) -> Route:
-    if route.to not in receivers:
-        settings.find(("notify", index, "to"), *unknown_receiver(route.to, receivers))
-    return route
 
 
 def _way_of(data: Mapping[str, Any], folder: Path) -> Way:

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.errors import RuleError
 from runner.lifecycle import Misfire
+from runner.requests.building.alert_keys import expect_of, routes_in
 from runner.requests.building.document_part import Part
 from runner.requests.building.process import process_of
 from runner.requests.building.retention import retention_of
@@ -19,7 +20,6 @@ from runner.requests.model import (
     Context,
     Process,
     ProcessRequest,
-    Retention,
     RunImmediately,
     RunLater,
     Schedule,
@@ -150,14 +150,18 @@ def _attempt(
             whole.below("process"), request=draft.name, folder=draft.folder, folders=draft.folders
         )
     timing = _timing(whole, default_zone, draft.dates)
-    retention = retention_of(whole)
+    further = {
+        "retention": retention_of(whole),
+        "expect": expect_of(whole),
+        "notify": routes_in(whole),
+    }
     if process is None or findings:
         return None, tuple(dict.fromkeys(findings))
-    return _request(draft, process, timing, retention), ()
+    return _request(draft, process, timing, further), ()
 
 
 def _request(
-    draft: RequestDraft, process: Process, timing: Timing | None, retention: Retention
+    draft: RequestDraft, process: Process, timing: Timing | None, further: Mapping[str, Any]
 ) -> ProcessRequest:
     data = draft.data
     reschedule = data.get("reschedule")
@@ -178,9 +182,9 @@ def _request(
         scheduled=data.get("scheduled", True),
         reschedule=None if reschedule is None else str(reschedule),
         formerly=data.get("formerly"),
-        retention=retention,
         on_success=data.get("on_success", {}).get("request"),
         on_failure=data.get("on_failure", {}).get("request"),
+        **further,
     )
 
 

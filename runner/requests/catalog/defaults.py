@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runner.system.regular_files import Signature
 
 NAMES = ("_defaults.yaml", "_defaults.yml")
-MERGED = ("labels", "context", "environment", "params", "limits", "retention")
+MERGED = ("labels", "context", "environment", "params", "limits", "retention", "expect")
 """Mappings merged key by key: the nearest value of each key wins. Every other value is
 replaced whole.
 """

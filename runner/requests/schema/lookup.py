@@ -57,6 +57,7 @@ _MAPPINGS: tuple[tuple[str, ...], ...] = (
     ("timing", "run_later"),
     ("timing", "schedule"),
     ("retention",),
+    ("expect",),
     ("outputs",),
 )
 

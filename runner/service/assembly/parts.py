@@ -204,7 +204,7 @@ def _core(
     executor = LocalExecutor(clock)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
-    alerts = Alerts(NoNotifications(), ())
+    alerts = Alerts(NoNotifications(), settings.alerts.notify)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)

@@ -453,7 +453,7 @@ def keys_at(*path: str) -> set[str]:
 def test_all_keys_of_the_format_are_in_the_schema() -> None:
     assert keys_at() == keys(
         "name description owner labels context scheduled reschedule formerly on_success on_failure "
-        "retention process timing"
+        "expect notify retention process timing"
     )
     assert keys_at("process") == keys("""
         command shell python group request name directory environment environment_file
@@ -461,6 +461,7 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
         prevent_concurrent on_overlap success retry output_limit if_interrupted
         scheduled if
     """)
+    assert keys_at("expect") == keys("start_within finish_within duration success_every")
     assert keys_at("retention") == keys("keep_for failures_keep_for keep_count keep_size")
     assert keys_at("timing") == {"run_immediately", "run_later", "schedule"}
     assert keys_at("timing", "run_later") == keys("start timezone misfire misfire_grace")

@@ -113,6 +113,7 @@ def start_command(
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
+        alerts=places.settings.alerts,
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         _serve(settings, console)

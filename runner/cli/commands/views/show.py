@@ -21,8 +21,10 @@ from runner.cli.output.fitting import id_text
 from runner.cli.output.pause_words import pause_item, pause_span
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError, UsageError
+from runner.planning.alerts.routes import routes_of
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
+from runner.planning.views.alert_words import expect_words, routes_words
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView
 from runner.planning.views.retention_words import retention_words
@@ -202,6 +204,8 @@ def _details(
             "on_failure": action_words(Reference(request=request.on_failure))
             if request.on_failure
             else None,
+            "expect": expect_words(request.expect),
+            "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
             "retention": retention_words(request.retention.over(places.settings.retention)),
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),

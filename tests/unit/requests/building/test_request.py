@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from runner.lifecycle import IfInterrupted, OnOverlap
+from runner.lifecycle import Check, IfInterrupted, OnOverlap
 from runner.requests.building.process_json import process_from, process_text
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
     Condition,
+    Expect,
     Group,
     Limits,
     Process,
@@ -24,6 +25,7 @@ from runner.requests.model import (
     Reference,
     Retention,
     Retry,
+    Route,
     RunAs,
     Shell,
     Source,
@@ -120,6 +122,36 @@ def test_retention_reaches_the_model_and_a_wrong_value_is_found_at_its_place() -
         "retention.keep_for",
         "retention.keep_size",
     ]
+
+
+def test_expectations_and_routes_reach_the_model() -> None:
+    text = """
+expect: {start_within: 5m, finish_within: 45m, duration: 30m, success_every: 26h}
+notify:
+- {to: ops, "on": [failure, late], after: 2, repeat: 6h, recovery: false}
+- {to: chat}
+process: {shell: x}
+"""
+    request, minute = request_of(text), timedelta(minutes=1)
+    assert request.expect == Expect(
+        start_within=5 * minute,
+        finish_within=45 * minute,
+        duration=30 * minute,
+        success_every=timedelta(hours=26),
+    )
+    on = frozenset({Check.FAILURE, Check.LATE})
+    assert request.notify == (
+        Route(to="ops", on=on, after=2, repeat=timedelta(hours=6), recovery=False),
+        Route(to="chat"),
+    )
+    assert request_of("notify: []\nprocess: {shell: x}").notify == ()
+    assert request_of("process: {shell: x}").notify is None
+
+
+def test_a_wrong_expectation_and_a_wrong_route_are_found_at_their_places() -> None:
+    wrong = "expect: {duration: 0s}\nnotify: [{to: a}, {to: b, repeat: 0s}]\nprocess: {shell: x}"
+    _, found = built(draft_of(wrong), default_zone="UTC")
+    assert [path_text(each.path) for each in found] == ["expect.duration", "notify[1].repeat"]
 
 
 def test_every_value_of_a_process_reaches_the_model() -> None:
