@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -100,9 +101,10 @@ class StallWatch:
     def _run(self) -> None:
         # So this thread gets no such signal itself: each waits until somebody takes it.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-        looked_s = time.monotonic()
+        looked_s, nothing = time.monotonic(), select.poll()
         while True:
-            time.sleep(_LOOK_EVERY_S)
+            # Not time.sleep: it raises OSError where libfaketime steps the clock meanwhile.
+            nothing.poll(1000 * _LOOK_EVERY_S)
             now_s = time.monotonic()
             # A late look means that the whole process stood still (SIGSTOP, no CPU time).
             if now_s - looked_s < _LATE_S:

@@ -68,6 +68,7 @@ def look(stepped: SteppedLoad, records: Sequence[Record]) -> Found:
     found.counts.update(counts)
     claims, history, ran_at = claims_in(records, waiting), stepped.history(), uptimes(load)
     evidence = evidence_in(stepped, claims, history, ran_at)
+    settled = _settled(evidence)
     found.counts["evidence"] = len(evidence)
     found.counts["reopened"] = sum(record.get("reopened_from") is not None for record in records)
     for name, clocked in stepped.requests.items():
@@ -76,7 +77,7 @@ def look(stepped: SteppedLoad, records: Sequence[Record]) -> Found:
         _check_doubled(name, clocked, own, history, ran_at, found)
         _check_promptness(name, clocked, own, history, records, found)
         _check_misses(name, clocked, own, records, found)
-        _check_covered(name, clocked, own, records, evidence, found)
+        _check_covered(name, clocked, own, records, settled, found)
         _check_on_time(name, clocked, own, evidence, history, ran_at, found)
     _check_one_time(stepped, claims, records, found)
     return found
@@ -185,15 +186,30 @@ def _check_misses(
             found.expect(is_run, f"not caught up: {record}")
 
 
+def _settled(evidence: Sequence[Evidence]) -> list[datetime]:
+    """Return moments up to which every request has its verdicts.
+
+    A runner decides its requests one after another. If the clock goes back in between,
+    the fires of the requests not yet decided lie ahead again. So a fire of one request
+    shows that the others are decided only where the next one follows in the same life,
+    under the same steady clock: all fires before that one came first.
+    """
+    return [
+        former.reached
+        for former, later in pairwise(evidence)
+        if (former.segment, former.life) == (later.segment, later.life)
+    ]
+
+
 def _check_covered(
     name: str,
     clocked: Clocked,
     claims: Sequence[Claim],
     records: Sequence[Record],
-    evidence: Sequence[Evidence],
+    settled: Sequence[datetime],
     found: Found,
 ) -> None:
-    """Each fire from the first verdict to the latest moment has a verdict.
+    """Each fire from the first verdict to the latest settled moment has a verdict.
 
     A clock that goes back to before the registration of a request adds no due fires.
     """
@@ -204,11 +220,11 @@ def _check_covered(
             clocked.fires(moment(record, "missed_from") - _SECOND, moment(record, "missed_until"))
         )
     known = ran | missed.keys()
-    if not known or not evidence:
+    if not known or not settled:
         found.expect(not 0 < clocked.every_s < 60, f"{name} never fired")
         return
     begin = next(first_fire(record) for record in verdicts(records, name))
-    due = clocked.fires(begin - _SECOND, max(each.reached for each in evidence))
+    due = clocked.fires(begin - _SECOND, max(settled))
     found.counts["due"] += len(due)
     lacking = [fire for fire in due if fire not in known]
     found.expect(not lacking, f"{len(lacking)} uncovered: {name} at {lacking[:3]} … {lacking[-1:]}")
@@ -244,7 +260,8 @@ def _check_on_time(
         for fire in clocked.fires(former.reached, later.reached)[-1:]:
             found.counts["on time"] += 1
             if clocked.is_passing:
-                is_run = any(former.at - 1 <= at <= later.at + 1 for at in moments[fire])
+                latest = later.at + TURN.total_seconds()
+                is_run = any(former.at - 1 <= at <= latest for at in moments[fire])
             else:
                 is_run = fire in ran or fire <= forgotten.until(later.at)
             found.expect(
