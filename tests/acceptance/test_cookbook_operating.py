@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from support.clock_world import GivenClock, living
 from support.cookbook import Kitchen, moment, tries
+from support.git import commit_all, git
 from support.place import wait_until
 
 needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
@@ -126,13 +126,8 @@ def _commit(repository: Path, name: str, shell: str) -> str:
     (repository / "jobs.d").mkdir(parents=True, exist_ok=True)
     text = f"process: {{shell: {shell}}}\ntiming: run_immediately\n"
     (repository / f"jobs.d/{name}.yaml").write_text(text)
-    identity = ("-c", "user.name=maria", "-c", "user.email=maria@erp.example")
-    for command in (["init", "-q", "-b", "main"], ["add", "."], [*identity, "commit", "-qm", name]):
-        subprocess.run(["git", "-C", repository, *command], check=True, timeout=60)
-    shown = subprocess.run(
-        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    )
-    return shown.stdout.strip()
+    git(repository, "init", "-q")
+    return commit_all(repository, name)
 
 
 @tries("How do I rename a request?")

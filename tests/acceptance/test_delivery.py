@@ -21,12 +21,12 @@ from benchmarks.delivery import (
     can_be_unnotified,
     deliver_all,
     deliver_unnotified,
-    git,
     is_possible,
     outcome,
     version,
 )  # fmt: skip
 from benchmarks.service import RUNNER
+from support.git import git
 from support.place import check_log, wait_until
 from support.runner_inside import started
 from watchdog.events import FileClosedEvent, FileSystemEvent

@@ -5,11 +5,11 @@ name.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.git import git as run_git
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 
 from runner.values import parse_instant
@@ -23,23 +23,7 @@ class Repository:
         self("init", "-q", "-b", "main")
 
     def __call__(self, *arguments: str) -> str:
-        settings = (
-            "-c",
-            "user.name=maria",
-            "-c",
-            "user.email=maria@example.org",
-            "-c",
-            "commit.gpgsign=false",
-        )
-        done = subprocess.run(
-            ["git", *settings, *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return done.stdout.strip()
+        return run_git(self.folder, *arguments)
 
     def commit(self) -> str:
         """Commit the jobs folder; return the commit's id."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import pytest
 from support import fork_server
+from support.git import commit_all, git
 from support.place import Place, wait_until
 
 from runner import cli as runner_cli
@@ -30,14 +31,6 @@ HOSTILE = (
 )
 IN_NAMES = "h\x1b[2J\x9b\u202e\u200b\n"
 BRANCH = "b\u202e\u200b\u2066"
-IDENTITY = (
-    "-c",
-    "user.name=maria",
-    "-c",
-    "user.email=maria@example.org",
-    "-c",
-    "commit.gpgsign=false",
-)
 RAISING = "def fail() -> None:\n    raise LookupError(HOSTILE)\n"
 FAR_OFF = {"run_later": {"start": "2130-01-01 12:00"}}
 ARGUMENTS: dict[str, list[list[str]]] = {
@@ -107,13 +100,9 @@ def hostile(place: Place) -> Place:
     (place.folder / "crontab").write_text(
         f"0 2 * * * echo {HOSTILE}\n{HOSTILE} * * * *\nX='{HOSTILE}'\n", newline=""
     )
-    for command in (
-        ["init", "-q"],
-        ["add", "."],
-        [*IDENTITY, "commit", "-qm", HOSTILE],
-        ["branch", BRANCH],
-    ):
-        subprocess.run(["git", *command], cwd=place.folder, check=True, env=place.environment)
+    git(place.folder, "init", "-q")
+    commit_all(place.folder, HOSTILE)
+    git(place.folder, "branch", BRANCH)
     place.declare("hostile", f"echo '{HOSTILE[::-1]}'", FAR_OFF, top=texts)
     return place
 

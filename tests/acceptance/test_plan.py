@@ -5,24 +5,16 @@ force.
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.git import commit_all, git
 from support.place import GATE, Place, Record, wait_until
 
 from runner.cli.group import cli
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-IDENTITY = (
-    "-c",
-    "user.name=maria",
-    "-c",
-    "user.email=maria@example.org",
-    "-c",
-    "commit.gpgsign=false",
-)
 
 
 def planned(place: Place, *arguments: str) -> Result:
@@ -44,27 +36,10 @@ def kinds(found: list[Record]) -> dict[str, str]:
     return {item["request"]: item["kind"] for item in found if "request" in item}
 
 
-def git(place: Place, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *IDENTITY, *arguments],
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
-def commit(place: Place) -> None:
-    git(place, "add", "-A", ".")
-    git(place, "commit", "-q", "-m", "a change")
-
-
 @pytest.fixture
 def repository(place: Place) -> Place:
     """Return a place in git, with requests, outside dates, a link, a hook and a filter."""
-    git(place, "init", "-q", "-b", "main")
+    git(place.folder, "init", "-q", "-b", "main")
     place.declare(
         "nightly",
         "post",
@@ -79,8 +54,8 @@ def repository(place: Place) -> Place:
     (place.folder / ".gitattributes").write_text("*.yaml filter=mark export-ignore\n")
     (place.folder / ".git" / "hooks" / "post-checkout").write_text("#!/bin/sh\ntouch ran\n")
     (place.folder / ".git" / "hooks" / "post-checkout").chmod(0o755)
-    commit(place)
-    git(place, "config", "filter.mark.smudge", "touch ran; cat")
+    commit_all(place.folder)
+    git(place.folder, "config", "filter.mark.smudge", "touch ran; cat")
     return place
 
 
@@ -96,9 +71,9 @@ def test_plan_against_a_ref_reports_the_changes_and_touches_nothing(
     place.declare("heir", "true", DAILY, top={"formerly": "leaves"})
     place.declare("once", "true", "run_immediately")
     index = place.folder / ".git" / "index"
-    before = git(place, "status", "--porcelain"), index.stat().st_mtime_ns
+    before = git(place.folder, "status", "--porcelain"), index.stat().st_mtime_ns
     found = items(place, "--against", "HEAD", code=3)
-    assert (index.stat().st_mtime_ns, git(place, "status", "--porcelain")) == before[::-1]
+    assert (index.stat().st_mtime_ns, git(place.folder, "status", "--porcelain")) == before[::-1]
     assert not (place.folder / "ran").exists(), "neither a hook nor a filter had its say"
     assert kinds(found) == {"heir": "renamed", "nightly": "changed", "once": "added"}
     nightly = next(item for item in found if item.get("request") == "nightly")
@@ -149,7 +124,7 @@ def test_the_exit_codes_of_a_problem_a_usage_error_and_a_difference_differ(
 def test_plan_against_a_folder_shows_places_as_in_the_jobs_folder(repository: Place) -> None:
     place = repository
     other = place.folder / "other"
-    git(place, "worktree", "add", "-q", "--detach", str(other), "main")
+    git(place.folder, "worktree", "add", "-q", "--detach", str(other), "main")
     assert items(place, "--against", str(other / "jobs.d"), code=0)[0]["differs"] is False
     summary = items(place, "--against", str(other), code=0)[0]  # the whole clone
     assert (summary["differs"], summary["against"]) == (False, str(other / "jobs.d"))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.git import commit_all, git
 from support.place import Place, end_of, wait_until
 
 from runner.cli.command_table import COMMANDS
@@ -47,15 +48,6 @@ ACTING = {
 }
 WITHOUT_PLACES = {"calendar", "help", "init", "schema"}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-GIT = (
-    "git",
-    "-c",
-    "user.name=maria",
-    "-c",
-    "user.email=maria@example.org",
-    "-c",
-    "commit.gpgsign=false",
-)
 
 
 def opened(path: Path) -> None:
@@ -199,14 +191,11 @@ def test_a_link_at_the_path_of_the_log_is_not_followed(used: Place, tmp_path: Pa
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("name", [".git", ".git/config", ".git/HEAD", ".git/index"])
 def test_git_files_that_another_user_can_change_are_not_used(used: Place, name: str) -> None:
-    for line in ("init -q", "add .", "commit -qm x"):
-        subprocess.run([*GIT, *line.split()], cwd=used.folder, check=True)
+    git(used.folder, "init", "-q")
+    commit_all(used.folder, "x")
     marker = used.folder / "ran"
-    subprocess.run(
-        [*GIT, "config", "filter.x.clean", f"touch {shlex.quote(str(marker))}; cat"],
-        cwd=used.folder,
-        check=True,
-    )
+    clean = f"touch {shlex.quote(str(marker))}; cat"
+    git(used.folder, "config", "filter.x.clean", clean)
     (used.folder / ".gitattributes").write_text("*.yaml filter=x\n")
     opened(used.folder / name)
     used.declare("plain", "echo changed", DAILY)

@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 import click
 from benchmarks.service import RUNNER, Service, end
+from support.git import git
 
 from runner.service.registry import remembered
 from runner.store.opening import read_store
@@ -151,27 +152,6 @@ class Outcome:
     @property
     def is_right(self) -> bool:
         return self.live == self.wanted
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git; return its output. Raises if it fails."""
-    settings = (
-        "-c",
-        "user.name=maria",
-        "-c",
-        "user.email=maria@example.org",
-        "-c",
-        "commit.gpgsign=false",
-    )
-    done = subprocess.run(
-        ["git", *settings, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 def path_of(name: str) -> str:

@@ -8,13 +8,13 @@ import os
 import random
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import click
 from support.forked_commands import FOREIGN_UID, Case
+from support.git import commit_all, git
 
 from runner.cli.group import cli
 from runner.system import shortage
@@ -256,9 +256,8 @@ class Surrounding:
         kind = self._rng.choice(["none", "repository", "worktree", "submodule", "broken"])
         if kind == "none":
             return
-        git("init", "-q", str(self.repository))
-        git("-C", str(self.repository), "add", ".")
-        git("-C", str(self.repository), "commit", "-q", "-m", "first")
+        git(self.repository, "init", "-q")
+        commit_all(self.repository, "first")
         inside = self.repository / ".git"
         if kind == "worktree":
             aside = self.folder / "main.git"
@@ -278,19 +277,6 @@ class Surrounding:
             for name in (*folders, *files):
                 os.chown(f"{parent}/{name}", owner, owner, follow_symlinks=False)
         os.chown(self.folder, owner, owner)
-
-
-def git(*arguments: str) -> None:
-    """Run git without any user's settings."""
-    settings = (
-        "-c",
-        "user.name=maria",
-        "-c",
-        "user.email=maria@example.org",
-        "-c",
-        "init.defaultBranch=main",
-    )
-    subprocess.run(["git", *settings, *arguments], check=True, capture_output=True, timeout=60)
 
 
 def all_commands(

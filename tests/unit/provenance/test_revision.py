@@ -15,37 +15,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.git import git, git_environment
 
 from runner.provenance.commits import commit_of, is_being_changed
 from runner.provenance.revision import Provenance
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle here")
-
-SETTINGS = (
-    ("user.name", "Test"),
-    ("user.email", "test@example.org"),
-    ("init.defaultBranch", "main"),
-    ("protocol.file.allow", "always"),
-    ("commit.gpgSign", "false"),
-)
-
-
-def git_environment() -> dict[str, str]:
-    """Return an environment with the test's own git settings."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    environment["GIT_CONFIG_COUNT"] = str(len(SETTINGS))
-    for number, (key, value) in enumerate(SETTINGS):
-        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return environment
-
-
-def git(folder: Path, *arguments: str) -> str:
-    run = subprocess.run(
-        ["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
 
 
 def new_repository(folder: Path, *options: str) -> Path:

@@ -7,33 +7,13 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
+from support.git import commit_all, git
 
 from runner.cli.arguments.revisions import Repository
 from runner.errors import UsageError
 from runner.requests.files.bounded_read import LARGEST, Trouble, read_bounded
 
-IDENTITY = (
-    "-c",
-    "user.name=maria",
-    "-c",
-    "user.email=maria@example.org",
-    "-c",
-    "commit.gpgsign=false",
-)
 ALL = [PurePosixPath()]
-
-
-def git(folder: Path, *arguments: str, given: str = "") -> str:
-    done = subprocess.run(
-        ["git", *IDENTITY, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        input=given,
-        timeout=30,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -42,12 +22,6 @@ def folder(tmp_path: Path) -> Path:
     made.mkdir()
     git(made, "init", "-q", "-b", "main")
     return made
-
-
-def committed(folder: Path) -> str:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "a change")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def around(folder: Path) -> Repository:
@@ -62,7 +36,7 @@ def test_exactly_the_committed_files_are_extracted(folder: Path, tmp_path: Path)
     (jobs / "sub" / "ä\n.yaml").write_bytes(b"\xff\r\n")
     (jobs / "link.yaml").symlink_to("sub/../../../elsewhere")
     (folder / "outside").write_text("x")
-    commit = committed(folder)
+    commit = commit_all(folder)
     (jobs / "link.yaml").unlink()
     repository, target = around(jobs), tmp_path / "target"
     assert (repository.top, str(repository.prefix)) == (folder, "ops/jobs [1].d")
@@ -81,7 +55,7 @@ def test_the_folder_may_be_the_whole_work_tree_and_may_be_missing(
     folder: Path, tmp_path: Path
 ) -> None:
     (folder / "a.yaml").write_text("x")
-    commit = committed(folder)
+    commit = commit_all(folder)
     around(folder).extract(commit, tmp_path / "target", ALL)
     assert (tmp_path / "target" / "a.yaml").exists()
     assert str(around(folder / "gone" / "jobs.d").prefix) == "gone/jobs.d"
@@ -91,7 +65,7 @@ def test_a_file_that_is_too_large_is_reported_and_takes_no_disk_space(
     folder: Path, tmp_path: Path
 ) -> None:
     (folder / "a.yaml").write_bytes(b"#" * (LARGEST + 1))
-    around(folder).extract(committed(folder), tmp_path / "target", ALL)
+    around(folder).extract(commit_all(folder), tmp_path / "target", ALL)
     trouble = read_bounded(str(tmp_path / "target" / "a.yaml"))
     assert isinstance(trouble, Trouble)
     assert "larger than" in trouble.reason
@@ -100,7 +74,7 @@ def test_a_file_that_is_too_large_is_reported_and_takes_no_disk_space(
 
 def test_a_submodule_is_named_and_its_files_are_left_out(folder: Path, tmp_path: Path) -> None:
     (folder / "a.yaml").write_text("x")
-    first = committed(folder)
+    first = commit_all(folder)
     git(folder, "update-index", "--add", "--cacheinfo", f"160000,{first},vendor")
     git(folder, "commit", "-q", "-m", "a submodule")
     repository = around(folder)
@@ -131,7 +105,7 @@ def test_a_hostile_tree_cannot_write_outside_the_target(folder: Path, tmp_path: 
 
 def test_a_ref_is_never_an_option_and_must_be_a_commit(folder: Path) -> None:
     (folder / "a.yaml").write_text("x")
-    commit = committed(folder)
+    commit = commit_all(folder)
     git(folder, "tag", "-a", "v1", "-m", "x")
     repository = around(folder)
     assert {repository.commit(ref) for ref in ("HEAD", "main", "v1", commit[:10])} == {commit}
