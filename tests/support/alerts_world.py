@@ -13,13 +13,16 @@ from runner.lifecycle import Channel, Check, ExecutionStatus, Reason
 from runner.monitor.records import Record, Recorder
 from runner.planning.alerts.alert import AlertChange
 from runner.planning.alerts.check_states import Fact, News
+from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses, begun, resumed
 from runner.requests.model import ProcessRequest, Route, Source
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.moment import Moment
+from runner.service.registry import Registry
 from runner.store.rows import AlertRow, Batch, Phase
+from runner.system.clock import SystemClock
 
 REASONS = {
     ExecutionStatus.SUCCESS: None,
@@ -49,6 +52,9 @@ class AlertsWorld:
     request: ProcessRequest = field(default_factory=lambda: request("a"))
     routes: tuple[Route, ...] = ()
     now: datetime = NOON
+    offset: timedelta = timedelta()
+    """Elapsed time minus wall time."""
+    pauses: Pauses = NO_PAUSES
     rows: dict[tuple[str, str], AlertRow] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
     notified: Notified = field(default_factory=Notified)
@@ -59,7 +65,7 @@ class AlertsWorld:
 
     @property
     def now_s(self) -> float:
-        return self.now.timestamp()
+        return (self.now + self.offset).timestamp()
 
     @property
     def requests(self) -> dict[str, ProcessRequest]:
@@ -75,13 +81,45 @@ class AlertsWorld:
 
     def restart(self) -> None:
         """Begin again with what the store has."""
-        self.alerts = Alerts(self.notified, self.routes)
+        self.registry = Registry(SystemClock())
+        self.registry.pauses = self.pauses
+        self.alerts = Alerts(self.registry, self.notified, self.routes)
+        self._use(self.request)
         self.alerts.load(self.rows.values())
-        self.alerts.watch(self.executions.values(), self.requests, self.now, self.now_s)
+        self.alerts.watch(self.executions.values(), self._moment)
+
+    def pause(self) -> None:
+        """Pause the request, until `resume`."""
+        pause = Pause(begin=self.now, end=None, reason="tired", by="maria")
+        self._put_pauses(begun(self.pauses, pause))
+
+    def resume(self) -> None:
+        """End the pause, if there is one."""
+        self._put_pauses(resumed(self.pauses, None, self.now)[0])
+
+    def step_clock(self, step: timedelta) -> None:
+        """Set the clock; the elapsed time goes on."""
+        self.offset -= step
+        self.now += step
+        decision = self._decision()
+        decision.note_step(step)
+        self._commit(decision)
+        self.alerts.set_anew(self._moment, step=step)
+
+    def _put_pauses(self, pauses: Pauses) -> None:
+        self.pauses = self.registry.pauses = pauses
+        self.alerts.set_anew(self._moment)
+
+    def _use(self, request: ProcessRequest) -> None:
+        self.request, self.registry.requests = request, {"a": request}
+
+    @property
+    def _moment(self) -> Moment:
+        return Moment(now=self.now, now_s=self.now_s)
 
     def register(self, **changes: Any) -> None:
         """Put the request in force, with changes."""
-        self.request = replace(self.request, **changes)
+        self._use(replace(self.request, **changes))
         decision = self._decision()
         decision.note_registered(self.request)
         self._commit(decision)
@@ -163,7 +201,7 @@ class AlertsWorld:
         self._commit(decision)
 
     def _decision(self) -> AlertDecision:
-        return AlertDecision(self.alerts, Moment(now=self.now, now_s=self.now_s))
+        return AlertDecision(self.alerts, self._moment)
 
     def _commit(self, decision: AlertDecision) -> None:
         batch = Batch()

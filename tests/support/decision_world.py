@@ -44,7 +44,7 @@ class World:
         )
         self.reader = self.fresh_reader()
         self.registry = Registry(self)
-        self.alerts = Alerts(NoNotifications(), ())
+        self.alerts = Alerts(self.registry, NoNotifications(), ())
         self.is_first = True
         self.claims: list[tuple[str, datetime]] = []
         self.records: list[tuple[Event, Mapping[str, Any]]] = []

@@ -6,7 +6,7 @@ from runner.lifecycle import ExecutionStatus, Reason
 from runner.planning.alerts.check_states import Fact
 
 _UNCOUNTED_ENDS = frozenset({Reason.KILLED_BY_USER, Reason.REPLACED})
-_COUNTED_SKIPS = frozenset({Reason.CONCURRENT})
+_COUNTED_SKIPS = frozenset({Reason.CONCURRENT, Reason.CONDITION})
 
 
 def fact_of_end(

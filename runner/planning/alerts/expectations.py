@@ -1,7 +1,7 @@
 """The deadlines of the checks that time drives, and their words. Pure.
 
 The runner keeps the deadlines in elapsed seconds, in a heap like that of the fires. So an
-idle turn looks at the earliest one only, and a step of the clock moves none of them.
+idle turn looks at the earliest one only.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from typing import NamedTuple
 
 from runner.lifecycle import Check
 from runner.planning.alerts.check_states import CheckState
+from runner.planning.states.pauses import Held
 from runner.requests.model import Expect, ProcessRequest
 from runner.values import duration_text, instant_text
 
 PATIENCE = timedelta(minutes=5)
 """How long a file may be rejected, or the jobs folder unreadable, before an alert opens."""
+COUNTED = (Check.ABSENT, Check.INVALID, Check.RELOAD)
+"""The checks that count from an instant in their state."""
+HELD = frozenset({Check.LATE_START, Check.LATE, Check.OVERRUN, Check.ABSENT})
+"""The checks of expectations: a pause holds their deadlines."""
 
 
 class Deadline(NamedTuple):
-    """A moment that must not come before something else does."""
+    """What must happen in time."""
 
     check: Check
     request: str | None
@@ -31,6 +36,21 @@ class Deadline(NamedTuple):
     def key(self) -> str:
         """The deadline as one text."""
         return "\0".join((self.check, self.overdue, self.request or ""))
+
+
+class Limit(NamedTuple):
+    """How long something may take."""
+
+    begin: datetime
+    length: timedelta
+
+    def due(self, held: Held) -> datetime:
+        """Return when the time is over. The time of a pause does not count."""
+        due = self.begin + self.length
+        for begin, end in held.spans:
+            if end > self.begin and begin < due:
+                due += end - max(begin, self.begin)
+        return due
 
 
 def deadline_in(key: str) -> Deadline:
@@ -44,41 +64,41 @@ def fire_name(scheduled_for: datetime) -> str:
     return instant_text(scheduled_for)
 
 
-def deadlines_of_fire(
+def limits_of_fire(
     request: ProcessRequest, execution: str, scheduled_for: datetime, delay: timedelta
-) -> Iterator[tuple[Deadline, datetime]]:
-    """Yield the deadlines of a claimed fire that has not started.
+) -> Iterator[tuple[Deadline, Limit]]:
+    """Yield the limits of a claimed fire that has not started.
 
     `delay` is the spread, which counts as part of the fire's time.
     """
     expect, due = request.expect, scheduled_for + delay
     if expect.start_within is not None:
         deadline = Deadline(check=Check.LATE_START, request=request.name, overdue=execution)
-        yield deadline, due + expect.start_within
+        yield deadline, Limit(begin=due, length=expect.start_within)
     if expect.finish_within is not None:
         overdue = fire_name(scheduled_for)
-        yield (
-            Deadline(check=Check.LATE, request=request.name, overdue=overdue),
-            due + expect.finish_within,
-        )
+        deadline = Deadline(check=Check.LATE, request=request.name, overdue=overdue)
+        yield deadline, Limit(begin=due, length=expect.finish_within)
 
 
-def deadline_of_run(
+def limits_of_run(
     request: ProcessRequest, execution: str, started: datetime
-) -> tuple[Deadline, datetime] | None:
-    """Return the deadline of a running execution, if its duration is limited."""
-    if request.expect.duration is None:
-        return None
-    deadline = Deadline(check=Check.OVERRUN, request=request.name, overdue=execution)
-    return deadline, started + request.expect.duration
+) -> Iterator[tuple[Deadline, Limit]]:
+    """Yield the limit of a running execution, if there is one."""
+    if request.expect.duration is not None:
+        deadline = Deadline(check=Check.OVERRUN, request=request.name, overdue=execution)
+        yield deadline, Limit(begin=started, length=request.expect.duration)
 
 
-def deadline_of_state(check: Check, state: CheckState, expect: Expect | None) -> datetime | None:
-    """Return when a check that counts from an instant opens; None if it does not count."""
+def limit_of_state(check: Check, state: CheckState, expect: Expect | None) -> Limit | None:
+    """Return the limit of a check that counts from an instant; None if it does not count."""
     if state.counted_from is None or state.since is not None:
         return None
-    limit = PATIENCE if expect is None or check is not Check.ABSENT else expect.success_every
-    return None if limit is None else state.counted_from + limit
+    if check is not Check.ABSENT:
+        return Limit(begin=state.counted_from, length=PATIENCE)
+    if expect is None or expect.success_every is None:
+        return None
+    return Limit(begin=state.counted_from, length=expect.success_every)
 
 
 def words_of(deadline: Deadline, expect: Expect) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import timedelta
 
 from runner.lifecycle import Channel, Check
 from runner.monitor.events import AlertFacts, alert_closed, alert_opened
@@ -19,10 +20,10 @@ from runner.planning.alerts.check_states import (
     concerns,
 )
 from runner.planning.alerts.execution_facts import fact_of_end
-from runner.planning.alerts.expectations import Deadline, fire_name, words_of
+from runner.planning.alerts.expectations import COUNTED, Deadline, Limit, fire_name, words_of
 from runner.planning.alerts.routes import is_watched, routes_of, threshold
 from runner.requests.model import Expect, ProcessRequest
-from runner.service.alerts.alerts import COUNTED, Alerts, Checks, counted_deadlines, deadlines_of
+from runner.service.alerts.alerts import Alerts, Checks, counted_limits, limits_of
 from runner.service.executions.execution import Execution
 from runner.service.executions.outcomes import Ended
 from runner.service.moment import Moment
@@ -44,9 +45,9 @@ class AlertDecision:
 
     def __init__(self, alerts: Alerts, moment: Moment) -> None:
         self._alerts = alerts
-        self._now, self._now_s = moment.now, moment.now_s
+        self._moment, self._now = moment, moment.now
         self._states: dict[str | None, dict[Check, CheckState]] = {}
-        self._deadlines: dict[str, float | None] = {}
+        self._limits: dict[str, Limit | None] = {}
         self._changes: list[AlertChange] = []
 
     def of(self, request: str | None) -> Checks:
@@ -77,7 +78,7 @@ class AlertDecision:
     def note_claimed(self, execution: Execution, request: ProcessRequest) -> None:
         """Set the deadlines of a fire that was just claimed."""
         if request.expect != _NO_EXPECTATIONS:
-            self._set(deadlines_of(execution, request))
+            self._limits.update(_by_key(limits_of(execution, request)))
 
     def note_started(self, execution: Execution, request: ProcessRequest) -> None:
         """Note the start of an execution."""
@@ -87,7 +88,7 @@ class AlertDecision:
             self.note(name, request, news)
         if request.expect != _NO_EXPECTATIONS:
             self._drop(Check.LATE_START, name, execution.id)
-            self._set(deadlines_of(execution, request))
+            self._limits.update(_by_key(limits_of(execution, request)))
 
     def note_ended(
         self, ended: Ended, request: ProcessRequest, *, is_last: bool, is_counted: bool = True
@@ -120,11 +121,12 @@ class AlertDecision:
     ) -> None:
         """Note the deadlines that have passed, unless this decision has just met them."""
         for deadline in deadlines:
-            if deadline.key in self._deadlines:
+            if deadline.key in self._limits:
                 continue
             request = requests.get(deadline.request or "")
             message = words_of(deadline, _NO_EXPECTATIONS if request is None else request.expect)
             news = News(fact=Fact.EXPIRED, at=self._now, message=message, overdue=deadline.overdue)
+            self._limits[deadline.key] = None
             self.note(deadline.request, request, news, deadline.check)
 
     def note_retired(self, name: str, *, is_removed: bool) -> None:
@@ -138,6 +140,15 @@ class AlertDecision:
             self.note(name, None, news, check)
             if is_removed:
                 self._put(name, check, NOTHING)
+
+    def note_step(self, step: timedelta) -> None:
+        """Follow a step of the clock: what counts from an instant counts as long as before."""
+        for name, checks in self._alerts:
+            for check, state in checks.items():
+                is_kept = self.of(name).get(check) is state  # not set anew by this decision
+                if state.counted_from is not None and is_kept:
+                    moved = replace(state, counted_from=state.counted_from + step)
+                    self._put(name, check, moved)
 
     def note_registered(self, request: ProcessRequest) -> None:
         """Note a request that is new or changed."""
@@ -169,7 +180,7 @@ class AlertDecision:
 
     def accept(self) -> None:
         """Put what was committed in force."""
-        self._alerts.accept(self._states, self._deadlines)
+        self._alerts.accept(self._states, self._limits, self._moment)
 
     def _news_of(
         self,
@@ -196,24 +207,21 @@ class AlertDecision:
         else:
             checks[check] = state
 
-    def _set(self, deadlines: Iterable[tuple[Deadline, datetime]]) -> None:
-        for deadline, due in deadlines:
-            self._deadlines[deadline.key] = self._elapsed(due)
-
     def _set_counted(
         self, name: str | None, checks: Checks, request: ProcessRequest | None
     ) -> None:
-        """Set the deadlines of the checks that count from an instant, and drop the others."""
-        due_of = dict(counted_deadlines(checks, request))
+        """Set the limits of the checks that count from an instant, and drop the others."""
+        limits = dict(counted_limits(checks, request))
         for check in COUNTED:
             key = Deadline(check=check, request=name, overdue="").key
-            self._deadlines[key] = self._elapsed(due_of[check]) if check in due_of else None
+            self._limits[key] = limits.get(check)
 
     def _drop(self, check: Check, name: str, overdue: str) -> None:
-        self._deadlines[Deadline(check=check, request=name, overdue=overdue).key] = None
+        self._limits[Deadline(check=check, request=name, overdue=overdue).key] = None
 
-    def _elapsed(self, due: datetime) -> float:
-        return self._now_s + (due - self._now).total_seconds()
+
+def _by_key(limits: Iterable[tuple[Deadline, Limit]]) -> dict[str, Limit]:
+    return {deadline.key: limit for deadline, limit in limits}
 
 
 def _facts_of(alert: Alert) -> AlertFacts:

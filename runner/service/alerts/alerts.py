@@ -6,31 +6,36 @@ Only a commit changes them: `accept` applies what an `AlertDecision` has decided
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 
 from runner.execution.deadlines import Deadlines
 from runner.lifecycle import Channel, Check
 from runner.planning.alerts.alert import Alert
 from runner.planning.alerts.check_states import NOTHING, CheckState, check_from
 from runner.planning.alerts.expectations import (
+    COUNTED,
+    HELD,
     Deadline,
+    Limit,
     deadline_in,
-    deadline_of_run,
-    deadline_of_state,
-    deadlines_of_fire,
+    limit_of_state,
+    limits_of_fire,
+    limits_of_run,
 )
 from runner.planning.states.firing import delay_of
+from runner.planning.states.pauses import NOT_HELD, Held
 from runner.requests.model import ProcessRequest, Route
 from runner.service.alerts.notifications import Notifications
 from runner.service.executions.execution import Execution
+from runner.service.moment import Moment
+from runner.service.registry import Registry
 from runner.store.rows import AlertRow, Phase
+from runner.timing.zones import END
 
 Checks = Mapping[Check, CheckState]
 """The states of one request's checks; a check of which nothing is known is left out."""
 
 _NO_CHECKS: Checks = {}
-COUNTED = (Check.ABSENT, Check.INVALID, Check.RELOAD)
-"""The checks that count from an instant."""
 
 
 class Alerts:
@@ -39,10 +44,14 @@ class Alerts:
     `routes` are the runner's, for itself and for requests without `notify`.
     """
 
-    def __init__(self, notifications: Notifications, routes: Sequence[Route]) -> None:
+    def __init__(
+        self, registry: Registry, notifications: Notifications, routes: Sequence[Route]
+    ) -> None:
         self.notifications = notifications
         self.routes = routes
+        self._registry = registry
         self._checks: dict[str | None, Checks] = {}
+        self._limits: dict[str, Limit] = {}
         self._deadlines = Deadlines()
 
     def load(self, rows: Iterable[AlertRow]) -> None:
@@ -51,6 +60,19 @@ class Alerts:
             name = row.request or None
             state = check_from(row.state)
             self._checks[name] = {**self.of(name), Check(row.check_name): state}
+
+    def watch(self, executions: Iterable[Execution], moment: Moment) -> None:
+        """Set every deadline, from what a former runner left."""
+        for execution in executions:
+            if (request := self._registry.requests.get(execution.request)) is not None:
+                for deadline, limit in limits_of(execution, request):
+                    known = self.of(deadline.request).get(deadline.check, NOTHING)
+                    if deadline.overdue not in known.overdue:
+                        self._limits[deadline.key] = limit
+        for name, checks in self._checks.items():
+            for check, limit in counted_limits(checks, self._registry.requests.get(name or "")):
+                self._limits[Deadline(check=check, request=name, overdue="").key] = limit
+        self.set_anew(moment)
 
     def of(self, request: str | None) -> Checks:
         """Return what is known of one request's checks."""
@@ -69,37 +91,33 @@ class Alerts:
     def accept(
         self,
         changed: Mapping[str | None, Checks],
-        deadlines: Mapping[str, float | None],
+        limits: Mapping[str, Limit | None],
+        moment: Moment,
     ) -> None:
-        """Put committed states and deadlines in force; a deadline of None is dropped."""
+        """Put committed states and limits in force; a limit of None is dropped."""
         for request, checks in changed.items():
             if checks:
                 self._checks[request] = checks
             else:
                 self._checks.pop(request, None)
-        for key, due_s in deadlines.items():
-            if due_s is None:
+        for key, limit in limits.items():
+            if limit is None:
+                self._limits.pop(key, None)
                 self._deadlines.drop(key)
             else:
-                self._deadlines.set(key, due_s)
+                self._limits[key] = limit
+                self._set(key, limit, moment)
 
-    def watch(
-        self,
-        executions: Iterable[Execution],
-        requests: Mapping[str, ProcessRequest],
-        now: datetime,
-        now_s: float,
-    ) -> None:
-        """Set every deadline anew, from what a former runner left."""
-        for execution in executions:
-            if (request := requests.get(execution.request)) is not None:
-                for deadline, due in deadlines_of(execution, request):
-                    if deadline.overdue not in self._state(deadline).overdue:
-                        self._deadlines.set(deadline.key, now_s + (due - now).total_seconds())
-        for request_name, checks in self._checks.items():
-            for check, due in counted_deadlines(checks, requests.get(request_name or "")):
-                key = Deadline(check=check, request=request_name, overdue="").key
-                self._deadlines.set(key, now_s + (due - now).total_seconds())
+    def set_anew(self, moment: Moment, *, step: timedelta | None = None) -> None:
+        """Set every deadline anew, because a pause began or ended, or the clock stepped.
+
+        Every execution then has as much time left as before the step. For the checks that
+        count from an instant, `AlertDecision.note_step` has moved the instant.
+        """
+        for key, limit in self._limits.items():
+            if step is not None and deadline_in(key).check not in COUNTED:
+                limit = self._limits[key] = limit._replace(begin=limit.begin + step)
+            self._set(key, limit, moment)
 
     def next_s(self) -> float | None:
         """Return the earliest deadline in elapsed seconds; None without one."""
@@ -114,35 +132,39 @@ class Alerts:
         for deadline in deadlines:
             self._deadlines.set(deadline.key, now_s)
 
-    def _state(self, deadline: Deadline) -> CheckState:
-        return self.of(deadline.request).get(deadline.check, NOTHING)
+    def _set(self, key: str, limit: Limit, moment: Moment) -> None:
+        due = limit.due(self._held(deadline_in(key)))
+        if due < END:
+            self._deadlines.set(key, moment.now_s + (due - moment.now).total_seconds())
+        else:
+            self._deadlines.drop(key)  # until the pause ends
+
+    def _held(self, deadline: Deadline) -> Held:
+        pauses = self._registry.pauses
+        request = self._registry.requests.get(deadline.request or "")
+        is_held = bool(pauses.known) and request is not None and deadline.check in HELD
+        return pauses.held(request) if is_held and request is not None else NOT_HELD
 
 
-def deadlines_of(
-    execution: Execution, request: ProcessRequest
-) -> Iterator[tuple[Deadline, datetime]]:
-    """Yield the deadlines of an execution that has not ended."""
+def limits_of(execution: Execution, request: ProcessRequest) -> Iterator[tuple[Deadline, Limit]]:
+    """Yield the limits of an execution that has not ended."""
     if execution.claim.group is not None:
         return
     is_started = execution.started is not None and execution.phase is Phase.RUNNING
     if execution.claim.channel in (Channel.PROCESS_SCHEDULER, Channel.RETRY):
         fire, delay = execution.claim.scheduled_for, delay_of(request)
-        for deadline, due in deadlines_of_fire(request, execution.id, fire, delay):
+        for deadline, limit in limits_of_fire(request, execution.id, fire, delay):
             is_late_start = deadline.check is Check.LATE_START
             if not is_late_start or not (is_started or execution.claim.attempt > 1):
-                yield deadline, due
+                yield deadline, limit
     if execution.started is not None and is_started:
-        of_run = deadline_of_run(request, execution.id, execution.started)
-        if of_run is not None:
-            yield of_run
+        yield from limits_of_run(request, execution.id, execution.started)
 
 
-def counted_deadlines(
-    checks: Checks, request: ProcessRequest | None
-) -> Iterator[tuple[Check, datetime]]:
-    """Yield the deadlines of the checks that count from an instant."""
+def counted_limits(checks: Checks, request: ProcessRequest | None) -> Iterator[tuple[Check, Limit]]:
+    """Yield the limits of the checks that count from an instant."""
     for check in COUNTED:
         if (state := checks.get(check)) is not None:
-            due = deadline_of_state(check, state, None if request is None else request.expect)
-            if due is not None:
-                yield check, due
+            limit = limit_of_state(check, state, None if request is None else request.expect)
+            if limit is not None:
+                yield check, limit

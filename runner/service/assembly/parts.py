@@ -40,6 +40,7 @@ from runner.service.executions.in_progress import InProgress
 from runner.service.executions.name_lists import adopted_words
 from runner.service.housekeeping import Housekeeping, OutputPruning, StatePruning
 from runner.service.jobs_lock import JobsLock
+from runner.service.moment import Moment
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
@@ -150,6 +151,7 @@ def _clock_changes(
         zones=zones,
         decisions=core.decisions,
         registry=core.registry,
+        alerts=core.alerts,
         journal=journal,
         read_anew=lambda zone: reader.read_anew(catalog_reader(settings, zone)),
         housekeeping=housekeeping,
@@ -204,7 +206,7 @@ def _core(
     executor = LocalExecutor(clock)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
-    alerts = Alerts(NoNotifications(), settings.alerts.notify)
+    alerts = Alerts(registry, NoNotifications(), settings.alerts.notify)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
@@ -277,7 +279,7 @@ def _load(
 def _load_alerts(records: Records, core: Core, clock: Clock) -> None:
     with records.store.row_errors_in_words():
         core.alerts.load(records.snapshot.alerts)
-    core.alerts.watch(core.in_progress, core.registry.requests, clock.now(), clock.elapsed_s())
+    core.alerts.watch(core.in_progress, Moment(now=clock.now(), now_s=clock.elapsed_s()))
 
 
 def _note_start(journal: Journal, options: Options) -> None:

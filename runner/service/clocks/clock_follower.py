@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from runner.service.alerts.alerts import Alerts
 from runner.service.clock_watch import ClockStep, ClockWatch
 from runner.service.clocks import clock_step, zone_change
 from runner.service.clocks.zone_change import ZoneWatch
@@ -25,6 +27,7 @@ class ClockFollower:
         zones: ZoneWatch,
         decisions: DecisionMaker,
         registry: Registry,
+        alerts: Alerts,
         journal: Journal,
         read_anew: Callable[[str], None],
         housekeeping: Housekeeping,
@@ -34,6 +37,7 @@ class ClockFollower:
         self._zones = zones
         self._decisions = decisions
         self._registry = registry
+        self._alerts = alerts
         self._journal = journal
         self._read_anew = read_anew
         self._housekeeping = housekeeping
@@ -74,3 +78,5 @@ class ClockFollower:
         if self._decisions.commit(decision):
             self._watch.accept(step)
             self._registry.plan_all()
+            if step is not None:
+                self._alerts.set_anew(decision.moment, step=timedelta(seconds=step.seconds))

@@ -53,6 +53,7 @@ def decide(
             decision.register(
                 request.name, Registration(state=state, change=RequestChange.SCHEDULED)
             )
+    decision.alerts.note_step(timedelta(seconds=step.seconds))
     if step.behind:
         decision.claims.shift_delayed(step.behind)
 

@@ -110,6 +110,7 @@ class DecisionMaker:
         decision.alerts.accept()
         if decision.pauses is not self._registry.pauses:
             self._registry.accept_pauses(decision.pauses)
+            self._alerts.set_anew(decision.moment)
         self._dispatcher.carry_out(decision.claims)
         return True
 

@@ -223,6 +223,57 @@ def test_an_unscheduled_request_has_no_alerts() -> None:
     assert here.rows == {}
 
 
+def test_the_time_of_a_pause_does_not_count() -> None:
+    here = world(expect=EXPECT)
+    here.register()
+    here.claim("a1")
+    here.wait(MINUTE / 2)
+    here.pause()
+    here.wait(240 * MINUTE)
+    assert here.open() == {}
+    here.resume()
+    here.wait(MINUTE / 2 - timedelta(seconds=1))
+    assert here.open() == {}
+    here.wait(timedelta(seconds=1))
+    assert here.open() == {Check.LATE_START: 1}
+    here.end("a1", ExecutionStatus.KILLED)
+    here.wait(59 * MINUTE - timedelta(seconds=1))
+    assert here.open() == {}
+    here.wait(timedelta(seconds=1))
+    assert here.open() == {Check.ABSENT: 1}
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-5), timedelta(hours=5)])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_step_of_the_clock_moves_what_is_expected_by_the_step(
+    step: timedelta, is_restarted: bool
+) -> None:
+    here = world(expect=Expect(success_every=60 * MINUTE))
+    here.register()
+    here.wait(30 * MINUTE)
+    here.step_clock(step)
+    if is_restarted:
+        here.restart()
+    here.wait(30 * MINUTE - timedelta(seconds=1))
+    assert here.open() == {}
+    here.wait(timedelta(seconds=1))
+    assert here.open() == {Check.ABSENT: 1}
+
+
+def test_a_step_of_the_clock_moves_the_deadlines_of_a_running_execution() -> None:
+    here = world(expect=EXPECT)
+    here.claim("a1")
+    here.start("a1")
+    here.step_clock(timedelta(hours=1))
+    here.pause()
+    here.wait(MINUTE)
+    here.resume()
+    here.wait(3 * MINUTE - timedelta(seconds=1))
+    assert here.open() == {}
+    here.wait(timedelta(seconds=1))
+    assert here.open() == {Check.OVERRUN: 1}
+
+
 STEPS: dict[str, Callable[[AlertsWorld], None]] = {
     "claim": lambda here: here.claim(f"e{len(here.records)}-{here.now}"),
     "start": lambda here: _with_first(here, here.start, is_started=False),
@@ -235,6 +286,8 @@ STEPS: dict[str, Callable[[AlertsWorld], None]] = {
     "miss": AlertsWorld.miss,
     "register": AlertsWorld.register,
     "retire": AlertsWorld.retire,
+    "pause": AlertsWorld.pause,
+    "resume": AlertsWorld.resume,
     "wait": lambda here: here.wait(2 * MINUTE),
 }
 
