@@ -1,4 +1,4 @@
-"""Output files of executions: their paths, their tails, and pruning. Touches files."""
+"""Output files of executions: their paths and their tails. Touches files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from runner.execution.child.program import SpawnError, cause
 
-_SLICE = 256  # files per step of `prune`
 # O_NONBLOCK: a process may put a FIFO in the place of its output. For a regular file the
 # flag has no effect.
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -159,84 +154,6 @@ def read_tail(
         total_bytes=start + len(window),
         truncated=len(encoded) > limit,
     )
-
-
-def prune(
-    folder: Path,
-    *,
-    max_age_s: float,
-    max_bytes: int,
-    max_files: int,
-    now_s: float,
-    keep: Collection[str] = frozenset(),
-) -> Iterator[int]:
-    """Remove outputs that are too old, then the oldest beyond the number and the size.
-
-    Work in slices, so that the loop stays responsive: each step yields the number of
-    files it removed. `now_s` is epoch seconds. `keep` are executions that still write
-    output, or whose members do: their files count and stay.
-    """
-    # A heap, the oldest first: sorting all of them at the end would block the loop.
-    rest: list[_Output] = []
-    total, outputs = 0, _outputs_in(folder)
-    while looked_at := list(islice(outputs, _SLICE)):
-        old = {
-            output
-            for output in looked_at
-            if now_s - output.written_s > max_age_s and output.execution not in keep
-        }
-        for output in looked_at:
-            if output not in old:
-                heappush(rest, output)
-                total += output.size
-        yield _remove(old)
-    while len(rest) > max_files or total > max_bytes:
-        spare: list[_Output] = []
-        while len(spare) < _SLICE and (len(rest) > max_files or total > max_bytes):
-            output = heappop(rest)
-            total -= output.size
-            if output.execution not in keep:
-                spare.append(output)
-        yield _remove(spare)
-
-
-class _Output(NamedTuple):
-    written_s: float
-    size: int
-    path: str
-
-    @property
-    def execution(self) -> str:
-        """The execution that wrote it; for a member, its outermost group."""
-        return os.path.basename(self.path).partition(".")[0]  # noqa: PTH119 (there are many)
-
-
-def _outputs_in(folder: Path) -> Iterator[_Output]:
-    """Yield the outputs; skip those that cannot be inspected now."""
-    for outer in _inner_folders(str(folder)):
-        for inner in _inner_folders(outer):
-            with suppress(OSError), os.scandir(inner) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".out"):
-                        with suppress(OSError):  # another program has just removed it
-                            status = entry.stat(follow_symlinks=False)
-                            yield _Output(status.st_mtime, status.st_size, entry.path)
-
-
-def _inner_folders(folder: str) -> list[str]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return sorted(entry.path for entry in entries if len(entry.name) == 1)
-    return []
-
-
-def _remove(outputs: Iterable[_Output]) -> int:
-    removed = 0
-    for output in outputs:
-        # Already gone, or a process put a folder in the place of its output.
-        with suppress(OSError):
-            os.unlink(output.path)  # noqa: PTH108
-            removed += 1
-    return removed
 
 
 def _without_cut_character(window: bytes) -> bytes:

@@ -30,7 +30,7 @@ from runner.planning.states.registration import (
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.model import ProcessRequest
+from runner.requests.model import NO_RETENTION, ProcessRequest
 
 Requests = Mapping[str, ProcessRequest]
 States = Mapping[str, RequestState]
@@ -77,7 +77,9 @@ class Changeover:
                 if registration.state != before or new[name] != request:
                     yield name, registration
             elif before is not None and name not in continued:
-                yield name, settling_former(remove(before, now), request, before, now)
+                kept = request.retention if request else NO_RETENTION
+                removed = remove(before, now, retention=kept)
+                yield name, settling_former(removed, request, before, now)
 
     def states_by_new_name(self, states: States) -> States:
         """Return the states with each renamed request's state under its new name as well."""

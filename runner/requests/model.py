@@ -259,6 +259,9 @@ class Retention:
         return replace(other, **{name: value for name, value in own.items() if value is not None})
 
 
+NO_RETENTION = Retention()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
@@ -280,6 +283,6 @@ class ProcessRequest:
     formerly: str | None = None
     on_success: str | None = None
     on_failure: str | None = None
-    retention: Retention = Retention()
+    retention: Retention = NO_RETENTION
     expect: Expect = Expect()
     notify: tuple[Route, ...] | None = None

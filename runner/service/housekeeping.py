@@ -1,88 +1,21 @@
-"""Prunes what is kept too long: the outputs of executions, and the states of requests that
-were removed. It works in slices, so that the loop never pauses for it. Touches the
-outputs folder.
+"""Prunes what is kept too long: outputs and results, and the states of requests that were
+removed.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 
-from runner.execution.output import prune
 from runner.planning.states.pruning import prunable
-from runner.requests.settings import OutputBounds
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.executions.in_progress import InProgress
+from runner.service.output_pruning import EVERY_S, OutputPruning
 from runner.service.registry import Registry
 from runner.system.clock import Clock
 
-EVERY_S = 3600.0
 MOST_STATES = 1000
 """How many states one transaction prunes; the next turn goes on."""
-
-
-class OutputPruning:
-    """Prunes outputs by age, size and number.
-
-    A round begins at the start and every hour; `advance` does a slice of it.
-
-    The outputs of executions in progress are kept. The age of an output counts only an
-    hour after the start or after a step of the clock: by then a wrong clock is likely
-    corrected, and a clock that is years ahead would delete everything.
-    """
-
-    def __init__(
-        self,
-        outputs: Path,
-        keep_for: timedelta,
-        bounds: OutputBounds,
-        in_progress: InProgress,
-        clock: Clock,
-    ) -> None:
-        self._outputs = outputs
-        self._keep_for = keep_for
-        self._bounds = bounds
-        self._in_progress = in_progress
-        self._clock = clock
-        self._begin_at_s = clock.elapsed_s()
-        self._ages_count_at_s = self._begin_at_s + EVERY_S
-        self._round: Iterator[int] | None = None
-
-    @property
-    def next_s(self) -> float:
-        """When `advance` has something to do, in elapsed seconds."""
-        return self._clock.elapsed_s() if self._round else self._begin_at_s
-
-    def distrust_clock(self) -> None:
-        """Ignore the age of outputs for an hour."""
-        self._round = None
-        self._ages_count_at_s = self._clock.elapsed_s() + EVERY_S
-
-    def advance(self) -> None:
-        """Do the next slice of a round that is running or due."""
-        if self._round is None:
-            if self._clock.elapsed_s() < self._begin_at_s:
-                return
-            self._begin_at_s = self._clock.elapsed_s() + EVERY_S
-            self._round = self._new_round()
-        try:
-            next(self._round)
-        except StopIteration:
-            self._round = None
-
-    def _new_round(self) -> Iterator[int]:
-        is_age_known = self._clock.elapsed_s() >= self._ages_count_at_s
-        return prune(
-            self._outputs,
-            max_age_s=self._keep_for.total_seconds() if is_age_known else math.inf,
-            max_bytes=self._bounds.size,
-            max_files=self._bounds.count,
-            now_s=self._clock.now().timestamp(),
-            keep={execution.id for execution in self._in_progress},
-        )
 
 
 class StatePruning:
@@ -123,6 +56,13 @@ class StatePruning:
         if len(names) < MOST_STATES:
             self.postpone()
         return names
+
+
+def forget_results(decisions: DecisionMaker, executions: Sequence[str]) -> None:
+    """Forget the results of executions; a later round repeats it if the store refuses."""
+    decision = decisions.begin()
+    decision.batch.forgotten += executions
+    decisions.commit(decision)
 
 
 class Housekeeping:

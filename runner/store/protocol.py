@@ -63,6 +63,12 @@ class Store(Protocol):
         The last record may exceed the limit. Raises StoreUnwritableError.
         """
 
+    def results_before(self, row: ResultRow | None, *, at_most: int) -> tuple[ResultRow, ...]:
+        """Return results in descending order of request and end: those before `row`.
+
+        Without a row they are the last ones. Raises StoreUnwritableError.
+        """
+
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.
 
@@ -125,6 +131,9 @@ class StoreReader(Protocol):
 
     def coming(self, at_most: int, *, by_due: bool = False) -> tuple[Coming, ...]:
         """Return the earliest of the requests' next fires; with `by_due`, those due first."""
+
+    def results_of(self, request: str) -> tuple[ResultRow, ...]:
+        """Return the results of a request, the newest first."""
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

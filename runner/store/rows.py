@@ -160,6 +160,8 @@ class Batch:
     ended: list[str] = field(default_factory=list)
     """Ids of executions to delete."""
     results: list[ResultRow] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    """Ids of executions whose results to delete."""
     renamed: dict[str, str] = field(default_factory=dict)
     """The new names of requests by their former ones; the results get the new name."""
     records: list[bytes] = field(default_factory=list)
@@ -179,6 +181,7 @@ class Batch:
                 self.pruned,
                 self.ended,
                 self.results,
+                self.forgotten,
                 self.renamed,
                 self.records,
                 self.answers,
@@ -196,6 +199,7 @@ class Batch:
             pruned=self.pruned + other.pruned,
             ended=self.ended + other.ended,
             results=self.results + other.results,
+            forgotten=self.forgotten + other.forgotten,
             renamed=self.renamed | other.renamed,
             records=self.records + other.records,
             answers=self.answers | other.answers,

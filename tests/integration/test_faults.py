@@ -25,15 +25,16 @@ from support.crash_following import declare
 from support.crash_load import Load
 from support.crash_oracle import check, is_settled, read_ledger
 from support.fork_server import Process
+from support.outputs_world import outputs_world
 from support.place import GATE, SECONDLY, Place, Record, wait_until
 from support.runner_inside import started
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.execution.output import output_path, prune
+from runner.planning.retention import NEWEST_RESULTS
 from runner.service.loop import Runner
 from runner.store.opening import own_store, read_store
 from runner.store.protocol import Store
-from runner.store.rows import Batch, ExecutionRow, Mark, Phase
+from runner.store.rows import Batch, ExecutionRow, Mark, Phase, ResultRow
 from runner.store.sqlite import schema
 from runner.system.clock import Clock, SystemClock
 from runner.values import new_id
@@ -467,22 +468,34 @@ def test_a_log_truncated_by_copytruncate_continues_with_whole_lines_and_a_warnin
 @pytest.mark.timeout(600)
 def test_campaign_of_pruning_a_hundred_thousand_outputs(tmp_path: Path) -> None:
     """Report the longest slice, for which the loop pauses, and the whole round."""
-    for _ in range(100_000):
-        path = Path(output_path(tmp_path, new_id()))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    slices = [time.perf_counter()]
-    removed = 0
-    for count in prune(tmp_path, max_files=0, max_age_s=1e9, max_bytes=2**40, now_s=time.time()):
-        removed += count
-        slices.append(time.perf_counter())
-    durations = [later - earlier for earlier, later in pairwise(slices)]
-    longest_ms = max(durations) * 1e3
-    print(
-        f"{removed} removed in {sum(durations):.1f} s, {len(durations)} slices, the "
-        f"longest {longest_ms:.0f} ms"
-    )
-    assert removed == 100_000
+    with outputs_world(tmp_path) as world:
+        world.serve(keep_count=0)
+        ids = [new_id() for _ in range(100_000)]
+        for execution in ids[::2]:
+            world.output(execution)
+            world.output(execution[:-1] + "x")  # a stray, which goes by its age
+        world.store.commit(
+            Batch(
+                results=[
+                    ResultRow(execution, "p", "direct", "success", None, n, 1, n, n, 0)
+                    for n, execution in enumerate(ids[::2])
+                ]
+            )
+        )
+        pruning = world.pruning()
+        world.clock.go_on(timedelta(days=60))
+        pruning.advance()
+        slices = [time.perf_counter()]
+        while pruning.next_s <= world.clock.elapsed_s():
+            pruning.advance()
+            slices.append(time.perf_counter())
+        durations = [later - earlier for earlier, later in pairwise(slices)]
+        print(
+            f"100000 removed in {sum(durations):.1f} s, {len(durations)} slices, the "
+            f"longest {max(durations) * 1e3:.0f} ms"
+        )
+        assert world.outputs() == set()
+        assert len(world.results()) == NEWEST_RESULTS
 
 
 @pytest.mark.campaign

@@ -8,7 +8,7 @@ from support.place import Place
 from support.runner_inside import GivenClock, started
 
 from runner.planning.states.pruning import KEPT
-from runner.service.housekeeping import EVERY_S
+from runner.service.output_pruning import EVERY_S
 from runner.store.opening import read_store
 
 

@@ -14,7 +14,14 @@ from runner.planning.states.planned_status import (
     with_planned_status,
 )
 from runner.planning.states.state import RequestState, rule_of
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import (
+    NO_RETENTION,
+    ProcessRequest,
+    Retention,
+    RunImmediately,
+    RunLater,
+    Schedule,
+)
 from runner.timing.zones import TICK
 from runner.values import EPOCH
 
@@ -35,7 +42,9 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
     # other change keeps the planned fires.
     previous, rule, token = state, rule_of(request), _new_token(request, state)
     if state.removed:
-        state = replace(state, removed=False, removed_at=None, renamed_to=None)
+        state = replace(
+            state, removed=False, removed_at=None, renamed_to=None, retention=NO_RETENTION
+        )
     if request.scheduled != state.declared or token is not None:
         # `scheduled` and `reschedule` are the file's own words. A new word overrides what a
         # person did by command before.
@@ -89,10 +98,17 @@ def renamed_away(state: RequestState, renamed_to: str, now: datetime) -> Request
     return replace(remove(state, now).state, renamed_to=renamed_to)
 
 
-def remove(state: RequestState, now: datetime) -> Registration:
-    """Unschedule a request whose file was removed. Its state stays."""
+def remove(
+    state: RequestState, now: datetime, *, retention: Retention = NO_RETENTION
+) -> Registration:
+    """Unschedule a request whose file was removed. Its state stays.
+
+    `retention` is the request's own, which its outputs keep.
+    """
     status = after(state.status, RequestEvent.UNSCHEDULE)
-    removed = replace(state, status=status, removed=True, removed_at=now, pressed_by=None)
+    removed = replace(
+        state, status=status, removed=True, removed_at=now, pressed_by=None, retention=retention
+    )
     return Registration(state=removed, change=RequestChange.REMOVED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runner.lifecycle import RequestStatus
 from runner.planning.states.claimed_spans import (
@@ -13,7 +13,14 @@ from runner.planning.states.claimed_spans import (
     numbers_of,
     spans_from,
 )
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import (
+    NO_RETENTION,
+    ProcessRequest,
+    Retention,
+    RunImmediately,
+    RunLater,
+    Schedule,
+)
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
 
 
@@ -40,6 +47,8 @@ class RequestState:
     removed: bool = False
     removed_at: datetime | None = None
     """When the file of a removed request disappeared."""
+    retention: Retention = NO_RETENTION
+    """How long a removed request keeps its outputs; its file said so last."""
     declared: bool = True
     """The last value of `scheduled` in the file."""
     tokens: tuple[str, ...] = ()
@@ -89,6 +98,7 @@ _IN_TEXT = [
 ]
 _INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
 _COMING = "coming"
+_MICROSECOND = timedelta(microseconds=1)
 _encode = json.JSONEncoder(default=instant_text).encode
 
 
@@ -121,6 +131,8 @@ def state_text(state: RequestState, *, coming: tuple[datetime, datetime] | None 
         data["furthest_verdict"] = True
     if state.claimed.bounds:
         data["claimed"] = numbers_of(state.claimed)
+    if state.retention != NO_RETENTION:
+        data["retention"] = _numbers_of(state.retention)
     if coming is not None:
         data[_COMING] = [to_microseconds(each) for each in coming]
     return _encode(data)
@@ -136,7 +148,25 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
     data["status"] = RequestStatus(data["status"])
     data["tokens"] = tuple(data.get("tokens", ()))
     data["claimed"] = spans_from(data["claimed"]) if "claimed" in data else NOTHING_CLAIMED
+    if "retention" in data:
+        data["retention"] = _retention_from(data["retention"])
     return RequestState(generation=generation, fired_through=through, **data)
+
+
+def _numbers_of(retention: Retention) -> list[int | None]:
+    spans = (retention.keep_for, retention.failures_keep_for)
+    microseconds = [None if span is None else span // _MICROSECOND for span in spans]
+    return [*microseconds, retention.keep_count, retention.keep_size]
+
+
+def _retention_from(numbers: list[int | None]) -> Retention:
+    spans = [None if each is None else each * _MICROSECOND for each in numbers[:2]]
+    return Retention(
+        keep_for=spans[0],
+        failures_keep_for=spans[1],
+        keep_count=numbers[2],
+        keep_size=numbers[3],
+    )
 
 
 def watermark(state: RequestState) -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.requests.model import Retention
+from runner.requests.model import NO_RETENTION, Retention
 
 if TYPE_CHECKING:
     from runner.requests.building.document_part import Part
-
-_NOTHING = Retention()
 
 
 def retention_of(document: Part) -> Retention:
     """Return how long outputs are kept according to a document; it may set nothing."""
     if "retention" not in document.data:
-        return _NOTHING
+        return NO_RETENTION
     part = document.below("retention")
     return Retention(
         keep_for=part.duration("keep_for", None),

@@ -10,7 +10,6 @@ import os
 import select
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -38,9 +37,10 @@ from runner.service.executions.dispatching.results import Results
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.name_lists import adopted_words
-from runner.service.housekeeping import Housekeeping, OutputPruning, StatePruning
+from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
 from runner.service.moment import Moment
+from runner.service.output_pruning import OutputPruning
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
@@ -120,7 +120,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     _load_alerts(records, core, options.clock)
     _note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
-    housekeeping = _housekeeping(settings, options.clock, core)
+    housekeeping = _housekeeping(settings, options.clock, core, records.store)
     return Parts(
         settings=settings,
         options=options,
@@ -158,14 +158,15 @@ def _clock_changes(
     )
 
 
-def _housekeeping(settings: Settings, clock: Clock, core: Core) -> Housekeeping:
+def _housekeeping(settings: Settings, clock: Clock, core: Core, store: Store) -> Housekeeping:
     in_progress = core.in_progress
     return Housekeeping(
         OutputPruning(
-            settings.outputs,
-            settings.retention.keep_for or timedelta.max,
-            settings.output_bounds,
+            settings,
+            core.registry,
             in_progress,
+            store,
+            partial(forget_results, core.decisions),
             clock,
         ),
         StatePruning(core.registry, in_progress, core.decisions, clock),

@@ -35,6 +35,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
         ((to_sql(name), to_sql(former)) for former, name in batch.renamed.items()),
     )
     connection.executemany(schema.INSERT_RESULT, batch.results)
+    connection.executemany(schema.FORGET_RESULT, ((execution,) for execution in batch.forgotten))
     connection.executemany(
         schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())
     )

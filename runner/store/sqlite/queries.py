@@ -82,6 +82,25 @@ def coming_of(
     )
 
 
+def results_of(connection: sqlite3.Connection, *, request: str) -> tuple[ResultRow, ...]:
+    """Return the results of a request, the newest first."""
+    return tuple(map(ResultRow._make, connection.execute(schema.RESULTS_OF, (to_sql(request),))))
+
+
+def results_before(
+    connection: sqlite3.Connection, row: ResultRow | None, at_most: int
+) -> tuple[ResultRow, ...]:
+    """Return the results that come before `row`, in descending order of request and end.
+
+    Without a row they are the last ones.
+    """
+    # A blob comes after every text, whatever the names are.
+    last: tuple[object, ...] = (b"", 0, "")
+    if row is not None:
+        last = (to_sql(row.request), row.ended, row.execution)
+    return tuple(map(ResultRow._make, connection.execute(schema.RESULTS_BEFORE, (*last, at_most))))
+
+
 def meta_of(connection: sqlite3.Connection) -> dict[str, str]:
     """Return the notes of the owner about itself."""
     return {to_text(key): to_text(value) for key, value in connection.execute(schema.SELECT_META)}

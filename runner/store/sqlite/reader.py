@@ -64,6 +64,10 @@ class SqliteReader:
         """Return the earliest of the next fires; with `by_due`, those that are due first."""
         return self._ask(partial(queries.coming_of, at_most=at_most, by_due=by_due), ())
 
+    def results_of(self, request: str) -> tuple[ResultRow, ...]:
+        """Return the results of a request, the newest first."""
+        return self._ask(partial(queries.results_of, request=request), ())
+
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""
         nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})

@@ -111,6 +111,10 @@ UPSERT_ALERT = "INSERT OR REPLACE INTO alerts (request, check_name, state) VALUE
 DELETE_ALERT = "DELETE FROM alerts WHERE request = ? AND check_name = ?"
 SELECT_ALERTS = "SELECT request, check_name, state FROM alerts ORDER BY request, check_name"
 INSERT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+FORGET_RESULT = "DELETE FROM results WHERE execution = ?"
+RESULTS_OF = "SELECT * FROM results WHERE request = ? ORDER BY ended DESC, execution DESC"
+RESULTS_BEFORE = """SELECT * FROM results WHERE (request, ended, execution) < (?, ?, ?)
+    ORDER BY request DESC, ended DESC, execution DESC LIMIT ?"""
 RENAME_RESULTS = "UPDATE results SET request = ? WHERE request = ?"
 # A step of the recursion seeks the next name in the index. GROUP BY would read every row.
 LAST_RESULTS = """WITH RECURSIVE names (name) AS (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import StoreError, StoreUnwritableError
-from runner.store.rows import Batch, CommandRow, Mark, Snapshot
+from runner.store.rows import Batch, CommandRow, Mark, ResultRow, Snapshot
 from runner.store.sqlite import inbox, schema
 from runner.store.sqlite.changes import forget_records, write_batch, write_definitions
 from runner.store.sqlite.connection import (
@@ -35,7 +35,7 @@ from runner.store.sqlite.lock import (
     noted_start,
     take_lock,
 )
-from runner.store.sqlite.queries import records_after, snapshot_of
+from runner.store.sqlite.queries import records_after, results_before, snapshot_of
 from runner.store.sqlite.wake import drain_wake, open_wake
 
 _UNTIDY_COMMITS = 50
@@ -149,6 +149,11 @@ class SqliteStore:
                 found.append(record)
                 about_bytes -= len(record[1])
         return tuple(found)
+
+    def results_before(self, row: ResultRow | None, *, at_most: int) -> tuple[ResultRow, ...]:
+        """Return results in descending order of request and end: those before `row`."""
+        with errors_in_words(self._path):
+            return results_before(self._database.connection, row, at_most)
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""

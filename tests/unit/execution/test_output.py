@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.output import Tail, output_path, prune, read_tail
+from runner.execution.output import Tail, output_path, read_tail
 from runner.values import new_id
 
 
@@ -87,56 +86,3 @@ def test_a_truncated_tail_begins_with_a_whole_line_if_it_contains_one(
     if tail.truncated:
         before = whole[: len(whole) - len(tail.text)]
         assert before.endswith("\n") or "\n" not in tail.text[:-1]
-
-
-def _outputs(folder: Path, count: int, *, size: int = 10) -> list[Path]:
-    """Create outputs that were written at the epoch seconds 1, 2, 3, …"""
-    paths = [Path(output_path(folder, new_id())) for _ in range(count)]
-    for second, path in enumerate(paths, start=1):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x" * size)
-        os.utime(path, (second, second))
-    return paths
-
-
-def _left(paths: list[Path]) -> list[int]:
-    return [second for second, path in enumerate(paths, start=1) if path.exists()]
-
-
-def test_pruning_removes_outputs_that_are_too_old(tmp_path: Path) -> None:
-    paths = _outputs(tmp_path, 10)
-    assert sum(prune(tmp_path, max_age_s=4, max_bytes=10**9, max_files=10**9, now_s=10)) == 5
-    assert _left(paths) == [6, 7, 8, 9, 10]
-
-
-def test_pruning_keeps_the_newest_outputs_within_count_and_size(tmp_path: Path) -> None:
-    paths = _outputs(tmp_path, 10)
-    assert sum(prune(tmp_path, max_age_s=10**9, max_bytes=10**9, max_files=7, now_s=10)) == 3
-    assert _left(paths) == [4, 5, 6, 7, 8, 9, 10]
-    assert sum(prune(tmp_path, max_age_s=10**9, max_bytes=49, max_files=7, now_s=10)) == 3
-    assert _left(paths) == [7, 8, 9, 10]
-
-
-def test_pruning_keeps_outputs_in_use_and_other_files(tmp_path: Path) -> None:
-    paths = _outputs(tmp_path, 3)
-    (paths[0].parent / "note.txt").write_text("mine")
-    assert (
-        sum(prune(tmp_path, max_age_s=0, max_bytes=0, max_files=0, now_s=10, keep={paths[1].stem}))
-        == 2
-    )
-    assert _left(paths) == [2]
-    assert (paths[0].parent / "note.txt").exists()
-
-
-def test_pruning_works_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.execution.output._SLICE", 5)
-    paths = _outputs(tmp_path, 20)
-    slices = prune(tmp_path, max_age_s=1, max_bytes=10**9, max_files=10**9, now_s=100)
-    first = next(slices)
-    assert 1 <= first < 20
-    assert len(_left(paths)) == 20 - first
-    assert first + sum(slices) == 20
-
-
-def test_pruning_a_missing_folder_removes_nothing(tmp_path: Path) -> None:
-    assert sum(prune(tmp_path / "none", max_age_s=1, max_bytes=1, max_files=1, now_s=1)) == 0

@@ -21,6 +21,7 @@ from runner.requests.model import (
     Process,
     ProcessRequest,
     Program,
+    Retention,
     RunImmediately,
     RunLater,
     Schedule,
@@ -35,8 +36,18 @@ texts = st.text(max_size=20)
 claims = st.lists(instants, max_size=40).map(
     lambda found: reduce(lambda spans, each: spans.with_span(each, each), found, NOTHING_CLAIMED)
 )
+_spans = st.none() | st.integers(0, 10**15).map(lambda count: timedelta(microseconds=count))
+_numbers = st.none() | st.integers(0, 10**15)
+retentions = st.builds(
+    Retention,
+    keep_for=_spans,
+    failures_keep_for=_spans,
+    keep_count=_numbers,
+    keep_size=_numbers,
+)
 states = st.builds(
     RequestState,
+    retention=retentions,
     status=st.sampled_from(RequestStatus),
     generation=st.integers(1, 10**6),
     since=instants,
