@@ -6,6 +6,7 @@ UPDATE_README=1 (with `-n 0`) rewrites transcripts and tables.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -285,6 +286,15 @@ def headings(document: Path) -> set[str]:
     """Return the anchors of a document's headings, as GitHub forms them."""
     titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_the_reference_names_every_key_that_requests_share() -> None:
+    schema = json.loads((ROOT / "schemas/defaults.schema.json").read_text())["properties"]
+    text = (ROOT / "jobs.d/README.md").read_text().partition("- It may contain ")[2]
+    named = re.findall(r"`(\w+)`", text.partition("\n- ")[0])
+    shared = {*schema, *schema["timing"]["properties"]}
+    assert {*named} == shared | {"name"}, "and `name`, which no defaults may set"
+    assert "name" not in schema["process"]["properties"]
 
 
 def test_the_guide_for_contributors_names_every_package() -> None:
