@@ -267,6 +267,7 @@ class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
 
     `on_success` and `on_failure` name the requests whose processes run afterwards.
+    `unschedule_after` is the number of failures in a row that unschedule the request.
     `notify` is None where the runner's own routes apply.
     """
 
@@ -283,6 +284,7 @@ class ProcessRequest:
     formerly: str | None = None
     on_success: str | None = None
     on_failure: str | None = None
+    unschedule_after: int | None = None
     retention: Retention = NO_RETENTION
     expect: Expect = Expect()
     notify: tuple[Route, ...] | None = None

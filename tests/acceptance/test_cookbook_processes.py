@@ -137,6 +137,15 @@ def test_a_text_in_the_output_makes_it_a_failure(kitchen: Kitchen) -> None:
     assert record["message"] == "its output contains `rolled back`"
 
 
+@tries("How do I stop a request that keeps failing?")
+def test_it_is_unscheduled_after_three_failures(kitchen: Kitchen) -> None:
+    kitchen.runs("sync-stock", status="error")
+    wait_until(lambda: kitchen.place.events("request.unscheduled", "sync-stock"))
+    shown, answer = kitchen.type_all()
+    assert "unscheduled after 3 failures in a row" in shown
+    assert answer == "sync-stock: scheduled\n"
+
+
 @tries("How do I get a mail after a failure?")
 def test_the_operator_gets_the_record_of_the_failure(kitchen: Kitchen) -> None:
     programs = kitchen.folder / "bin"

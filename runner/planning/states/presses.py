@@ -67,7 +67,11 @@ def reschedule(
 
 
 def _overridden(state: RequestState, *, wanted: bool, by: str, now: datetime) -> RequestState:
-    """Keep a person's override for as long as it differs from the file."""
+    """Keep a person's override for as long as it differs from the file.
+
+    A press starts the count of failures anew.
+    """
+    state = replace(state, failures=0)
     if wanted == state.declared:
         return replace(state, override=None, override_by=None, override_at=None)
     return replace(state, override=wanted, override_by=by, override_at=now)

@@ -54,6 +54,7 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
             override=None,
             override_by=None,
             override_at=None,
+            failures=0,
             pressed_by=None,
         )
     if rule != state.rule:

@@ -60,7 +60,10 @@ class RequestState:
     override: bool | None = None
     """The value of `scheduled` that a person set by command, against the file."""
     override_by: str | None = None
+    """The person; None if the runner did it, after `failures`."""
     override_at: datetime | None = None
+    failures: int = 0
+    """How many fires in a row have failed, counted where `unschedule_after` needs it."""
     pressed_by: str | None = None
     """Who last pressed Schedule or Reschedule, until the file's word or rule changes."""
     renamed_to: str | None = None
@@ -84,6 +87,11 @@ class RequestState:
             self.claimed.reaches_beyond(self.fired_through)
             or (verdict or self.fired_through) > self.fired_through
         )
+
+    @property
+    def is_stopped_by_failures(self) -> bool:
+        """Whether `unschedule_after` unscheduled the request, and nobody scheduled it since."""
+        return self.override is False and self.override_by is None
 
     @property
     def is_wanted(self) -> bool:

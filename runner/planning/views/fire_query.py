@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.lifecycle import RequestStatus
+from runner.planning.states.failures_in_a_row import stop_words
 from runner.planning.states.firing import delay_of
 from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses
 from runner.planning.states.state import RequestState
@@ -49,7 +50,8 @@ def unscheduled_words(state: RequestState, zone: str) -> str | None:
         return None
     if state.override is False:
         at = f" at {local_words(state.override_at, zone)}" if state.override_at else ""
-        return f"unscheduled by {state.override_by or 'a person'}{at}"
+        how = stop_words(state) if state.is_stopped_by_failures else f"by {state.override_by}"
+        return f"unscheduled {how}{at}"
     return "its file is gone" if state.removed else "its file says `scheduled: false`"
 
 

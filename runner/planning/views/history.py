@@ -59,14 +59,15 @@ class PastMiss:
 class PastChange:
     """A record of the request itself.
 
-    `word` is scheduled, unscheduled, rescheduled, completed or removed. `by` is a person;
-    None if the file caused the change.
+    `word` is scheduled, unscheduled, rescheduled, completed or removed. `by` is a person.
+    `why` says in words why the runner made the change. Without both, the file caused it.
     """
 
     at: datetime
     word: str
     generation: int | None
     by: str | None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,7 @@ def changes_in(records: Iterable[Record]) -> tuple[PastChange, ...]:
             word=str(record["event"]).partition(".")[2],
             generation=record.get("generation"),
             by=record.get("requested_by"),
+            why=record.get("message") if record.get("drift") else None,
         )
         for record in records
         if not str(record["event"]).endswith(".rejected")

@@ -10,6 +10,7 @@ from runner.lifecycle import INVALID, RequestStatus
 from runner.planning.coming_fires import coming_fires, standing
 from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
+from runner.planning.states.failures_in_a_row import stop_words
 from runner.planning.states.firing import pending_fire
 from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pause, Pauses
 from runner.planning.states.state import RequestState
@@ -167,7 +168,8 @@ def _drift(
         at = (
             instant_text(stands.override_at)[:19] + "Z" if stands.override_at else "an unknown time"
         )
-        return f"{word} by {stands.override_by} at {at}, the file says otherwise"
+        how = stop_words(stands) if stands.is_stopped_by_failures else f"by {stands.override_by}"
+        return f"{word} {how} at {at}, the file says otherwise"
     if changed:
         return f"the file's change is not live yet ({', '.join(changed)})"
     return "the file's change is not live yet" if stands != state else None

@@ -113,7 +113,8 @@ def _of_changes(query: FireQuery, state: RequestState) -> Iterator[Because]:
     at = local_words(change.at, query.zone)
     match change.word:
         case "unscheduled":
-            how = by_words(change) or ", as its file says"
+            why = f" {change.why}" if change.why else ", as its file says"
+            how = by_words(change) or why
             yield Because(cause=Cause.UNSCHEDULED, message=f"it was unscheduled at {at}{how}")
         case "removed":
             yield Because(cause=Cause.REMOVED, message=f"its file had been removed at {at}")

@@ -184,6 +184,7 @@ def _request(
         formerly=data.get("formerly"),
         on_success=data.get("on_success", {}).get("request"),
         on_failure=data.get("on_failure", {}).get("request"),
+        unschedule_after=data.get("on_failure", {}).get("unschedule_after"),
         **further,
     )
 

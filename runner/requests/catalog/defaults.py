@@ -92,13 +92,23 @@ def filled(data: Any, defaults: Defaults, name: str | None) -> Any:
     shared = defaults.data
     if not shared or not isinstance(data, dict):
         return data
-    own_failure = shared.get("on_failure", {}).get("request") == name
-    whole = _over(_without(shared, (*_PARTS, "on_failure") if own_failure else _PARTS), data)
+    whole = _over(_without(shared, _PARTS), data)
+    if "on_failure" in shared and "on_failure" not in data:
+        whole["on_failure"] = _not_after_itself(shared["on_failure"], name)
+        if not whole["on_failure"]:
+            del whole["on_failure"]
     if "process" in shared and isinstance(data.get("process"), dict):
         whole["process"] = _process(shared["process"], data["process"])
     if "timing" in shared and isinstance(data.get("timing"), dict):
         whole["timing"] = _timing(shared["timing"], data["timing"])
     return whole
+
+
+def _not_after_itself(on_failure: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    """Return the `on_failure` that a request inherits: it does not run after itself."""
+    if on_failure.get("request") == name:
+        return _without(on_failure, ("request",))
+    return on_failure
 
 
 def folders_of(data: Any, defaults: Defaults) -> Mapping[str, str]:

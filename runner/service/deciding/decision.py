@@ -27,6 +27,7 @@ from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states
 from runner.planning.states.claims_ahead import verdict_at
+from runner.planning.states.failures_in_a_row import counted, stop_words
 from runner.planning.states.firing import Miss, delay_of, settle
 from runner.planning.states.pauses import KEY as PAUSES
 from runner.planning.states.pauses import Pause, Pauses, renamed
@@ -146,7 +147,9 @@ class Decision:
         """Take the last step before the commit: follow, then settle the alerts."""
         self.follow()
         for name, state in self.states.items():
-            if state.removed or state.status is RequestStatus.UNSCHEDULED:
+            is_unscheduled = state.status is RequestStatus.UNSCHEDULED
+            # The alert about the failures that unscheduled a request stays open.
+            if state.removed or (is_unscheduled and not state.is_stopped_by_failures):
                 self.alerts.note_retired(name, is_removed=state.removed)
         self.alerts.finish(self.requests, self.batch, self.record)
 
@@ -164,6 +167,19 @@ class Decision:
         if (request := self._watched(ended.execution)) is not None:
             is_counted = not self._is_unscheduled(request.name)
             self.alerts.note_ended(ended, request, is_last=is_last, is_counted=is_counted)
+            if is_last and ended.execution.claim.generation is not None:
+                self._count(request, ended.outcome.status)
+
+    def _count(self, request: ProcessRequest, status: ExecutionStatus) -> None:
+        """Count the result of a fire; too many failures in a row unschedule the request."""
+        state = self.state(request.name)
+        result = None if state is None else counted(request, state, status, self.now)
+        if result is None:
+            return
+        if result.change is None:
+            self.put(request.name, result.state)
+        else:
+            self.register(request.name, result, message=stop_words(result.state))
 
     def _watched(self, execution: Execution) -> ProcessRequest | None:
         """Return the request whose alerts an execution concerns; None for a group's member."""
@@ -189,8 +205,15 @@ class Decision:
         """Return what all records about this runner contain."""
         return runner_facts(self._settings, requests=len(self.requests), git=self.git)
 
-    def register(self, name: str, registration: Registration, *, by: str | None = None) -> None:
-        """Apply a registration from planning, and record it."""
+    def register(
+        self,
+        name: str,
+        registration: Registration,
+        *,
+        by: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Apply a registration from planning, and record it with a message."""
         former = registration.renamed_from or name
         if registration.renamed_from is not None:
             self.batch.renamed[former] = name
@@ -209,7 +232,12 @@ class Decision:
             self.put(each, written)
         if registration.change is not None:
             self._record_change(
-                name, registration.change, state, by=by, former=registration.renamed_from
+                name,
+                registration.change,
+                state,
+                by=by,
+                former=registration.renamed_from,
+                message=message,
             )
         if registration.miss is not None:
             self._record_span(self.requests[name], state, registration.miss)

@@ -43,6 +43,7 @@ CHANGES: dict[str, Any] = {
     "formerly": "o",
     "on_success": "o",
     "on_failure": "o",
+    "unschedule_after": 3,
     "expect": Expect(duration=timedelta(minutes=1)),
     "notify": (),
     "retention": Retention(keep_count=1),

@@ -30,7 +30,7 @@ from runner.planning.views.request_view import RequestView
 from runner.planning.views.retention_words import retention_words
 from runner.planning.views.timing_words import timing_words
 from runner.requests.catalog.defaults import NAMES as DEFAULTS
-from runner.requests.model import Reference, RunLater, Schedule, Timing
+from runner.requests.model import ProcessRequest, Reference, RunLater, Schedule, Timing
 from runner.service.executions.execution import execution_of
 from runner.values import duration_text
 
@@ -201,9 +201,7 @@ def _details(
             "on_success": action_words(Reference(request=request.on_success))
             if request.on_success
             else None,
-            "on_failure": action_words(Reference(request=request.on_failure))
-            if request.on_failure
-            else None,
+            "on_failure": _on_failure(request),
             "expect": expect_words(request.expect),
             "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
             "retention": retention_words(request.retention.over(places.settings.retention)),
@@ -218,6 +216,16 @@ def _details(
             ],
         }
     return {name: value for name, value in item.items() if value not in (None, [], {}, "")}
+
+
+def _on_failure(request: ProcessRequest) -> list[str]:
+    """Return in words what happens after a failure."""
+    words = []
+    if request.on_failure:
+        words.append(action_words(Reference(request=request.on_failure)))
+    if request.unschedule_after:
+        words.append(f"unscheduled after {request.unschedule_after} failures in a row")
+    return words
 
 
 def _grace_words(timing: Timing | None) -> str | None:

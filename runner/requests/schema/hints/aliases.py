@@ -71,6 +71,12 @@ ALIASES: tuple[Alias, ...] = (
         to.runs_kept,
     ),
     _row("onsuccess onsucceed oncomplete", _TOP, "on_success", _nothing),
+    _row(
+        "maxfailures maxconsecutivefailures failurelimit unscheduleafter suspendafter",
+        _TOP,
+        "on_failure",
+        to.unschedule_after,
+    ),
     _row("cmd exec program entrypoint executable", _PROCESS, "command", to.command),
     _row("args argv arguments", _PROCESS, "", to.arguments),
     _row("run script bash sh commandline", _PROCESS, "shell", to.shell),

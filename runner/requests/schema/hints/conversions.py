@@ -189,6 +189,12 @@ def memory(value: Any, _: Around) -> Entries | None:
         return None
 
 
+def unschedule_after(value: Any, _: Around) -> Entries | None:
+    """Convert a maximum number of failures in a row."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return {"on_failure": {"unschedule_after": value}} if is_number else None
+
+
 def members(value: Any, _: Around) -> Entries | None:
     """Convert steps, each a name and a command, that run in order until one fails."""
     found: list[Entries] = []

@@ -61,6 +61,7 @@ states = st.builds(
     override=st.none() | st.booleans(),
     override_by=st.none() | texts,
     override_at=st.none() | instants,
+    failures=st.integers(0, 100),
     claimed=claims,
     furthest_verdict=st.none() | instants,
 )

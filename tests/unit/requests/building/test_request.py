@@ -78,7 +78,7 @@ def members_of(process: Process) -> dict[str, Process]:
 FULL = """
 formerly: posting
 on_success: {request: publish}
-on_failure: {request: tell}
+on_failure: {request: tell, unschedule_after: 5}
 process:
   python: reports.daily:main
   environment_file: [common.env, /etc/erp.env, ../up.env]
@@ -103,7 +103,7 @@ process:
 def test_the_names_of_other_requests_reach_the_model() -> None:
     request = request_of(FULL)
     names = (request.formerly, request.on_success, request.on_failure)
-    assert names == ("posting", "publish", "tell")
+    assert (*names, request.unschedule_after) == ("posting", "publish", "tell", 5)
     plain = request_of("process: {shell: x}")
     assert (plain.formerly, plain.on_success, plain.on_failure) == (None, None, None)
 

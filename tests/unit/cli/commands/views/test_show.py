@@ -72,6 +72,7 @@ SAID: dict[str, tuple[object, object]] = {
     "on_success": ({"request": "other"}, None),
     "on_failure.request": ("other", "another"),
     "on_failure": ({"request": "other"}, None),
+    "on_failure.unschedule_after": (5, 6),
     "timing": (DAILY, None),
     "timing.run_later": (LATER["run_later"], {"start": "2031-01-01 00:00"}),
     "timing.schedule": (DAILY["schedule"], HOURLY["schedule"]),

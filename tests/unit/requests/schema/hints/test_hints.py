@@ -292,6 +292,14 @@ MEANINGS: list[tuple[Document, Document]] = [
     ),
     ({"process": RUN, "on_failure": "page"}, {"process": RUN, "on_failure": {"request": "page"}}),
     ({"process": RUN, "on_success": "page"}, {"process": RUN, "on_success": {"request": "page"}}),
+    (
+        {"process": RUN, "max_failures": 5},
+        {"process": RUN, "on_failure": {"unschedule_after": 5}},
+    ),
+    (
+        {"process": RUN, "on_failure": {"unschedule_after": "5"}},
+        {"process": RUN, "on_failure": {"unschedule_after": 5}},
+    ),
     (processed(shell="x", umask=22), processed(shell="x", umask="022")),
     (processed(shell="x", timeout="90 minutes"), processed(shell="x", timeout="1h30m")),
     (processed(shell="x", timeout="PT30M"), processed(shell="x", timeout="30m")),
