@@ -47,6 +47,7 @@ class CommandKind(StrEnum):
     KILL = "kill"
     PAUSE = "pause"
     RESUME = "resume"
+    ACKNOWLEDGE = "acknowledge"
     RELOAD = "reload"
 
 
@@ -65,7 +66,7 @@ class Command:
 
     kind: CommandKind
     targets: tuple[str, ...] = ()
-    """Names of requests; for kill also ids of executions."""
+    """Names of requests; for kill also ids of executions, for acknowledge names of alerts."""
     is_for_all: bool = False
     """Whether the command applies to all requests."""
     allow_empty: bool = False
@@ -75,7 +76,7 @@ class Command:
     reason: str | None = None
     """Why, in the person's words; for pause."""
     until: datetime | None = None
-    """When a pause ends by itself."""
+    """When a pause ends by itself, or an acknowledgement."""
     requested_by: str = field(default_factory=person)
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "monitor": ("views.monitor", "Show the Process Monitor: past and running executions."),
     "log": ("views.log", "Show the output of an execution."),
     "notify": ("control.notify", "Send a test message to a receiver of runner.yaml."),
+    "alerts": ("control.alerts", "List what is wrong now, or silence it for a while."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "doctor": ("doctor", "Check the runner's environment and suggest fixes."),
     "schema": ("authoring.schema", "Print a JSON schema for editors and other tools."),

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from runner.store.rows import Batch, Coming, CommandRow, ExecutionRow, Mark, ResultRow, Snapshot
+from runner.store.rows import (
+    AlertRow,
+    Batch,
+    Coming,
+    CommandRow,
+    ExecutionRow,
+    Mark,
+    ResultRow,
+    Snapshot,
+)
 
 MOST_COMMANDS = 1000
 """How many commands are taken at once; further ones wait for the next turn."""
@@ -137,6 +146,9 @@ class StoreReader(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""
+
+    def alerts(self) -> tuple[AlertRow, ...]:
+        """Return what is known of the checks, by request and check."""
 
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted about itself."""

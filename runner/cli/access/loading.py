@@ -4,7 +4,7 @@ memory of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots
 from runner.cli.output.tables import echo
 from runner.errors import RefusedError, UsageError
+from runner.planning.alerts.alert import Alert
 from runner.planning.changeover import Served, changeover
 from runner.planning.last_good import InForce
 from runner.planning.states.pauses import Pauses, pauses_in
@@ -26,6 +27,7 @@ from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
 from runner.requests.model import ProcessRequest
 from runner.requests.settings import NO_JOBS_HINT
+from runner.service.alerts.stored_alerts import open_alerts
 from runner.service.clocks.kept_zones import ZONE
 from runner.service.registry import Incumbents, remembered
 from runner.store.opening import read_store
@@ -49,6 +51,8 @@ class Loaded:
     states: Mapping[str, RequestState]
     results: LastResults
     snapshot: Snapshot
+    alerts: Mapping[str, Sequence[Alert]]
+    """The open alerts of each request that has any."""
     now: datetime
 
     @property
@@ -110,6 +114,7 @@ def load(places: Places) -> Loaded:
         states=change.states_by_new_name(states),
         results=LastResults(places.state if snapshot.meta else None, change.renamed),
         snapshot=snapshot,
+        alerts=_alerts_by_request(snapshot),
         now=datetime.now(UTC),
     )
 
@@ -132,6 +137,14 @@ def _as_served(jobs: Path, meta: Mapping[str, str]) -> Path:
     return (
         Path(meta["jobs"]) if serves(meta, jobs) and meta["jobs"] != str(jobs.absolute()) else jobs
     )
+
+
+def _alerts_by_request(snapshot: Snapshot) -> dict[str, list[Alert]]:
+    found: dict[str, list[Alert]] = {}
+    for alert in open_alerts(snapshot.alerts):
+        if alert.request is not None:
+            found.setdefault(alert.request, []).append(alert)
+    return found
 
 
 def _snapshot(places: Places) -> Snapshot:

@@ -31,6 +31,7 @@ Commands:
   monitor     Show the Process Monitor: past and running executions.
   log         Show the output of an execution.
   notify      Send a test message to a receiver of runner.yaml.
+  alerts      List what is wrong now, or silence it for a while.
   reload      Make the runner read its jobs folder now.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.

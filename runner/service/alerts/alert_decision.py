@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from runner.lifecycle import Channel, Check
 from runner.monitor.events import AlertFacts, alert_closed, alert_opened
@@ -157,6 +157,12 @@ class AlertDecision:
         news = News(fact=fact, at=self._now, message="a success is no longer expected")
         self.note(request.name, request, news, Check.ABSENT)
         self._states.setdefault(request.name, dict(self.of(request.name)))
+
+    def acknowledge(self, name: str | None, check: Check, *, by: str, until: datetime) -> None:
+        """Silence an open alert until a time. If it opens again, it is not silent."""
+        state = self.of(name)[check]
+        silenced = replace(state, acknowledged_by=by, acknowledged_until=until)
+        self._put(name, check, silenced)
 
     def finish(
         self,

@@ -17,6 +17,7 @@ from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
+from runner.service.deciding.acknowledging import acknowledge
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.pausing import pause, resume
 from runner.service.executions.dispatching.launching import (
@@ -54,6 +55,8 @@ def answer(command: Command, decision: Decision) -> Answer:
             return pause(command, decision)
         case CommandKind.RESUME:
             return resume(command, decision)
+        case CommandKind.ACKNOWLEDGE:
+            return acknowledge(command, decision)
         case CommandKind.RELOAD:
             raise AssertionError("a reload is answered when the folder has been read")
 

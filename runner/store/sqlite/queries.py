@@ -20,7 +20,7 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
         outbox=_record_numbers(connection),
         mark=None if mark is None else Mark(file=int(mark[0]), offset=mark[1]),
         meta=meta_of(connection),
-        alerts=_alerts_of(connection),
+        alerts=alerts_of(connection),
         notifications={
             to_text(name): to_text(body)
             for name, body in connection.execute(schema.SELECT_NOTIFICATIONS)
@@ -28,7 +28,8 @@ def snapshot_of(connection: sqlite3.Connection) -> Snapshot:
     )
 
 
-def _alerts_of(connection: sqlite3.Connection) -> tuple[AlertRow, ...]:
+def alerts_of(connection: sqlite3.Connection) -> tuple[AlertRow, ...]:
+    """Return what is known of the checks, by request and check."""
     return tuple(
         AlertRow(request=to_text(request), check_name=to_text(check), state=to_text(state))
         for request, check, state in connection.execute(schema.SELECT_ALERTS)

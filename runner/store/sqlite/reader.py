@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.rows import Coming, ExecutionRow, ResultRow, Snapshot
+from runner.store.rows import AlertRow, Coming, ExecutionRow, ResultRow, Snapshot
 from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
     connect,
@@ -72,6 +72,10 @@ class SqliteReader:
         """Return the content, apart from the lines of the outbox."""
         nothing = Snapshot(requests=(), executions=(), outbox=range(0), mark=None, meta={})
         return self._ask(queries.snapshot_of, nothing)
+
+    def alerts(self) -> tuple[AlertRow, ...]:
+        """Return what is known of the checks, by request and check."""
+        return self._ask(queries.alerts_of, ())
 
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted about itself."""

@@ -17,7 +17,7 @@ from runner.cli.commands.views.show import item_of
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.output.tables import coloured, echo, json_line, style
-from runner.lifecycle import INVALID
+from runner.lifecycle import INVALID, Check
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC
 
@@ -105,7 +105,16 @@ def _note(item: dict[str, Any], zone: str) -> str:
     """Return everything that is unusual about a request: a drift hides no invalid file."""
     # A pause of all requests needs no note at each of them: a line on stderr reports it.
     paused = "paused" if item["pause"] and item["pause"]["paused"] is not None else None
-    notes = (paused, item["message"], item["drift"], _on_time_words(item["reopened_until"], zone))
+    # The last result of a request shows its failure.
+    checks = [each["check"] for each in item["alerts"] if each["check"] != Check.FAILURE]
+    alerts = f"alert: {', '.join(checks)}" if checks else None
+    notes = (
+        paused,
+        alerts,
+        item["message"],
+        item["drift"],
+        _on_time_words(item["reopened_until"], zone),
+    )
     return "; ".join(filter(None, notes))
 
 

@@ -17,6 +17,7 @@ from runner.cli.access.selecting import selected_views
 from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
+from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text
 from runner.cli.output.pause_words import pause_item, pause_span
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
@@ -91,6 +92,8 @@ def _print_details(
     item["status"] = status_words(item["status"])
     if view.pause:
         item["pause"] = pause_span(view.pause, places.zone)
+    alerts = loaded.alerts.get(view.name, ())
+    item["alerts"] = [alert_words(alert, places.zone) for alert in alerts]
     if "executions" in item:
         item["executions"] = list(map(id_text, item["executions"]))
     width = max(map(len, item))
@@ -168,6 +171,7 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "timing": timing_words(view.request.timing) if view.request else None,
         "drift": view.drift,
         "pause": view.pause and pause_item(view.pause),
+        "alerts": list(map(alert_item, loaded.alerts.get(view.name, ()))),
         "reopened_until": view.reopened_until,
         "message": f"{kept}{_reason(view)}" if rejection else _moved_words(view),
     }

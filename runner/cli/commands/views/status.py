@@ -17,6 +17,7 @@ from runner.cli.access.ownership import no_runner_words, other_jobs, served_jobs
 from runner.cli.access.places import Places
 from runner.cli.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
+from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
 from runner.cli.output.pause_words import pause_item, pause_words
 from runner.cli.output.tables import (
@@ -33,12 +34,15 @@ from runner.lifecycle import RequestStatus
 from runner.monitor.names import name_in
 from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_pid, read_store
-from runner.store.rows import ExecutionRow
+from runner.store.rows import AlertRow, ExecutionRow
 from runner.values import duration_text, from_microseconds
 
 if TYPE_CHECKING:
+    from runner.planning.alerts.alert import Alert
     from runner.planning.states.pauses import Pause
 
+_MOST_ALERTS = 10
+"""How many alerts are listed; `runner alerts` lists all."""
 _COMING = 5
 """How many requests `next` lists, each with its next fire."""
 
@@ -68,7 +72,8 @@ def status_command(output: str, places: Places) -> None:
         echo(f"trouble   nothing fires: {trouble}")
     item = _item(pid, places, now) | {"trouble": trouble}
     if output == "json":
-        echo(json_line(item | {"paused": list(map(pause_item, item["paused"]))}))
+        paused, alerts = map(pause_item, item["paused"]), map(alert_item, item["alerts"])
+        echo(json_line(item | {"paused": list(paused), "alerts": list(alerts)}))
         return
     _print(item, places)
 
@@ -86,6 +91,11 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     echo(f"requests  {counts or 'none'}")
     if item["clock"] is not None:
         echo(f"clock     {style(_clock_words(item['clock'], places.zone), fg='yellow')}")
+    if item["alerts"]:
+        echo(f"alerts    {len(item['alerts'])}")
+    for alert in item["alerts"][:_MOST_ALERTS]:
+        words = f"{alert.request or 'the runner'}  {alert_words(alert, places.zone)}"
+        echo(f"  {style(words, fg='yellow')}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
         _print_executions(item[title], places.zone)
@@ -115,7 +125,7 @@ def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
 def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
     """Return the fields that `status` prints."""
     with closing(read_store(places.state)) as reader:
-        meta, executions = reader.meta(), reader.executions()
+        meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
         statuses = reader.statuses()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
     # The rows of a former version name no fire.
@@ -132,6 +142,7 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "git_commit": meta.get("git_commit") or None,
         "requests": statuses,
         "paused": pauses,
+        "alerts": _open(alerts),
         "clock": _clock_item(meta, now),
         "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
         "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
@@ -146,6 +157,14 @@ def _pauses(meta: Mapping[str, str], now: datetime) -> tuple[Pause, ...]:
     from runner.planning.states.pauses import pauses_in
 
     return pauses_in(meta).at(now)
+
+
+def _open(rows: Sequence[AlertRow]) -> tuple[Alert, ...]:
+    if not rows:
+        return ()  # usual; saves the import
+    from runner.service.alerts.stored_alerts import open_alerts
+
+    return open_alerts(rows)
 
 
 def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]]]:
