@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
@@ -116,6 +117,26 @@ def size_text(size: int) -> str:
     ]
     unit = max(fitting, key=_SIZE_UNITS.__getitem__, default="B")
     return f"{size // _SIZE_UNITS[unit]}{unit}"
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "file"), counted(2_000, "file"), counted(0, "process", "processes")
+    ('1 file', '2,000 files', '0 processes')
+    """
+    return f"1 {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
+
+
+def listed(words: Iterable[str], most: int) -> str:
+    """Return words as a list, each once, shortened if there are more than `most`.
+
+    >>> listed(["a", "b", "a", "c"], 2)
+    'a, b and 1 more'
+    """
+    each = list(dict.fromkeys(words))
+    more = f" and {len(each) - most:,} more" if len(each) > most else ""
+    return ", ".join(each[:most]) + more
 
 
 def new_id() -> str:

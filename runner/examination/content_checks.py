@@ -27,6 +27,7 @@ from runner.store.sqlite.holders import readers_of
 from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_folder, read_regular
 from runner.timing.zones import zone_named
+from runner.values import counted, listed
 
 _LONG_WAL = 32 << 20  # bytes; the runner checkpoints long before
 _END_READERS = "find the program that keeps the store open, and stop it"
@@ -73,13 +74,11 @@ def request_findings(subject: Subject) -> Iterator[DoctorFinding]:
     catalog = CatalogReader(subject.jobs, default_zone=_usable(subject.zone)).read()
     count = len(catalog.requests)
     if problems := catalog.problems:
-        found = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        found = f"{counted(len(problems), 'problem')}"
         what = f"{found} in the request files, the first: {problems[0]}"
         yield warning("requests", what, "`runner validate` shows all of them")
     else:
-        yield good(
-            "requests", f"{count} request{'s' * (count != 1)}, all valid, in zones that exist"
-        )
+        yield good("requests", f"{counted(count, 'request')}, all valid, in zones that exist")
     yield from _ending_calendars(catalog.requests.values(), datetime.now(UTC))
 
 
@@ -90,8 +89,7 @@ def _ending_calendars(requests: Iterable[ProcessRequest], now: datetime) -> Iter
         for calendar in calendars_that_end(request, now):
             users[calendar].append(request.name)
     for (file, last), names in sorted(users.items()):
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        message = f"the dates of {file}, which {names[0]}{more} uses, end on {last}"
+        message = f"the dates of {file} end on {last} (used by {listed(names, 1)})"
         yield warning("requests", message, "add those of the next year: `runner calendar`")
 
 

@@ -14,6 +14,7 @@ from runner.examination.subject import Subject
 from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.catalog.folder.listing import Absence, list_files
 from runner.system.regular_files import real_path
+from runner.values import counted
 from runner.watching.watched_links import unwatched
 
 
@@ -60,9 +61,7 @@ def _unnoticed_finding(subject: Subject, kind: str, folders: int) -> DoctorFindi
         )
         right = "nothing to do if a delay of some seconds is acceptable; else use fewer links"
         return advice("notification", message, right)
-    message = (
-        f"the system reports edits ({folders} folder{'s' * (folders != 1)} on {kind or 'disk'})"
-    )
+    message = f"the system reports edits ({counted(folders, 'folder')} on {kind or 'disk'})"
     return good("notification", message)
 
 
@@ -76,7 +75,7 @@ def _unwatched(jobs: Path) -> list[str]:
 
 
 def _and_more(places: list[str]) -> str:
-    return f" (and {len(places) - 1} other places)" if len(places) > 1 else ""
+    return f" (and {counted(len(places) - 1, 'other place')})" if len(places) > 1 else ""
 
 
 def _number(name: str) -> int | None:

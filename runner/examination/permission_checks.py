@@ -26,7 +26,7 @@ from runner.store.sqlite.wake import wake_path
 from runner.store.state_folder import places_in
 from runner.system.regular_files import is_missing, is_there, real_path
 from runner.system.trust import ROOT, Grade, Objection, as_user, user_name
-from runner.values import neutral
+from runner.values import counted, listed, neutral
 
 _ROOT = 0
 _MOST_NAMED = 10  # paths in one command
@@ -60,7 +60,7 @@ def jobs_findings(subject: Subject) -> Iterator[DoctorFinding]:
     ]
     found = [*_exposures("jobs", inside, subject), *_git_findings(subject)]
     count = len(listing.files)
-    where = f"{count} request file{'s' * (count != 1)} in {neutral(str(subject.jobs))}"
+    where = f"{counted(count, 'request file')} in {neutral(str(subject.jobs))}"
     who = " and ".join(dict.fromkeys((user_name(subject.user), "root")))
     yield from found or [good("jobs", f"only {who} may change {where}")]
 
@@ -233,7 +233,7 @@ def _exposure(
     of the exposed paths.
     """
     first, user = objections[0], user_name(subject.user)
-    places = _counted(Path(each.path) for each in objections)
+    places = _first(Path(each.path) for each in objections)
     if first.grade is Grade.OWNER:
         what = f"{places} {'is a link of' if first.is_link else 'belongs to'} {who}"
     else:
@@ -279,9 +279,8 @@ def _level(
     return {Grade.OTHERS: problem, Grade.GROUP: warning, Grade.OWNER: advice}[objection.grade]
 
 
-def _counted(paths: Iterable[Path]) -> str:
-    first, *more = paths
-    return neutral(str(first)) + (f" and {len(more)} more" if more else "")
+def _first(paths: Iterable[Path]) -> str:
+    return listed((neutral(str(path)) for path in paths), 1)
 
 
 def _quoted(path: Path) -> str:

@@ -10,7 +10,7 @@ from runner.requests.dates import lines_of, parse_entry
 from runner.requests.model import ProcessRequest, Schedule, Timing
 from runner.timing.moves import origins
 from runner.timing.rules import Rule
-from runner.values import neutral
+from runner.values import counted, neutral
 
 _MOST_NAMED = 2
 
@@ -31,7 +31,7 @@ def words_of_move(
         return None
     named = [_origin_words(timing.rule, day, where) for day in days[-_MOST_NAMED:]]
     if more := len(days) - len(named):
-        named.insert(0, f"{more} earlier date{'s' * (more > 1)}")
+        named.insert(0, counted(more, "earlier date"))
     return f"moved from {' and '.join(named)}"
 
 

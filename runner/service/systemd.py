@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from runner.system.clock import Clock, SystemClock
+from runner.values import counted
 
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _STATUS_EVERY_S = 5.0
@@ -77,9 +78,7 @@ class Notifier:
             self._send("WATCHDOG=1")
         if now_s >= self._status_at_s + _STATUS_EVERY_S:
             self._status_at_s = now_s
-            self._send_status(
-                f"STATUS={requests} request{'s' * (requests != 1)}, {running} running"
-            )
+            self._send_status(f"STATUS={counted(requests, 'request')}, {running} running")
 
     def stopping(self) -> None:
         """Report that the runner is about to end."""

@@ -69,7 +69,7 @@ def test_a_dates_file_that_ends_soon_is_a_caution_and_a_warning_of_doctor(place:
     words = f"the dates of holidays.txt end on {last}"
     assert words in place.run("validate").stdout
     assert words in place.run("explain", "daily").stdout
-    assert f"which daily uses, end on {last}" in place.run("doctor").stdout
+    assert f"end on {last} (used by daily)" in place.run("doctor").stdout
     place.write("holidays.txt", "*-12-25\n2026-01-06\n")
     assert "holidays.txt end" not in place.run("validate").stdout, "each year has a 25 December"
 

@@ -145,4 +145,4 @@ def test_a_large_folder_has_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"reading" in seen
     assert b"100%" in seen
-    assert seen.endswith(b"1000 requests, all valid\r\n")
+    assert seen.endswith(b"1,000 requests, all valid\r\n")

@@ -13,9 +13,10 @@ from runner.cli.output.tables import local_text
 from runner.execution.trees.proc import Seen, boot_id, look_at_all, members
 from runner.service.clock_watch import memory_in
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.executions.name_lists import listed
+from runner.service.executions.name_lists import MOST_NAMED
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
+from runner.values import listed
 
 
 def former_runner_lines(places: Places) -> Iterator[str]:
@@ -32,7 +33,7 @@ def former_runner_lines(places: Places) -> Iterator[str]:
     # A group is named instead of its members.
     wholes = [each for each in map(execution_of, snapshot.executions) if each.claim.group is None]
     for words, executions in _by_fate(wholes, is_same_boot=is_same_boot):
-        yield f"{listed(map(_shown, executions))}: {words}"
+        yield f"{listed(map(_shown, executions), MOST_NAMED)}: {words}"
 
 
 def _end_words(meta: Mapping[str, str], zone: str) -> Iterator[str]:

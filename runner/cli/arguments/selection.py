@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from runner.errors import UsageError
 from runner.matching import has_labels, is_glob, is_matched
 from runner.spelling import nearest_word
-from runner.values import neutral
+from runner.values import listed, neutral
 
 _MOST_SHOWN = 8
 
@@ -159,9 +159,7 @@ def _hint(word: str, words: list[str], heading: str) -> str:
 def _listed(heading: str, words: list[str]) -> str:
     if not words:
         return "no request has any"
-    shown = ", ".join(map(neutral, words[:_MOST_SHOWN]))
-    more = len(words) - _MOST_SHOWN
-    return f"{heading} {shown}" + (f" and {more} more" if more > 0 else "")
+    return f"{heading} {listed(map(neutral, words), _MOST_SHOWN)}"
 
 
 def _conditions(selection: Selection) -> list[str]:

@@ -15,6 +15,7 @@ from runner.examination import examine
 from runner.examination.doctor_findings import DoctorFinding, Level
 from runner.examination.subject import Subject
 from runner.system.zone_data import system_zone
+from runner.values import counted
 
 _COLOURS = {Level.OK: "green", Level.ADVICE: "cyan", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
@@ -67,9 +68,5 @@ def _print(finding: DoctorFinding, output: str) -> None:
 
 def _verdict(found: Counter[Level]) -> str:
     words = {Level.PROBLEM: "problem", Level.WARNING: "warning"}
-    counted = [
-        f"{found[level]} {word}{'s' * (found[level] != 1)}"
-        for level, word in words.items()
-        if found[level]
-    ]
-    return ", ".join(counted) or "no problems found"
+    parts = [counted(found[level], word) for level, word in words.items() if found[level]]
+    return ", ".join(parts) or "no problems found"

@@ -20,90 +20,54 @@ class Topic:
     """
 
     document: str
-    heading: str | None = None
+    heading: str | None
     summary: str
 
 
+_TABLE: dict[str, tuple[str, str | None, str]] = {
+    "overview": ("README.md", None, "What Runner is, and the first steps"),
+    "requests": (_REQUESTS, None, "How to write requests, with every key"),
+    "process": (_REQUESTS, "Process", "What to run, and how"),
+    "groups": (_REQUESTS, "Groups", "Several steps in order"),
+    "failures": (_REQUESTS, "Failures and retries", "What happens after a failure"),
+    "secrets": (_REQUESTS, "Secrets", "What Runner masks"),
+    "limits": (_REQUESTS, "Limits", "Memory, processors, files"),
+    "defaults": (
+        _REQUESTS,
+        "Settings that requests share",
+        "Settings that requests share: _defaults.yaml",
+    ),
+    "schedules": (_REQUESTS, "Timing", "When to run"),
+    "cron": (_REQUESTS, "Cron, compared with Debian's", "Cron expressions, compared with Debian's"),
+    "daylight-saving": (_REQUESTS, "When the clocks change", "What fires when the clocks change"),
+    "cookbook": (_REQUESTS, "Cookbook", "How do I …? Examples to copy"),
+    "log": (_RECORDS, "The monitor log", "Every field of a monitor record"),
+    "settings": (_RECORDS, "Settings", "The keys of runner.yaml"),
+    "operating": (_OPERATING, None, "How to run Runner, all sections"),
+    "commands": (_OPERATING, "Commands", "Commands, exit codes, completion"),
+    "places": (_OPERATING, "Where things are", "Folders, options and variables"),
+    "life-cycle": (_OPERATING, "Life cycle", "The statuses of a request"),
+    "misfire": (_OPERATING, "Missed fires", "What happens to missed fires"),
+    "clocks": (_OPERATING, "When the clock was wrong", "What happens when the clock was wrong"),
+    "overlap": (_OPERATING, "Overlap", "What happens while a process still runs"),
+    "misbehaving": (_OPERATING, "Programs that misbehave", "What happens when programs misbehave"),
+    "stopping": (
+        _OPERATING,
+        "Stopping and recovery",
+        "Signals, kill -9, a damaged store, hung disks",
+    ),
+    "security": (_OPERATING, "Security", "Whom Runner trusts"),
+    "git": (_OPERATING, "Deploying from git", "Deploying requests from git"),
+    "systemd": (_OPERATING, "systemd", "Running as a service"),
+    "containers": (_OPERATING, "Containers", "Running in a container"),
+    "import": (_IMPORTING, None, "Coming from another scheduler"),
+    "openbravo": (_IMPORTING, "Coming from Openbravo", "Coming from Openbravo"),
+    "contributing": ("tests/README.md", None, "The code, the tests, the measurements"),
+    "changelog": ("CHANGELOG.md", None, "What changed from version to version"),
+}
 TOPICS = {
-    "overview": Topic(document="README.md", summary="What Runner is, and the first steps"),
-    "requests": Topic(document=_REQUESTS, summary="How to write requests, with every key"),
-    "process": Topic(document=_REQUESTS, heading="Process", summary="What to run, and how"),
-    "groups": Topic(document=_REQUESTS, heading="Groups", summary="Several steps in order"),
-    "failures": Topic(
-        document=_REQUESTS, heading="Failures and retries", summary="What happens after a failure"
-    ),
-    "secrets": Topic(document=_REQUESTS, heading="Secrets", summary="What Runner masks"),
-    "limits": Topic(document=_REQUESTS, heading="Limits", summary="Memory, processors, files"),
-    "defaults": Topic(
-        document=_REQUESTS,
-        heading="Settings that requests share",
-        summary="Settings that requests share: _defaults.yaml",
-    ),
-    "schedules": Topic(document=_REQUESTS, heading="Timing", summary="When to run"),
-    "cron": Topic(
-        document=_REQUESTS,
-        heading="Cron, compared with Debian's",
-        summary="Cron expressions, compared with Debian's",
-    ),
-    "daylight-saving": Topic(
-        document=_REQUESTS,
-        heading="When the clocks change",
-        summary="What fires when the clocks change",
-    ),
-    "cookbook": Topic(
-        document=_REQUESTS, heading="Cookbook", summary="How do I …? Examples to copy"
-    ),
-    "log": Topic(
-        document=_RECORDS, heading="The monitor log", summary="Every field of a monitor record"
-    ),
-    "settings": Topic(document=_RECORDS, heading="Settings", summary="The keys of runner.yaml"),
-    "operating": Topic(document=_OPERATING, summary="How to run Runner, all sections"),
-    "commands": Topic(
-        document=_OPERATING, heading="Commands", summary="Commands, exit codes, completion"
-    ),
-    "places": Topic(
-        document=_OPERATING, heading="Where things are", summary="Folders, options and variables"
-    ),
-    "life-cycle": Topic(
-        document=_OPERATING, heading="Life cycle", summary="The statuses of a request"
-    ),
-    "misfire": Topic(
-        document=_OPERATING, heading="Missed fires", summary="What happens to missed fires"
-    ),
-    "clocks": Topic(
-        document=_OPERATING,
-        heading="When the clock was wrong",
-        summary="What happens when the clock was wrong",
-    ),
-    "overlap": Topic(
-        document=_OPERATING, heading="Overlap", summary="What happens while a process still runs"
-    ),
-    "misbehaving": Topic(
-        document=_OPERATING,
-        heading="Programs that misbehave",
-        summary="What happens when programs misbehave",
-    ),
-    "stopping": Topic(
-        document=_OPERATING,
-        heading="Stopping and recovery",
-        summary="Signals, kill -9, a damaged store, hung disks",
-    ),
-    "security": Topic(document=_OPERATING, heading="Security", summary="Whom Runner trusts"),
-    "git": Topic(
-        document=_OPERATING, heading="Deploying from git", summary="Deploying requests from git"
-    ),
-    "systemd": Topic(document=_OPERATING, heading="systemd", summary="Running as a service"),
-    "containers": Topic(
-        document=_OPERATING, heading="Containers", summary="Running in a container"
-    ),
-    "import": Topic(document=_IMPORTING, summary="Coming from another scheduler"),
-    "openbravo": Topic(
-        document=_IMPORTING, heading="Coming from Openbravo", summary="Coming from Openbravo"
-    ),
-    "contributing": Topic(
-        document="tests/README.md", summary="The code, the tests, the measurements"
-    ),
-    "changelog": Topic(document="CHANGELOG.md", summary="What changed from version to version"),
+    name: Topic(document=document, heading=heading, summary=summary)
+    for name, (document, heading, summary) in _TABLE.items()
 }
 
 

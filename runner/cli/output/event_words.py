@@ -10,7 +10,7 @@ from typing import Any
 from runner.cli.output.tables import NO_MORE_FIRES, short_commit, who
 from runner.execution.output import open_to_read
 from runner.lifecycle import ExecutionStatus
-from runner.values import clock_text
+from runner.values import clock_text, counted
 
 _MARKS = {
     ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),
@@ -64,11 +64,7 @@ def _rejected(record: Mapping[str, Any]) -> Line:
         else record["request_file"]
     )
     hint = f" ({first['suggestion']})" if first and first["suggestion"] else ""
-    more = (
-        f" and {len(problems) - 1} more problem{'s' * (len(problems) > 2)}"
-        if len(problems) > 1
-        else ""
-    )
+    more = f" and {counted(len(problems) - 1, 'more problem')}" if len(problems) > 1 else ""
     kept = f"; {record['message']}" if record["message"] else ""
     return "ERROR", f"✗ rejected  {where}{hint}{more}{kept}"
 
@@ -78,7 +74,7 @@ def _runner_started(record: Mapping[str, Any]) -> Line:
     message = f"; {record['message']}" if record["message"] else ""
     who = f"runner {record['version']} started, pid {record['pid']}"
     count = record["requests"]
-    what = f"{count} request{'s' * (count != 1)} in {record['jobs']}{commit}"
+    what = f"{counted(count, 'request')} in {record['jobs']}{commit}"
     return "INFO", f"● {who}: {what}, monitor log {record['monitor_log']}{message}"
 
 

@@ -26,7 +26,7 @@ from runner.requests.model import (
     Shell,
     Success,
 )
-from runner.values import duration_text, size_text
+from runner.values import counted, duration_text, size_text
 
 _STOP_GRACE = timedelta(seconds=10)
 
@@ -46,7 +46,7 @@ def action_words(action: Action) -> str:
             return f"python: {target}"
         case Group(members=members, stop_on_failure=stops):
             end = "until one fails" if stops else "even if one fails"
-            return f"a group of {_counted(len(members), 'member')}, one after another, {end}"
+            return f"a group of {counted(len(members), 'member')}, one after another, {end}"
         case Reference(request=name):
             return f"the process of {name}"
         case _:
@@ -81,7 +81,7 @@ def _settings(process: Process) -> dict[str, str | bool]:
         "if": _condition(process.condition) if process.condition else "",
         "stdin": ""
         if process.stdin is None
-        else f"{_counted(len(process.stdin.encode(errors='replace')), 'byte')}",
+        else f"{counted(len(process.stdin.encode(errors='replace')), 'byte')}",
         "run_as": _run_as(process.run_as) if process.run_as else "",
         "umask": "" if process.umask is None else f"{process.umask:03o}",
         "nice": "" if process.nice is None else str(process.nice),
@@ -156,9 +156,9 @@ def _limits(limits: Limits) -> Iterator[str]:
     if limits.cpu is not None:
         yield f"{duration_text(limits.cpu)} of processor time"
     if limits.open_files is not None:
-        yield _counted(limits.open_files, "open file")
+        yield counted(limits.open_files, "open file")
     if limits.processes is not None:
-        yield _counted(limits.processes, "process", "processes")
+        yield counted(limits.processes, "process", "processes")
 
 
 def _success(success: Success) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _success(success: Success) -> Iterator[str]:
 
 def _retry(retry: Retry) -> Iterator[str]:
     """Yield the number of attempts, the delay, and the condition, in this order."""
-    yield _counted(retry.attempts, "attempt")
+    yield counted(retry.attempts, "attempt")
     if retry.attempts > 1:
         yield f"{duration_text(retry.delay)} between them"
     if retry.attempts > 2 and retry.backoff != 1:
@@ -184,9 +184,5 @@ def _retry(retry: Retry) -> Iterator[str]:
 
 
 def _codes(codes: Iterable[int]) -> str:
-    listed = sorted(codes)
-    return f"exit code{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"
-
-
-def _counted(count: int, noun: str, nouns: str = "") -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {nouns or f'{noun}s'}"
+    each = sorted(codes)
+    return f"exit code{'s' * (len(each) > 1)} {', '.join(map(str, each))}"

@@ -23,6 +23,7 @@ from runner.service.runner_settings import Settings
 from runner.system.clock import Clock
 from runner.system.zone_data import system_zone
 from runner.timing.zones import changed_zone_data, use_zone_data, zone_named
+from runner.values import listed
 
 _SHOWN = 3
 LOOK_EVERY_S = 5.0
@@ -46,9 +47,7 @@ class ZoneChange:
             else []
         )
         if self.data:
-            shown = ", ".join([*self.data][:_SHOWN])
-            more = f" and {len(self.data) - _SHOWN} more" if len(self.data) > _SHOWN else ""
-            parts.append(f"there is new zone data for {shown}{more}")
+            parts.append(f"there is new zone data for {listed(self.data, _SHOWN)}")
         return f"{'; '.join(parts)}; it applies from now on"
 
 

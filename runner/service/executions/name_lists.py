@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 from runner.service.executions.execution import Execution
 from runner.store.rows import Phase
+from runner.values import listed
+
+MOST_NAMED = 10
+"""Maximum number of executions in a list of names."""
 
 
 def adopted_words(executions: Iterable[Execution]) -> str | None:
@@ -18,7 +22,7 @@ def adopted_words(executions: Iterable[Execution]) -> str | None:
         f"{each.name} ({each.phase if each.phase.is_before_start else Phase.RUNNING})"
         for each in wholes
     )
-    return f"adopted from the former runner: {listed(shown)}" if wholes else None
+    return f"adopted from the former runner: {listed(shown, MOST_NAMED)}" if wholes else None
 
 
 def running_names(executions: Iterable[Execution]) -> str:
@@ -26,17 +30,7 @@ def running_names(executions: Iterable[Execution]) -> str:
 
     The list names a group's member instead of the group; it is empty if nothing runs.
     """
-    return listed(
+    running = (
         each.name for each in executions if not each.phase.is_before_start and not each.is_group
     )
-
-
-def listed(names: Iterable[str], *, most: int = 10) -> str:
-    """Return names as a list, each once, shortened if it is long.
-
-    >>> listed(["a", "b", "a", "c"], most=2)
-    'a, b and 1 more'
-    """
-    each = list(dict.fromkeys(names))
-    more = f" and {len(each) - most} more" if len(each) > most else ""
-    return ", ".join(each[:most]) + more
+    return listed(running, MOST_NAMED)

@@ -11,7 +11,7 @@ from runner.errors import RefusedError
 from runner.lifecycle import ExecutionStatus, Reason, check_end
 from runner.planning.followed_references import followed
 from runner.requests.model import Process, ProcessRequest
-from runner.values import duration_text
+from runner.values import counted, duration_text
 
 if TYPE_CHECKING:
     from runner.execution.trees.watched import Exit
@@ -115,7 +115,7 @@ def members_failed(failed: int, sequence: int, count: int) -> Outcome:
     return Outcome(
         status=_ERROR,
         reason=Reason.MEMBER_FAILED,
-        message=f"{failed} of {sequence} member{'s' * (sequence != 1)} failed{unrun}",
+        message=f"{failed} of {counted(sequence, 'member')} failed{unrun}",
     )
 
 

@@ -19,6 +19,7 @@ from runner.requests.model import RunImmediately
 from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
 from runner.service.reload.reloader import Reading
+from runner.values import counted, listed
 
 _SHOWN = 5
 _MOST_PROBLEMS = 20
@@ -184,10 +185,7 @@ def _rejected(rejection: Rejection, force: InForce, git: str | None) -> Record:
 
 
 def _part(word: str, names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN]) + (
-        f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    )
-    return f"{len(names)} {word}: {shown}" if names else ""
+    return f"{len(names)} {word}: {listed(names, _SHOWN)}" if names else ""
 
 
 def _rename_words(name: str, former: str) -> str:
@@ -205,7 +203,7 @@ def _first_runs(change: CatalogChange) -> str | None:
         for request in change.changeover.in_force.requests.values()
     )
     return (
-        f"the store is new: {count} run-immediately request{'s' * (count != 1)} will run now"
+        f"the store is new: {counted(count, 'run-immediately request')} will run now"
         if count
         else None
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.cli.output.tables import echo, echo_data, json_line, style
 from runner.importing.imported import Import, Remark, Severity
 from runner.planning.views.request_cautions import document_cautions
+from runner.values import counted
 
 _COLOURS = {Severity.CHANGED: "red", Severity.DIFFERS: "yellow", Severity.NOTE: "blue"}
 
@@ -85,7 +86,7 @@ def _verdict(imported: Import, *, dry_run: bool) -> str:
     written = [request.data for request in imported.requests if request.data]
     unscheduled = sum(not data.get("scheduled", True) for data in written)
     left_out = len(imported.requests) - len(written)
-    what = f"{len(written)} request{'s' * (len(written) != 1)}"
+    what = f"{counted(len(written), 'request')}"
     parts = [f"{what} {'would be written' if dry_run else 'written'}"]
     parts += [f"{unscheduled} of them unscheduled"] * bool(unscheduled)
     parts += [f"{left_out} left out"] * bool(left_out)

@@ -21,7 +21,7 @@ from runner.cli.options import output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
-from runner.values import clock_text
+from runner.values import clock_text, counted, listed
 
 _WEEK = timedelta(days=7)
 _MOST_DAYS = 31
@@ -138,7 +138,7 @@ def _load_item(each: Load) -> dict[str, Any]:
 
 
 def _print(simulated: Simulation, count: int, zone: str) -> None:
-    echo(f"{_counted(simulated.fires, 'fire')} of {_counted(len(simulated.loads), 'request')}")
+    echo(f"{counted(simulated.fires, 'fire')} of {counted(len(simulated.loads), 'request')}")
     echo(f"from {local_text(simulated.begin, zone)} to {local_text(simulated.end, zone)}")
     if simulated.rush is None:
         return
@@ -156,12 +156,12 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
     """Print the busiest minute, and the counts of overlapping and waiting fires."""
     rush, loads = simulated.rush, simulated.loads
     assert rush is not None
-    echo(f"busiest minute: {_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
+    echo(f"busiest minute: {counted(rush.starts, 'start')} at {local_text(rush.at, zone)}")
     echo(f"  {_first_of(rush.requests)}")
     if overlapping := sum(each.overlapping for each in loads):
         skipped = sum(each.skipped for each in loads)
         words = f"; {skipped:,} of them would be skipped" if skipped else ""
-        echo(f"{_counted(overlapping, 'fire')} due while the previous execution still runs{words}")
+        echo(f"{counted(overlapping, 'fire')} due while the previous execution still runs{words}")
         found = sorted(
             ((each.request, each.overlapping) for each in loads if each.overlapping),
             key=lambda each: -each[1],
@@ -169,16 +169,14 @@ def _print_totals(simulated: Simulation, zone: str) -> None:
         echo(f"  {_first_of(found)}")
     if waiting := sum(each.waiting for each in loads):
         longest = max(each.longest_wait for each in loads).total_seconds()
-        echo(f"{_counted(waiting, 'fire')} would wait, for at most {clock_text(longest)}")
+        echo(f"{counted(waiting, 'fire')} would wait, for at most {clock_text(longest)}")
     if unknown := sum(each.duration is None for each in loads):
-        echo(f"assumed to take no time: {_counted(unknown, 'request')} without a past execution")
+        echo(f"assumed to take no time: {counted(unknown, 'request')} without a past execution")
 
 
 def _first_of(counts: Sequence[tuple[str, int]]) -> str:
     """Return the first few requests with their counts, and the number of the others."""
-    names = [f"{name} {number:,}" for name, number in counts[:_MOST_NAMED]]
-    more = f" and {len(counts) - _MOST_NAMED:,} more" if len(counts) > _MOST_NAMED else ""
-    return f"{', '.join(names)}{more}"
+    return listed((f"{name} {number:,}" for name, number in counts), _MOST_NAMED)
 
 
 def _print_heat(days: dict[date, list[int]]) -> None:
@@ -253,7 +251,3 @@ def _print_loads(loads: Iterable[Load]) -> None:
             for each in loads
         ],
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -18,6 +18,7 @@ from runner.cli.output.reports import FORMS, Checked, report
 from runner.cli.output.tables import echo
 from runner.errors import Problem, UsageError
 from runner.system.regular_files import is_missing, real_path, require_visible
+from runner.values import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,12 +70,12 @@ def validate_command(paths: tuple[Path, ...], output: str, is_strict: bool, plac
 def _verdict(checked: Checked) -> str:
     requests, files, problems = checked.requests, len(checked.files), len(checked.problems)
     cautions = len(checked.cautions)
-    more = f", {cautions} caution{'s' * (cautions != 1)}" if cautions else ""
+    more = f", {counted(cautions, 'caution')}" if cautions else ""
     if not problems:
-        return f"{requests} request{'s' * (requests != 1)}, all valid{more}"
-    valid = f"{requests} valid request{'s' * (requests != 1)}"
-    found = f"{problems} problem{'s' * (problems != 1)}"
-    return f"{files} file{'s' * (files != 1)}: {valid}, {found}{more}"
+        return f"{counted(requests, 'request')}, all valid{more}"
+    valid = f"{counted(requests, 'valid request')}"
+    found = f"{counted(problems, 'problem')}"
+    return f"{counted(files, 'file')}: {valid}, {found}{more}"
 
 
 def _strictly(checked: Checked) -> Checked:

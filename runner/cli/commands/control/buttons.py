@@ -19,6 +19,7 @@ from runner.cli.output.tables import echo
 from runner.commands import Answer, Command, CommandKind
 from runner.errors import Problem, RefusedError, UsageError
 from runner.lifecycle import RequestStatus
+from runner.values import listed
 
 _MOST_SHOWN = 20
 _names = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
@@ -218,9 +219,7 @@ def _running(selection: Selection, places: Places) -> tuple[str, ...]:
 
 def _say_chosen(names: Sequence[str], kind: CommandKind) -> None:
     """Print to stderr, before acting, what a selection has chosen."""
-    shown = ", ".join(names[:_MOST_SHOWN])
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    echo(f"selected {len(names)} to {kind}: {shown}{more}", err=True)
+    echo(f"selected {len(names)} to {kind}: {listed(names, _MOST_SHOWN)}", err=True)
 
 
 def _finish(answer: Answer) -> None:

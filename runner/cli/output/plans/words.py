@@ -15,7 +15,7 @@ from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
 from runner.requests.model import RunImmediately, RunLater, Schedule
-from runner.values import neutral
+from runner.values import counted, neutral
 
 _STATUS_WORDS = {
     RequestChange.SCHEDULED: "scheduled",
@@ -114,7 +114,7 @@ def _span(span: Miss, step: PlanStep, shown: Shown) -> str:
     zone = zone_of(step, shown)
     first, last = local_text(span.first, zone), local_text(span.last, zone)
     when = f"of {first}" if span.count == 1 else f"from {first} to {last}"
-    return f"{step.name}: {_counted(span.count, 'fire')} {when}"
+    return f"{step.name}: {counted(span.count, 'fire')} {when}"
 
 
 def collision(collision: Collision) -> str:
@@ -126,7 +126,7 @@ def collision(collision: Collision) -> str:
     )
     before = f" ({collision.before:,} before the change)" if collision.before else ""
     guard = f"the guard {_printable(collision.process)} is {others}"
-    return f"{collision.request}: {_counted(collision.skipped, 'fire')} skipped{before}, {guard}"
+    return f"{collision.request}: {counted(collision.skipped, 'fire')} skipped{before}, {guard}"
 
 
 def rush(shown: Shown) -> str:
@@ -148,18 +148,14 @@ def summary(shown: Shown) -> str:
     ]
     rejected = len(shown.plan.rejections)
     return (
-        ", ".join([*parts, *([f"{_counted(rejected, 'file')} rejected"] if rejected else [])])
+        ", ".join([*parts, *([f"{counted(rejected, 'file')} rejected"] if rejected else [])])
         or "no difference"
     )
 
 
 def _rush(rush: Rush | None, zone: str) -> str:
-    return f"{_counted(rush.starts, 'start')} at {local_text(rush.at, zone)}" if rush else "none"
+    return f"{counted(rush.starts, 'start')} at {local_text(rush.at, zone)}" if rush else "none"
 
 
 def _printable(text: str | None) -> str:
     return neutral(text or "")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
