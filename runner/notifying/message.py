@@ -18,7 +18,7 @@ from runner.values import instant_text, parse_instant
 
 BETWEEN = timedelta(minutes=1)
 """The time between two messages to one receiver."""
-_FIRST_DELAY, _LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
+FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 MOST_ATTEMPTS = 30
 """The delays before the 30th attempt are 24 h in total: 1, 2, 4 … 32 minutes, then hours."""
 _MOST_LISTED = 100
@@ -48,7 +48,7 @@ class Message:
     attempt: int = 1
     due: datetime
 
-    def stored_text(self) -> str:
+    def stored(self) -> str:
         """Return the JSON text for the store."""
         return json.dumps(
             {"message": asdict(self) | {"due": instant_text(self.due)}}, ensure_ascii=False
@@ -85,7 +85,7 @@ def test_payload(identity: str, receiver: str, host: str, jobs: str) -> dict[str
 
 def composed(identity: str, notices: Sequence[Notice], now: datetime, setting: Setting) -> Message:
     """Return the message about all `notices` of one receiver, which must not be empty."""
-    notices = sorted(notices, key=lambda each: (each.stage is not Stage.OPENING, each.alert))
+    notices = in_order(notices)
     threads = dict.fromkeys(each.thread for each in notices if each.thread)
     return Message(
         id=identity,
@@ -97,6 +97,11 @@ def composed(identity: str, notices: Sequence[Notice], now: datetime, setting: S
         alerts=tuple(_for_programs(each) for each in notices[:_MOST_LISTED]),
         due=now,
     )
+
+
+def in_order(notices: Iterable[Notice]) -> list[Notice]:
+    """Return the notices as a message lists them: what is new and wrong comes first."""
+    return sorted(notices, key=lambda each: (each.stage is not Stage.OPENING, each.alert))
 
 
 def ready(notices: Iterable[Notice], now: datetime) -> list[Notice]:
@@ -111,12 +116,12 @@ def after_failure(message: Message, now: datetime) -> Message | None:
     """Return the message with its next attempt; None after the last one."""
     if message.attempt >= MOST_ATTEMPTS:
         return None
-    delay = min(_FIRST_DELAY * 2 ** (message.attempt - 1), _LONGEST_DELAY)
+    delay = min(FIRST_DELAY * 2 ** (message.attempt - 1), LONGEST_DELAY)
     return replace(message, attempt=message.attempt + 1, due=now + delay)
 
 
 def message_in(data: Mapping[str, Any]) -> Message:
-    """Return the message that `Message.stored_text` wrote, from its decoded JSON.
+    """Return the message that `Message.stored` wrote, from its decoded JSON.
 
     Raises ValueError, KeyError or TypeError for anything else.
     """

@@ -86,7 +86,7 @@ class Notice:
         """Whether the next message says something new."""
         return self.stage is not Stage.OPEN
 
-    def text(self) -> str:
+    def stored(self) -> str:
         """Return the JSON text for the store."""
         return json.dumps({"notice": asdict(self)}, default=_plain, ensure_ascii=False)
 
@@ -159,7 +159,7 @@ def facts_of(change: AlertChange) -> AlertFacts:
 
 
 def notice_in(data: Mapping[str, Any]) -> Notice:
-    """Return the notice that `Notice.text` wrote, from its decoded JSON.
+    """Return the notice that `Notice.stored` wrote, from its decoded JSON.
 
     Raises ValueError, KeyError or TypeError for anything else.
     """

@@ -12,8 +12,10 @@ from runner.notifying.notice import AlertFacts, Notice, Stage
 from runner.timing.zones import zone_named
 from runner.values import duration_text, neutral
 
-_MOST_LISTED, _MOST_DETAILED, _MOST_LINES = 20, 3, 20
-"""How many alerts a message lists, how many it describes, and how many lines of output."""
+MOST_DETAILED = 3
+"""How many alerts a message describes."""
+_MOST_LISTED, _MOST_LINES = 20, 20
+"""How many alerts a message lists, and how many lines of an output it shows."""
 _LONGEST_SUBJECT = 150
 _WHAT = {
     Check.FAILURE: "fails",
@@ -70,7 +72,7 @@ def text_of(notices: Sequence[Notice], setting: Setting) -> str:
 
 
 def _lines(notices: Sequence[Notice], setting: Setting) -> Iterator[str]:
-    detailed = notices[:_MOST_DETAILED]
+    detailed = notices[:MOST_DETAILED]
     if len(notices) > 1:
         yield f"{_count(notices)}:"
         yield ""

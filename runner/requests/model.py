@@ -286,5 +286,6 @@ class ProcessRequest:
     on_failure: str | None = None
     unschedule_after: int | None = None
     retention: Retention = NO_RETENTION
+    ping: str | None = None
     expect: Expect = Expect()
     notify: tuple[Route, ...] | None = None

@@ -155,6 +155,8 @@ class Runner:
                 self._parts.clock_changes.look_at_zone()
             self._folder.advance()
             self._parts.housekeeping.advance()
+            if self._is_firing:
+                self._parts.messenger.advance()
         self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
 
@@ -272,6 +274,7 @@ class Runner:
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log.trouble,
+                "the pings": self._parts.messenger.trouble,
                 "change notification": self._parts.reader.trouble if self._is_firing else None,
             }
         )

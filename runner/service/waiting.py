@@ -43,6 +43,8 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
     if is_serving:
         yield 0.0 if parts.folder.is_busy else parts.reader.next_s() - elapsed_s
         yield parts.housekeeping.next_s - elapsed_s
+        if parts.options.is_firing and (next_s := parts.messenger.next_s()) is not None:
+            yield next_s - elapsed_s
     if core.stopping.is_asked:
         return
     if is_serving and (left_s := core.registry.idle_s()) is not None:

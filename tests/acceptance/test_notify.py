@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from support.place import Place
-from support.receiver_world import free_port, mail_server, web_server
-
-
-def settings(place: Place, receivers: object, **more: object) -> None:
-    """Write the settings beside the jobs folder."""
-    text = json.dumps({"receivers": receivers, **more})
-    (place.jobs.parent / "runner.yaml").write_text(text)
+from support.receiver_world import free_port, mail_server, mailbox, settings, web_server
 
 
 def test_a_test_message_reaches_a_mailbox(place: Place) -> None:
     with mail_server() as server:
-        email = {"to": ["ops@example.org"], "from": "runner@example.org", "host": "127.0.0.1"}
-        settings(place, {"ops": {"email": {**email, "port": server.port}}})
+        settings(place, {"ops": mailbox(server)})
         done = place.run("notify", "--test", "ops")
         assert (done.returncode, done.stdout) == (0, "ops took the test message\n")
         mail = server.next()

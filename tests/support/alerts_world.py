@@ -17,6 +17,7 @@ from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses, begun, resum
 from runner.requests.model import ProcessRequest, Route, Source
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import Ended, Outcome
 from runner.service.moment import Moment
@@ -33,10 +34,11 @@ REASONS = {
 }
 
 
-class Notified:
+class Notified(Notices):
     """Keeps the changes of alerts of which people would be notified."""
 
     def __init__(self) -> None:
+        super().__init__(())
         self.changes: list[AlertChange] = []
 
     def add(

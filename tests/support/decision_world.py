@@ -18,7 +18,7 @@ from runner.planning.difference import touched
 from runner.planning.views.plan import Plan, plan
 from runner.requests.catalog.catalog_reader import CatalogReader, exhausted
 from runner.service.alerts.alerts import Alerts
-from runner.service.alerts.notifications import NoNotifications
+from runner.service.alerts.notices import Notices
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
@@ -44,7 +44,7 @@ class World:
         )
         self.reader = self.fresh_reader()
         self.registry = Registry(self)
-        self.alerts = Alerts(self.registry, NoNotifications(), ())
+        self.alerts = Alerts(self.registry, Notices(()), ())
         self.is_first = True
         self.claims: list[tuple[str, datetime]] = []
         self.records: list[tuple[Event, Mapping[str, Any]]] = []

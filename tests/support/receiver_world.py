@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
+from support.place import Place
 
 HANG_S = 60
 """Only a hang lasts so long."""
@@ -156,3 +157,35 @@ def mail_server(**options: Any) -> Iterator[MailServer]:
         yield world
     finally:
         controller.stop()
+
+
+_HURRY = """
+from datetime import timedelta
+
+from runner.notifying import message, notice
+
+notice.GROUPING = timedelta(seconds=0.5)
+message.BETWEEN = timedelta(seconds=1)
+message.FIRST_DELAY, message.LONGEST_DELAY = timedelta(seconds=0.2), timedelta(seconds=0.5)
+"""
+"""Runs before the program: messages follow one another in seconds instead of minutes."""
+
+
+def hurry(place: Place) -> None:
+    """Let the runners of a place send messages within seconds."""
+    folder = place.folder / "hurry"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_HURRY)
+    place.environment["PYTHONPATH"] = str(folder)
+
+
+def settings(place: Place, receivers: object, **more: object) -> None:
+    """Write the settings beside the jobs folder."""
+    text = json.dumps({"receivers": receivers, **more})
+    (place.jobs.parent / "runner.yaml").write_text(text)
+
+
+def mailbox(server: MailServer) -> dict[str, object]:
+    """Return a receiver that gets mail."""
+    email = {"to": ["ops@example.org"], "from": "runner@example.org", "host": "127.0.0.1"}
+    return {"email": {**email, "port": server.port}}

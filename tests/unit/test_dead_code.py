@@ -20,10 +20,6 @@ CALLED_FROM_OUTSIDE = {
     "ANSWERED",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
-    # Messages about alerts: the loop comes next.
-    *("notification_sent", "notification_failed", "composed", "after_message", "stored_text"),
-    *("quiet_until", "within_reach", "notice_in", "message_in", "BETWEEN", "ready", "counted"),
-    *("opened", "closed", "after_failure"),
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
 }

@@ -44,8 +44,8 @@ def embedded(
         monitor_log=places.monitor_log,
         zone=places.zone,
         max_running=places.settings.max_running,
-        allow_shared_jobs=allow_shared_jobs,
         alerts=places.settings.alerts,
+        allow_shared_jobs=allow_shared_jobs,
     )
     with running(settings, SystemClock(), observer=observer, is_firing=False) as runner:
         runner.start()

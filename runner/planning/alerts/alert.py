@@ -1,7 +1,7 @@
 """An alert, and a change of one. Pure.
 
 Whoever notifies people needs only this module. Each `AlertChange` belongs to the commit
-of what caused it. `service.alerts.notifications` is the place where it arrives.
+of what caused it. `service.alerts.notices` is the place where it arrives.
 """
 
 from __future__ import annotations

@@ -185,6 +185,7 @@ def _request(
         on_success=data.get("on_success", {}).get("request"),
         on_failure=data.get("on_failure", {}).get("request"),
         unschedule_after=data.get("on_failure", {}).get("unschedule_after"),
+        ping=data.get("ping", {}).get("url_variable"),
         **further,
     )
 

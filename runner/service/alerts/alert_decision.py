@@ -182,7 +182,7 @@ class AlertDecision:
             if (event := _EVENTS.get(change.change)) is not None:
                 record(event(_facts_of(change.alert)))
         if self._changes:
-            self._alerts.notifications.add(self._changes, requests, batch)
+            self._alerts.notices.add(self._changes, requests, batch)
 
     def accept(self) -> None:
         """Put what was committed in force."""

@@ -25,7 +25,7 @@ from runner.planning.alerts.expectations import (
 from runner.planning.states.firing import delay_of
 from runner.planning.states.pauses import NOT_HELD, Held
 from runner.requests.model import ProcessRequest, Route
-from runner.service.alerts.notifications import Notifications
+from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Execution
 from runner.service.moment import Moment
 from runner.service.registry import Registry
@@ -44,10 +44,8 @@ class Alerts:
     `routes` are the runner's, for itself and for requests without `notify`.
     """
 
-    def __init__(
-        self, registry: Registry, notifications: Notifications, routes: Sequence[Route]
-    ) -> None:
-        self.notifications = notifications
+    def __init__(self, registry: Registry, notices: Notices, routes: Sequence[Route]) -> None:
+        self.notices = notices
         self.routes = routes
         self._registry = registry
         self._checks: dict[str | None, Checks] = {}

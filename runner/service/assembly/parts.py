@@ -18,7 +18,8 @@ from runner.execution.executor import Executor
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
 from runner.service.alerts.alerts import Alerts
-from runner.service.alerts.notifications import NoNotifications
+from runner.service.alerts.notices import Notices
+from runner.service.alerts.pings import Pings
 from runner.service.assembly.exclusive_parts import (
     Options,
     Records,
@@ -40,6 +41,8 @@ from runner.service.executions.name_lists import adopted_words
 from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
 from runner.service.moment import Moment
+from runner.service.notifying.messenger import Messenger
+from runner.service.notifying.sender_process import SenderProcess
 from runner.service.output_pruning import OutputPruning
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
@@ -65,6 +68,7 @@ class Core:
     registry: Registry
     in_progress: InProgress
     alerts: Alerts
+    pings: Pings
     executor: Executor
     dispatcher: Dispatcher
     stopping: Stopping
@@ -90,6 +94,7 @@ class Parts:
     folder: JobsFolder
     clock_changes: ClockFollower
     housekeeping: Housekeeping
+    messenger: Messenger
 
 
 def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
@@ -135,7 +140,34 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         folder=_jobs_folder(settings, options, core, reader, mail, zones),
         clock_changes=_clock_changes(settings, core, records.journal, reader, zones, housekeeping),
         housekeeping=housekeeping,
+        messenger=_messenger(
+            settings, options.clock, core, records.journal, wakeups, zones, resources
+        ),
     )
+
+
+def _messenger(
+    settings: Settings,
+    clock: Clock,
+    core: Core,
+    journal: Journal,
+    wakeups: Wakeups,
+    zones: ZoneWatch,
+    resources: ExitStack,
+) -> Messenger:
+    messenger = Messenger(
+        settings,
+        clock,
+        sender=SenderProcess(wakeups.poll, clock),
+        pings=core.pings,
+        alerts=core.alerts,
+        registry=core.registry,
+        decisions=core.decisions,
+        journal=journal,
+        zone=lambda: zones.zone,
+    )
+    resources.callback(messenger.close)
+    return messenger
 
 
 def _clock_changes(
@@ -207,7 +239,9 @@ def _core(
     executor = LocalExecutor(clock)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
-    alerts = Alerts(registry, NoNotifications(), settings.alerts.notify)
+    environment_file = settings.alerts.environment_file
+    alerts = Alerts(registry, Notices(settings.alerts.notify), settings.alerts.notify)
+    pings = Pings(settings.alerts.ping, None if environment_file is None else str(environment_file))
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
@@ -218,6 +252,7 @@ def _core(
         registry=registry,
         in_progress=in_progress,
         alerts=alerts,
+        pings=pings,
         journal=journal,
         line_of=records.recorder.line,
         dispatcher=dispatcher,
@@ -230,6 +265,7 @@ def _core(
         registry=registry,
         in_progress=in_progress,
         alerts=alerts,
+        pings=pings,
         executor=executor,
         dispatcher=dispatcher,
         stopping=stopping,
@@ -280,6 +316,7 @@ def _load(
 def _load_alerts(records: Records, core: Core, clock: Clock) -> None:
     with records.store.row_errors_in_words():
         core.alerts.load(records.snapshot.alerts)
+        core.alerts.notices.load(records.snapshot.notifications)
     core.alerts.watch(core.in_progress, Moment(now=clock.now(), now_s=clock.elapsed_s()))
 
 

@@ -23,6 +23,7 @@ from runner.monitor.events import (
     RunnerFacts,
 )
 from runner.monitor.records import Event, Record
+from runner.notifying.sending.job import Ping
 from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states
@@ -39,6 +40,7 @@ from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.pings import PINGED, end_ping, start_ping
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
@@ -99,6 +101,8 @@ class Decision:
             record=self.record,
         )
         self.alerts = AlertDecision(alerts, moment)
+        self.pings: list[tuple[str, Ping]] = []
+        """What to send after the commit, with the names of the requests."""
         self.requests: Mapping[str, ProcessRequest] = registry.requests
         self.pauses = registry.pauses
         self._settings = settings
@@ -162,6 +166,8 @@ class Decision:
     def _note_started(self, execution: Execution) -> None:
         if (request := self._watched(execution)) is not None:
             self.alerts.note_started(execution, request)
+            if request.ping is not None and execution.claim.attempt == 1:
+                self.pings.append((request.name, start_ping(request.ping, execution.id)))
 
     def _note_ended(self, ended: Ended, is_last: bool) -> None:
         if (request := self._watched(ended.execution)) is not None:
@@ -169,6 +175,10 @@ class Decision:
             self.alerts.note_ended(ended, request, is_last=is_last, is_counted=is_counted)
             if is_last and ended.execution.claim.generation is not None:
                 self._count(request, ended.outcome.status)
+            if request.ping is not None and is_last and ended.outcome.status in PINGED:
+                outcome, execution = ended.outcome, ended.execution.id
+                ping = end_ping(request.ping, execution, outcome.status, outcome.exit_code)
+                self.pings.append((request.name, ping))
 
     def _count(self, request: ProcessRequest, status: ExecutionStatus) -> None:
         """Count the result of a fire; too many failures in a row unschedule the request."""

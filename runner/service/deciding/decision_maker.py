@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.monitor.events import RunnerFacts
 from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.pings import Pings
 from runner.service.deciding.decision import Decision, LineOf, runner_facts
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
@@ -39,6 +40,7 @@ class DecisionMaker:
         registry: Registry,
         in_progress: InProgress,
         alerts: Alerts,
+        pings: Pings,
         journal: Journal,
         line_of: LineOf,
         dispatcher: Dispatcher,
@@ -55,6 +57,7 @@ class DecisionMaker:
         self._registry = registry
         self._in_progress = in_progress
         self._alerts = alerts
+        self._pings = pings
         self._journal = journal
         self._line_of = line_of
         self._dispatcher = dispatcher
@@ -108,6 +111,9 @@ class DecisionMaker:
             return False
         self._registry.accept(decision.states)
         decision.alerts.accept()
+        self._alerts.notices.accept(decision.batch)
+        for name, ping in decision.pings:
+            self._pings.add(name, ping)
         if decision.pauses is not self._registry.pauses:
             self._registry.accept_pauses(decision.pauses)
             self._alerts.set_anew(decision.moment)

@@ -76,6 +76,10 @@ class Journal:
         """Add the new row of a request to the facts."""
         self._facts.requests[row.name] = row
 
+    def note_notification(self, name: str, text: str | None) -> None:
+        """Add the new row of a message to people to the facts; None deletes it."""
+        self._facts.notifications[name] = text
+
     def note_meta(self, meta: Mapping[str, str]) -> None:
         """Add what the runner notes about itself to the facts."""
         self._facts.meta |= meta

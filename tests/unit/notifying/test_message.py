@@ -49,7 +49,7 @@ def test_a_message_names_its_alerts_and_their_earlier_message() -> None:
 
 
 def test_a_message_survives_a_restart_unchanged() -> None:
-    stored = message_in(json.loads(message().stored_text())["message"])
+    stored = message_in(json.loads(message().stored())["message"])
     assert stored.payload("erp-1") == message().payload("erp-1")
     assert (stored.attempt, stored.due, stored.names) == (1, message().due, message().names)
 
@@ -71,5 +71,5 @@ def test_a_message_about_many_alerts_stays_short() -> None:
     whole = composed("m", [news(change(request=f"r{n:04}")) for n in range(1000)], NOON, SETTING)
     assert len(whole.names) == 1000
     assert whole.subject == "1000 requests fail, first: r0000 fails: exit code 3"
-    assert len(whole.stored_text()) < 200_000
+    assert len(whole.stored()) < 200_000
     assert "- and 980 more; `runner alerts` lists what is open" in whole.text

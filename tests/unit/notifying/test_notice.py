@@ -28,7 +28,7 @@ from runner.requests.model import Route
 
 def stored(notice: Notice | None) -> Notice | None:
     """Return the notice as the next runner finds it."""
-    return None if notice is None else notice_in(json.loads(notice.text())["notice"])
+    return None if notice is None else notice_in(json.loads(notice.stored())["notice"])
 
 
 def test_a_notice_is_due_when_its_group_is_complete() -> None:

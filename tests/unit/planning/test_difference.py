@@ -47,6 +47,7 @@ CHANGES: dict[str, Any] = {
     "expect": Expect(duration=timedelta(minutes=1)),
     "notify": (),
     "retention": Retention(keep_count=1),
+    "ping": "URL",
 }
 
 

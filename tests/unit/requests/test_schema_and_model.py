@@ -453,7 +453,7 @@ def keys_at(*path: str) -> set[str]:
 def test_all_keys_of_the_format_are_in_the_schema() -> None:
     assert keys_at() == keys(
         "name description owner labels context scheduled reschedule formerly on_success on_failure "
-        "expect notify retention process timing"
+        "expect notify ping retention process timing"
     )
     assert keys_at("process") == keys("""
         command shell python group request name directory environment environment_file

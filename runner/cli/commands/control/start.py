@@ -111,9 +111,9 @@ def start_command(
         max_running=max_running or places.settings.max_running,
         allow_shared_jobs=allow_shared_jobs,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
+        alerts=places.settings.alerts,
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
-        alerts=places.settings.alerts,
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         _serve(settings, console)

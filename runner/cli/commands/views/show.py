@@ -208,6 +208,7 @@ def _details(
             "on_failure": _on_failure(request),
             "expect": expect_words(request.expect),
             "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
+            "ping": request.ping,
             "retention": retention_words(request.retention.over(places.settings.retention)),
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),

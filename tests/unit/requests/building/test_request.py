@@ -78,6 +78,7 @@ def members_of(process: Process) -> dict[str, Process]:
 FULL = """
 formerly: posting
 on_success: {request: publish}
+ping: {url_variable: HC}
 on_failure: {request: tell, unschedule_after: 5}
 process:
   python: reports.daily:main
@@ -102,10 +103,12 @@ process:
 
 def test_the_names_of_other_requests_reach_the_model() -> None:
     request = request_of(FULL)
+    assert request.ping == "HC"
     names = (request.formerly, request.on_success, request.on_failure)
     assert (*names, request.unschedule_after) == ("posting", "publish", "tell", 5)
     plain = request_of("process: {shell: x}")
     assert (plain.formerly, plain.on_success, plain.on_failure) == (None, None, None)
+    assert plain.ping is None
 
 
 def test_retention_reaches_the_model_and_a_wrong_value_is_found_at_its_place() -> None:

@@ -465,7 +465,7 @@ def test_each_key_has_the_subschema_of_the_request_schema() -> None:
     )
     Draft7Validator.check_schema(defaults)
     own, theirs = defaults["properties"], request["properties"]
-    one_s_own = {"name", "description", "formerly", "reschedule", "on_success"}
+    one_s_own = {"name", "description", "formerly", "reschedule", "on_success", "ping"}
     assert own.keys() == theirs.keys() - one_s_own
     for key in own.keys() - {"process", "timing"}:
         assert own[key] == theirs[key], key

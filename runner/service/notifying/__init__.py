@@ -1,0 +1,1 @@
+"""Sends what people are to hear of alerts, and pings, while the runner runs."""

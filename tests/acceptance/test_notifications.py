@@ -1,0 +1,223 @@
+"""Alerts reach people: what opens, what is repeated, what is over, over restarts and outages."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from queue import Empty
+
+import pytest
+from support.place import SECONDLY, Place, Record, wait_until
+from support.receiver_world import (
+    MailServer,
+    WebServer,
+    hurry,
+    mail_server,
+    mailbox,
+    settings,
+    web_server,
+)
+
+HOOK = {"webhook": {"url_variable": "HOOK"}}
+FAILS_UNTIL_MENDED = "echo the disk is full; test -e ../mended"
+
+
+@pytest.fixture
+def post_office() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def web(place: Place) -> Iterator[WebServer]:
+    with web_server() as server:
+        place.environment["HOOK"] = f"{server.url}/SECRET-KEY"
+        yield server
+
+
+def sent(place: Place, count: int) -> list[Record]:
+    """Return the records of messages that arrived, once there are `count`."""
+    wait_until(
+        lambda: len(place.events("notification.sent")) >= count, within_s=60, what="messages"
+    )
+    return place.events("notification.sent")
+
+
+def test_with_one_receiver_a_failure_and_its_recovery_reach_it_in_one_thread(
+    place: Place, post_office: MailServer
+) -> None:
+    hurry(place)
+    settings(place, {"ops": mailbox(post_office)})
+    place.declare("backup", FAILS_UNTIL_MENDED, SECONDLY)
+    runner = place.start()
+    mail = post_office.next()
+    assert mail["Subject"] == "backup fails: exit code 1"
+    text = mail.get_content()  # type: ignore[attr-defined]
+    assert "    the disk is full" in text
+    assert "runner log " in text
+    wait_until(lambda: len(place.finished("backup")) >= 4, what="more failures")
+    assert post_office.drained() == [], "an open alert is not repeated at each failure"
+    (place.folder / "mended").touch()
+    recovery = post_office.next()
+    assert recovery["Subject"] == "backup is well again: ended as success"
+    assert recovery["In-Reply-To"] == mail["Message-ID"]
+    first, second = sent(place, 2)
+    assert (first["receiver"], first["alerts"], first["attempt"]) == ("ops", ["backup/failure"], 1)
+    assert f"<{first['notification']}@{first['host']}>" == mail["Message-ID"]
+    assert "· notified ops: backup/failure" in place.console()
+    assert second["notification"] != first["notification"]
+    assert place.stop(runner) == 0
+
+
+def test_what_opens_together_is_one_message(place: Place, web: WebServer) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK})
+    for number in range(20):
+        place.declare(f"r{number:02}", "exit 3", "run_immediately")
+    runner = place.start()
+    seen: set[str] = set()
+    messages = []
+    while len(seen) < 20:
+        messages.append(web.next().data)
+        seen |= {each["request"] for each in messages[-1]["alerts"]}
+    assert messages[0]["alerts_count"] > 1
+    assert messages[0]["subject"].endswith("requests fail, first: r00 fails: exit code 3")
+    assert sum(each["alerts_count"] for each in messages) == 20, "no alert is in two messages"
+    assert place.stop(runner) == 0
+
+
+def test_an_open_alert_is_repeated(place: Place, web: WebServer) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "2s"}])
+    place.declare("once", "exit 3", "run_immediately")
+    runner = place.start()
+    first, second = web.next().data, web.next().data
+    assert second["subject"] == "once still fails: exit code 3"
+    assert second["threads"] == [first["id"]]
+    assert second["alerts"][0]["event"] == "repeated"
+    assert place.stop(runner) == 0
+
+
+@pytest.mark.parametrize("behaviour", [500, "down"])
+def test_a_message_is_sent_again_until_it_arrives_over_restarts(
+    place: Place, web: WebServer, behaviour: int | str
+) -> None:
+    hurry(place)
+    if behaviour == "down":
+        place.environment["HOOK"] = "http://127.0.0.1:9/SECRET-KEY"
+    else:
+        web.behaviour = behaviour
+    settings(place, {"chat": HOOK})
+    place.declare("once", "exit 3", "run_immediately")
+    runner = place.start()
+    wait_until(lambda: len(place.events("notification.failed")) >= 2, what="two attempts")
+    assert place.stop(runner) == 0
+    failed = place.events("notification.failed")
+    assert {record["notification"] for record in failed} == {failed[0]["notification"]}
+    assert [record["attempt"] for record in failed] == list(range(1, len(failed) + 1))
+    assert all(record["retry_at"] for record in failed)
+    web.drained()
+    web.behaviour = 200
+    place.environment["HOOK"] = f"{web.url}/SECRET-KEY"
+    runner = place.start()
+    (arrived,) = sent(place, 1)
+    assert arrived["notification"] == failed[0]["notification"]
+    assert arrived["attempt"] == len(failed) + 1
+    assert web.next().headers["Idempotency-Key"] == arrived["notification"]
+    assert place.stop(runner) == 0
+    for secret in (place.log.read_text(), place.console()):
+        assert "SECRET" not in secret
+
+
+def test_a_receiver_that_hangs_holds_up_no_fire(place: Place, web: WebServer) -> None:
+    hurry(place)
+    web.behaviour = "hangs"
+    settings(place, {"chat": HOOK})
+    place.declare("once", "exit 3", "run_immediately")
+    place.declare("other", "true", SECONDLY)
+    runner = place.start()
+    web.next()
+    count = len(place.finished("other"))
+    place.await_finished("other", count=count + 3)
+    assert {record["status"] for record in place.finished("other")} == {"success"}
+    assert place.stop(runner) == 0
+
+
+def test_a_receiver_that_left_the_settings_holds_up_no_other(place: Place, web: WebServer) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK}, notify=[{"to": "chat"}])
+    place.declare("once", "exit 3", "run_immediately")
+    runner = place.start()
+    web.next()
+    sent(place, 1)
+    assert place.stop(runner) == 0
+    settings(place, {"cat": HOOK}, notify=[{"to": "cat"}])
+    place.declare("twice", "exit 3", "run_immediately")
+    runner = place.start()
+    assert web.next().data["alerts"][0]["request"] == "twice"
+    assert place.stop(runner) == 0
+
+
+def test_a_quiet_window_delays_messages(place: Place, web: WebServer) -> None:
+    hurry(place)
+    quiet = [{"from": "00:00", "to": "00:00"}]
+    settings(place, {"chat": HOOK, "pager": HOOK}, quiet=[{**quiet[0], "receivers": ["chat"]}],
+             notify=[{"to": "chat"}, {"to": "pager"}])  # fmt: skip
+    place.declare("once", "exit 3", "run_immediately")
+    runner = place.start()
+    assert web.next().data["receiver"] == "pager"
+    sent(place, 1)
+    assert place.stop(runner) == 0
+    assert web.drained() == []
+    settings(place, {"chat": HOOK, "pager": HOOK}, notify=[{"to": "chat"}, {"to": "pager"}])
+    runner = place.start()
+    assert web.next().data["receiver"] == "chat"
+    assert place.stop(runner) == 0
+
+
+def test_a_request_pings_its_start_and_its_end(place: Place, web: WebServer) -> None:
+    place.environment["HC"] = f"{web.url}/key"
+    for name, line in (("good", "true"), ("bad", "exit 7")):
+        process = {"shell": line}
+        text = {"process": process, "timing": "run_immediately", "ping": {"url_variable": "HC"}}
+        place.write(f"{name}.yaml", json.dumps(text))
+    runner = place.start()
+    (good,), (bad,) = place.await_finished("good"), place.await_finished("bad")
+    expected = {
+        f"/key/start?rid={good['execution']}",
+        f"/key/0?rid={good['execution']}",
+        f"/key/start?rid={bad['execution']}",
+        f"/key/7?rid={bad['execution']}",
+    }
+    got: list[str] = []
+    while len(got) < 2 or not {path for path in expected if "start" not in path} <= set(got):
+        got.append(web.next().path)
+    assert set(got) <= expected
+    assert place.stop(runner) == 0
+
+
+def test_the_runner_pings_until_it_is_killed(place: Place, web: WebServer) -> None:
+    settings(place, {}, ping={"url_variable": "HOOK", "every": "1s"})
+    place.declare("other", "true")
+    runner = place.start()
+    assert [web.next().path for _ in range(3)] == ["/SECRET-KEY"] * 3
+    place.stop(runner, by=signal.SIGKILL)
+    web.drained()
+    # A ping that was on its way may still arrive; within `every` there is silence.
+    time.sleep(1.0)  # `every` itself: the only thing to wait for is that nothing comes
+    web.drained()
+    with pytest.raises(Empty):
+        web.posts.get(timeout=3.0)
+
+
+def test_pings_that_cannot_be_sent_are_reported_once(place: Place) -> None:
+    place.environment["HOOK"] = "http://127.0.0.1:9/SECRET-KEY"
+    settings(place, {}, ping={"url_variable": "HOOK", "every": "1s"})
+    place.declare("other", "true")
+    runner = place.start()
+    said = "the runner's ping was not sent: Connection refused"
+    wait_until(lambda: said in place.console(), within_s=60, what="the report")
+    assert "SECRET" not in place.console()
+    assert place.stop(runner) == 0
