@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from support.place import Place
 
-VERSION_1 = Path(__file__).parent / "samples" / "store-version-1.sql"
-"""What a runner of version 1 left: results of `good`, `bad` and `group`, none of `never`, and
-one of `later`, which only `runner exec` knew.
+SAMPLES = Path(__file__).parent / "samples"
+"""What runners of version 1 left. `store-version-1`: results of `good`, `bad` and `group`,
+none of `never`, and one of `later`, which only `runner exec` knew.
+`store-version-1-executing`: a group at its second member, a process, a follow-up, and an
+attempt to come, left by kill -9.
 """
 RESULTS = {
     "bad": ("error", "2026-11-30T08:00:22.687492Z"),
@@ -29,10 +31,16 @@ def upgraded(place: Place) -> Place:
     for hour, name in enumerate(("good", "bad", "never", "group", "later"), 2):
         timing = {"schedule": {"frequency": "daily", "at": f"{hour:02}:00", "timezone": "UTC"}}
         place.declare(name, "exit 3" if name == "bad" else "true", timing)
-    place.state.mkdir(mode=0o700)
-    with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
-        database.executescript(VERSION_1.read_text().replace("{folder}", str(place.folder)))
+    bring(place, "store-version-1")
     return place
+
+
+def bring(place: Place, sample: str) -> None:
+    """Make the store from a sample: what a runner of an earlier version left."""
+    place.state.mkdir(mode=0o700)
+    text = (SAMPLES / f"{sample}.sql").read_text().replace("{folder}", str(place.folder))
+    with closing(sqlite3.connect(place.state / "store.sqlite3")) as database:
+        database.executescript(text)
 
 
 def results_of(place: Place) -> dict[str, tuple[str | None, str | None]]:
@@ -57,3 +65,23 @@ def test_an_upgraded_request_keeps_its_generation(upgraded: Place) -> None:
     assert upgraded.stop(upgraded.start()) == 0
     (item,) = upgraded.items("show", "good")
     assert (item["generation"], item["sync"]) == (1, "in sync")
+
+
+def test_a_runner_takes_over_the_executions_that_version_1_left(place: Place) -> None:
+    """Their processes have ended, and nobody knows how."""
+    bring(place, "store-version-1-executing")
+    runner = place.start()
+    place.await_finished("group", sequence=None)
+    waiting = [item["request"] for item in place.items("status")[0]["waiting"]]
+    assert place.stop(runner) == 0
+    ended = {
+        (each["request"], each["sequence"]): each["status"]
+        for each in place.events("execution.finished")
+    }
+    assert ended == {
+        ("group", None): "system_restart",
+        ("group", 2): "system_restart",
+        ("notice", None): "system_restart",
+        ("running", None): "system_restart",
+    }
+    assert waiting == ["retried"]

@@ -279,6 +279,7 @@ def _claim(row: ExecutionRow, body: Mapping[str, Any], process: Process) -> Clai
         group=row.group_id,
         sequence=row.sequence,
         within=tuple(body["within"]),
-        chain=tuple(body["chain"]),
-        **{name: body[name] for name in _PLAIN if name not in ("within", "chain")},
+        chain=tuple(body.get("chain", ())),
+        # A former version did not write all of them.
+        **{name: body[name] for name in _PLAIN if name in body.keys() - {"within", "chain"}},
     )
