@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 from support.place import GATE, Place, check_log, wait_until
@@ -35,6 +36,12 @@ def test_a_chain_goes_on_after_each_crash_and_runs_each_link_once(place: Place) 
     assert (page["requested_by"], page["follows"]) == ("on_failure of load", load["execution"])
     assert json.loads(page["output_tail"]) == load
     assert not place.finished("extract-more")
+    tree = ["extract", "└ load (on_success)", "  └ page (on_failure)"]
+    assert _requests_in(place.run("monitor", "--tree").stdout) == tree
+    assert _requests_in(place.run("monitor", "--tree", "--request", "page").stdout) == tree
+    found = place.items("monitor", "--tree", "--status", "success")
+    assert [record["request"] for record in found] == ["extract", "load", "page"]
+    assert not place.items("monitor", "--tree", "--request", "extract-more")
     check_log(place.log)
 
 
@@ -54,6 +61,35 @@ def test_a_person_who_runs_a_link_runs_no_follow_up(place: Place) -> None:
     place.stop(runner)
     assert not place.finished("load")
     assert "the process of load" in place.run("show", "extract").stdout
+    assert re.search("run_by +extract \\(on_success\\)", place.run("show", "load").stdout)
+
+
+def test_a_running_group_is_shown_with_its_members(place: Place) -> None:
+    members = [{"name": "first", "shell": "true"}, {"name": "last", "shell": GATE}]
+    place.write("g.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": NOW}))
+    runner = place.start()
+    wait_until(lambda: len(place.events("execution.started", "g")) == 3)
+    shown = place.run("monitor", "--tree").stdout
+    assert _requests_in(shown) == ["g", "└ first", "└ last"]
+    assert place.run("monitor", "--tree", "-f").returncode == 2
+    place.open_gate()
+    place.stop(runner)
+
+
+def test_plan_says_which_chains_a_change_touches(place: Place) -> None:
+    place.declare("extract", "true", NOW, top={"on_success": {"request": "load"}})
+    place.declare("load", "true", top={"on_failure": {"request": "page"}})
+    place.declare("page", "true")
+    runner = place.start()
+    place.await_finished("load")
+    place.stop(runner)
+    place.declare("load", "false", top={"on_failure": {"request": "page"}})
+    chain = "extract → load (on_success) → page (on_failure)"
+    assert f"    in the chain {chain}\n" in place.run("plan", "--live").stdout
+    done = place.run("plan", "--live", "--output", "json")
+    step = json.loads(done.stdout.splitlines()[0])
+    assert (step["chains"], step["chains_count"]) == ([chain], 1)
+    assert chain in place.run("plan", "--live", "--output", "markdown").stdout
 
 
 def test_plan_shows_a_changed_follow_up(place: Place) -> None:
@@ -64,3 +100,10 @@ def test_plan_shows_a_changed_follow_up(place: Place) -> None:
     place.stop(runner)
     place.declare("extract", "true", NOW, top={"on_success": {"request": "load"}})
     assert "on_success" in place.run("plan", "--live").stdout
+
+
+def _requests_in(table: str) -> list[str]:
+    """Return the column REQUEST of the monitor's table."""
+    head, *lines = table.splitlines()
+    begin, end = head.index("REQUEST"), head.index("CHANNEL")
+    return [line[begin:end].rstrip() for line in lines]

@@ -88,6 +88,9 @@ def test_the_next_request_runs_after_a_success(kitchen: Kitchen) -> None:
     record = kitchen.runs("publish-report")
     assert record["output_tail"] == "publishing 42 orders\n"
     assert record["requested_by"] == "on_success of make-report"
+    monitor, shown = kitchen.type_all()
+    assert "└ publish-report (on_success)" in monitor
+    assert "make-report (on_success)" in shown
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a process as another user")

@@ -23,6 +23,7 @@ from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
 from runner.planning.views.alterations import Alteration, alterations
 from runner.planning.views.cautions import Caution
+from runner.planning.views.chains import NO_CHAINS, Chains, Touched
 from runner.planning.views.request_cautions import request_cautions
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
@@ -73,6 +74,8 @@ class PlanStep:
     """The fire times that run at once."""
     due_anyway: frozenset[datetime] = frozenset()
     """Those of `runs` that would also run without the change."""
+    chains: Touched = NO_CHAINS
+    """The chains of requests that the change touches."""
     cautions: tuple[Caution, ...] = ()
     """Surprises of the new definition."""
     missed: tuple[Miss, ...] = ()
@@ -141,14 +144,29 @@ def plan(old: Served, catalog: Catalog, now: datetime, durations: Mapping[str, t
         for step in _steps(old, new, registrations, now)
     )
     states = {**old.states, **{step.name: step.state for step in steps}}
+    shown = [step for step in steps if _is_shown(step)]
     return Plan(
-        steps=tuple(step for step in steps if _is_shown(step)),
+        steps=tuple(_with_chains(shown, old.requests, new)),
         rejections=catalog.rejections,
         kept=change.in_force.kept,
         emptiness=change.in_force.emptiness,
         requests=new,
         crowding=crowding(old, Served(requests=new, states=states), change.renamed, durations, now),
     )
+
+
+def _with_chains(
+    steps: list[PlanStep], old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]
+) -> Iterator[PlanStep]:
+    """Add the chains that each change touches; those of a removed request are the old ones."""
+    if all(step.kind is StepKind.UNTOUCHED for step in steps):
+        yield from steps
+        return
+    before, after = Chains(old), Chains(new)
+    for step in steps:
+        chains = before if step.kind is StepKind.REMOVED else after
+        is_touched = step.kind is not StepKind.UNTOUCHED
+        yield replace(step, chains=chains.through(step.name)) if is_touched else step
 
 
 def newly_served(requests: Mapping[str, ProcessRequest], now: datetime) -> Served:

@@ -28,6 +28,7 @@ from runner.cli.options import (
     reading_options,
     record_selection_options,
 )
+from runner.cli.output.execution_tree import Branch, trees_of
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.errors import UsageError
@@ -38,6 +39,8 @@ from runner.monitor.records import Event
 
 # While the existing records are read, the log may grow by this many records at most.
 _MOST_ADDED_MEANWHILE = 1000
+_MOST_IN_TREES = 10_000
+"""How many of the newest executions are searched for trees; a tree may span many of them."""
 
 
 @click.command("monitor")
@@ -69,11 +72,17 @@ _MOST_ADDED_MEANWHILE = 1000
     type=click.IntRange(0),
     default=20,
     show_default=True,
-    help="Maximum number of lines.",
+    help="Maximum number of lines; with --tree, of trees.",
 )
 @click.option("--wide", "is_wide", is_flag=True, help="Show Openbravo's columns in full width.")
 @click.option(
     "--newest-first", "is_reversed", is_flag=True, help="Show the newest first, as Openbravo does."
+)
+@click.option(
+    "--tree",
+    "is_tree",
+    is_flag=True,
+    help="Show below each execution what it ran: members, attempts and what followed it.",
 )
 @output_option
 @reading_options
@@ -85,6 +94,7 @@ def monitor_command(
     count: int,
     is_wide: bool,
     is_reversed: bool,
+    is_tree: bool,
     output: str,
     places: Places,
 ) -> None:
@@ -98,29 +108,52 @@ def monitor_command(
     --label and --owner select by what the request said when it ran. --failing means all
     executions of the requests whose last one has failed.
 
+    --tree shows whole trees: each has an execution that the other options select.
+
     \b
     Examples:
       runner monitor --status error --since 24h
       runner monitor --request 'nightly-*' --label team=finance
       runner monitor --status processing
+      runner monitor --tree --request month-end
       runner monitor -f
     """
-    if is_following and is_reversed:
-        raise UsageError(
-            "--newest-first cannot be combined with --follow, which adds new lines at the end"
-        )
+    if is_following:
+        _refuse_to_follow(is_reversed=is_reversed, is_tree=is_tree)
     require_known_log(places)
     matches = _filter(selection, statuses, since, places)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
-    records = _newest(places, matches, count)
-    if is_reversed:
-        records.reverse()
+    records, labels = _shown(places, matches, count, is_tree=is_tree, is_reversed=is_reversed)
     if not records:
         is_selective = bool(statuses or since) or not selection.is_empty
         _explain_nothing(selection, places, is_selective=is_selective)
-    _print(records, output, places.zone, is_wide=is_wide)
+    _print(records, output, places.zone, is_wide=is_wide, labels=labels)
+
+
+def _refuse_to_follow(*, is_reversed: bool, is_tree: bool) -> None:
+    """Raise UsageError for an order in which new executions cannot come last."""
+    if is_reversed:
+        raise UsageError(
+            "--newest-first cannot be combined with --follow, which adds new lines at the end"
+        )
+    if is_tree:
+        raise UsageError(
+            "--tree cannot be combined with --follow: a new execution may belong to a tree"
+            " that is shown already"
+        )
+
+
+def _shown(
+    places: Places, matches: Filter, count: int, *, is_tree: bool, is_reversed: bool
+) -> tuple[list[dict[str, Any]], list[str] | None]:
+    """Return the executions to show, in order, and for trees their names in it."""
+    step = -1 if is_reversed else 1
+    if not is_tree:
+        return _newest(places, matches, count)[::step], None
+    branches = [each for tree in _trees(places, matches, count)[::step] for each in tree]
+    return [each.record for each in branches], [each.label for each in branches]
 
 
 def _filter(
@@ -172,13 +205,24 @@ def _unknown(selection: Selection, places: Places) -> str | None:
     return None
 
 
-def _print(records: Sequence[dict[str, Any]], output: str, zone: str, *, is_wide: bool) -> None:
+def _print(
+    records: Sequence[dict[str, Any]],
+    output: str,
+    zone: str,
+    *,
+    is_wide: bool,
+    labels: Sequence[str] | None,
+) -> None:
+    """Print executions; `labels` are their names in a tree."""
     if output == "json":
         for record in records:
             echo(json_line(record))
         return
     columns = columns_for(is_wide=is_wide)
     rows = [cells_of(record, columns, zone) for record in records]
+    if labels is not None:
+        at = columns.index("PROCESS" if is_wide else "REQUEST")
+        rows = [[*row[:at], label, *row[at + 1 :]] for row, label in zip(rows, labels, strict=True)]
     (print_table if is_wide else print_fitted)(columns, rows)
 
 
@@ -190,6 +234,19 @@ def _newest(places: Places, matches: Filter, count: int) -> list[dict[str, Any]]
     known = {record["execution"] for record in ended}  # one may have ended between the two reads
     found = [*ended, *(record for record in running if record["execution"] not in known)]
     return found[max(len(found) - count, 0) :]
+
+
+def _trees(places: Places, matches: Filter, count: int) -> list[list[Branch]]:
+    """Return the newest trees that have a matching execution, by their roots."""
+    ended = replace(matches, events=frozenset())
+    running = replace(ended, since=None)
+
+    def is_wanted(record: dict[str, Any]) -> bool:
+        is_running = record["event"] == Event.EXECUTION_STARTED
+        return (running if is_running else ended).admits(record)
+
+    trees = trees_of(_newest(places, Filter(), _MOST_IN_TREES), is_wanted)
+    return trees[max(len(trees) - count, 0) :]
 
 
 def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:

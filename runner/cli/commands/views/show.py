@@ -26,6 +26,7 @@ from runner.planning.alerts.routes import routes_of
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
 from runner.planning.views.alert_words import expect_words, routes_words
+from runner.planning.views.chains import Chains
 from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView
 from runner.planning.views.retention_words import retention_words
@@ -210,6 +211,7 @@ def _details(
             "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
             "ping": request.ping,
             "retention": retention_words(request.retention.over(places.settings.retention)),
+            "run_by": Chains(loaded.in_force.requests).running(view.name),
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,

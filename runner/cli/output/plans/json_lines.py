@@ -43,6 +43,8 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "looks_like": step.looks_like,
         "request_file": step.request.source.file,
         "fields": [asdict(each) for each in step.alterations],
+        "chains": list(step.chains.shown),
+        "chains_count": step.chains.count,
         "events": [f"request.{change}" for change in step.events],
         "status_before": step.before and step.before.status,
         "status": step.after and step.after.status,

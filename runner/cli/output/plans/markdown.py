@@ -91,6 +91,7 @@ def _details(shown: Shown) -> Iterator[str]:
 def _detail(step: PlanStep, shown: Shown) -> Iterator[str]:
     yield f"- {_code(step.name)}"
     yield from (f"  - {_code(words.alteration(each))}" for each in step.alterations)
+    yield from (f"  - {_code(line)}" for line in words.chains(step))
     if words.has_other_fires(step):
         zone = words.zone_of(step, shown)
         if step.before is not None:

@@ -57,6 +57,7 @@ def _step(step: PlanStep, shown: Shown) -> Iterator[str]:
     yield style(f"{mark} {step.name}", fg=colour) + former + (f"  {becoming}" if becoming else "")
     for alteration in step.alterations:
         yield f"    {words.alteration(alteration)}"
+    yield from (f"    {line}" for line in words.chains(step))
     for caution in step.cautions:
         yield f"    {style('caution', fg='yellow')}: {caution.message}"
     if words.has_other_fires(step):

@@ -55,6 +55,14 @@ def has_other_fires(step: PlanStep) -> bool:
     return bool(before or after) and before != after
 
 
+def chains(step: PlanStep) -> Iterator[str]:
+    """Yield the chains that a change touches."""
+    touched = step.chains
+    yield from (f"in the chain {neutral(chain)}" for chain in touched.shown)
+    if touched.count > len(touched.shown):
+        yield f"and in {touched.count - len(touched.shown):,} more chains"
+
+
 def alteration(alteration: Alteration) -> str:
     """Return the old and the new value of a key, in words."""
     path, before, after = map(_printable, (alteration.path, alteration.before, alteration.after))
