@@ -52,7 +52,8 @@ def test_a_second_start_is_skipped_or_replaces_the_first(kitchen: Kitchen) -> No
     for name in ("import-orders", "rebuild"):
         wait_until(lambda name=name: place.events("execution.started", name))  # type: ignore[misc]
     kitchen.type("runner exec import-orders", exit_code=125)
-    assert [record["reason"] for record in place.finished("import-orders")] == ["concurrent"]
+    # The record follows the answer: another thread writes the log.
+    assert [each["reason"] for each in place.await_finished("import-orders")] == ["concurrent"]
 
     second = place.begin("exec", "rebuild")
     (replaced,) = place.await_finished("rebuild")

@@ -364,7 +364,7 @@ def test_a_queue_holds_one_execution_and_replace_takes_its_place(place: Place) -
     place.open_gate()
     codes = [end_of(command)[0] for command in commands]
     assert (codes[:2], codes[3]) == ([0, 0], 0)
-    assert _reported(place.finished("replaced"), "status", "reason") == [
+    assert _reported(place.await_finished("replaced", count=2), "status", "reason") == [
         ("killed", "replaced"),
         ("success", None),
     ]
