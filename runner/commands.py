@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ PATIENCE_S = 10.0
 """Seconds to wait for an answer before the command is withdrawn."""
 LONGEST_REASON = 1000
 """Maximum length of a pause's reason, in characters."""
-_ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params", "reason", "until")
+_ARGUMENTS = ("targets", "is_for_all", "allow_empty", "params", "reason", "until", "fires")
 _MOST_NESTED = 32
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.05
@@ -48,7 +49,11 @@ class CommandKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ACKNOWLEDGE = "acknowledge"
+    BACKFILL = "backfill"
     RELOAD = "reload"
+
+
+_OF_ONE = (CommandKind.EXEC, CommandKind.BACKFILL)
 
 
 def person() -> str:
@@ -77,6 +82,8 @@ class Command:
     """Why, in the person's words; for pause."""
     until: datetime | None = None
     """When a pause ends by itself, or an acknowledgement."""
+    fires: tuple[datetime, ...] = ()
+    """The fires to run, ascending; for backfill."""
     requested_by: str = field(default_factory=person)
 
 
@@ -134,7 +141,9 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
     reason, until = content.get("reason"), content.get("until")
     _require(reason is None or (_are_texts([reason]) and len(reason) <= LONGEST_REASON))
     _require(until is None or isinstance(until, str))
-    _require(_are_texts(targets) and (kind is not CommandKind.EXEC or len(targets) == 1))
+    fires = tuple(map(parse_instant, content.get("fires", ())))
+    _require(all(earlier < later for earlier, later in pairwise(fires)))
+    _require(_are_texts(targets) and (kind not in _OF_ONE or len(targets) == 1))
     _require(isinstance(content["is_for_all"], bool) and isinstance(content["allow_empty"], bool))
     _require(
         isinstance(params, dict)
@@ -149,6 +158,7 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
         params=params,
         reason=reason,
         until=None if until is None else parse_instant(until),
+        fires=fires,
         requested_by=requested_by,
     )
 

@@ -79,6 +79,7 @@ class Channel(StrEnum):
     DIRECT = "direct"
     GROUP = "group"
     RETRY = "retry"
+    BACKFILL = "backfill"
 
 
 class Misfire(StrEnum):
@@ -179,7 +180,9 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.KILLED: frozenset({_R.KILLED_BY_USER, _R.REPLACED, _R.RUNNER_STOPPED}),
     _X.MISFIRED: frozenset({_R.MISSED}),
     _X.SYSTEM_RESTART: frozenset({_R.RUNNER_LOST}),
-    _X.SKIPPED: frozenset({_R.CONCURRENT, _R.CONDITION, _R.UNSCHEDULED, _R.PAUSED}),
+    _X.SKIPPED: frozenset(
+        {_R.CONCURRENT, _R.CONDITION, _R.UNSCHEDULED, _R.PAUSED, _R.KILLED_BY_USER}
+    ),
 }
 """The final statuses, each with the reasons that may refine it."""
 

@@ -22,6 +22,7 @@ COMMANDS = {
     ),
     "pause": ("control.pause", "Stop the fires of all requests, or of some, for a while."),
     "resume": ("control.pause", "End the pauses of all requests, or of some."),
+    "backfill": ("control.backfill", "Run the fires of a past span that have no success."),
     "exec": ("control.exec_", "Run a request now and show its output."),
     "kill": ("control.buttons", "Stop running executions, by request or by id."),
     "monitor": ("views.monitor", "Show the Process Monitor: past and running executions."),

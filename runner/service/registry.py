@@ -55,6 +55,8 @@ class Registry:
         self.states: dict[str, RequestState] = {}
         self.rejections: tuple[Rejection, ...] = ()
         self.pauses = NO_PAUSES
+        self.backfilling: set[str] = set()
+        """The requests with a backfill."""
         self._pause_end: datetime | None = None
         self._clock = clock
         self.is_kept_whole = False
@@ -79,6 +81,7 @@ class Registry:
         with objects_frozen():
             self.requests, self.states = remembered(rows, zone=zone, accepted=accepted)
         self.accept_pauses(pauses_in(meta or {}))
+        self._note_backfills(self.states)
 
     def incumbents(self) -> Incumbents:
         """Return the file that supplies each request now."""
@@ -136,6 +139,7 @@ class Registry:
         """Put committed states in force."""
         self.states.update(states)
         self._unplanned.update(states)
+        self._note_backfills(states)
 
     def accept_pauses(self, pauses: Pauses) -> None:
         """Put committed pauses in force, and plan the requests whose pauses changed."""
@@ -147,10 +151,18 @@ class Registry:
             if any(each.is_of(request) for each in changed)
         )
 
+    def _note_backfills(self, states: Mapping[str, RequestState]) -> None:
+        for name, state in states.items():
+            if state.backfill is not None:
+                self.backfilling.add(name)
+            else:
+                self.backfilling.discard(name)
+
     def forget(self, names: Iterable[str]) -> None:
         """Remove the states of pruned requests, after the commit."""
         for name in names:
             del self.states[name]
+            self.backfilling.discard(name)
             self._unplanned.discard(name)
 
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:

@@ -141,6 +141,9 @@ class StoreReader(Protocol):
     def coming(self, at_most: int, *, by_due: bool = False) -> tuple[Coming, ...]:
         """Return the earliest of the requests' next fires; with `by_due`, those due first."""
 
+    def backfills(self) -> dict[str, str]:
+        """Return the JSON of each backfill that is not over, by the name of its request."""
+
     def results_of(self, request: str) -> tuple[ResultRow, ...]:
         """Return the results of a request, the newest first."""
 

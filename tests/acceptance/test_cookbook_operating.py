@@ -93,6 +93,26 @@ def test_nothing_fires_until_the_resume(kitchen: Kitchen) -> None:
     place.await_finished("collect-orders", count=before + 2)
 
 
+@tries("How do I run the fires of last week again?")
+def test_the_oldest_fires_of_the_span_run_in_order(kitchen: Kitchen) -> None:
+    place = kitchen.place
+    (place.folder / "source").touch()
+    kitchen.runs("load-orders")
+    look, begin, monitor = kitchen.recipe.commands
+    listed = kitchen.type(look).splitlines()
+    assert len(listed) == 3
+    assert kitchen.type(begin) == "load-orders: 3 fires run one after another\n"
+    records = place.await_finished("load-orders", count=3, channel="backfill")
+    again = sorted(moment(line) for line in listed)
+    # The span ends now, so its first fires depend on when the command runs.
+    ran = [moment(str(each["scheduled_for"])) for each in records]
+    assert ran == sorted(ran)
+    assert ran[0] >= again[0]
+    for record in records:
+        assert record["output_tail"] == f"orders of {record['scheduled_for']}\n"
+    assert "backfill" in kitchen.type(monitor)
+
+
 @tries("How do I test a request before it is deployed?")
 def test_the_trial_leaves_nothing_in_the_real_log(kitchen: Kitchen) -> None:
     valid, fires, output = kitchen.type_all()

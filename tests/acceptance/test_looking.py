@@ -28,7 +28,7 @@ def test_json_lines_have_the_field_names_of_the_monitor_record(place: Place) -> 
     }
     fields = (
         "request status sync scheduled_for request_file last_status last_ended owner labels timing "
-        "drift pause reopened_until message"
+        "drift pause alerts backfill reopened_until message"
     )
     for item in items.values():
         assert " ".join(item) == fields

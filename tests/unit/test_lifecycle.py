@@ -65,7 +65,7 @@ error member_failed
 killed killed_by_user replaced runner_stopped
 misfired missed
 system_restart runner_lost
-skipped concurrent condition unscheduled paused
+skipped concurrent condition unscheduled paused killed_by_user
 """
 
 
@@ -103,7 +103,7 @@ def test_the_values_are_those_of_the_design() -> None:
         "system_restart",
         "skipped",
     }
-    assert set(Channel) == {"process_scheduler", "direct", "group", "retry"}
+    assert set(Channel) == {"process_scheduler", "direct", "group", "retry", "backfill"}
     assert set(Misfire) == {"skip", "fire_once", "fire_all"}
     assert " ".join(Reason) == (
         "exit_code signal timeout output_limit memory_limit stderr output spawn_failed "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner import RELEASED
 from runner.cli.access.places import Places
-from runner.cli.output.pause_words import pause_words
+from runner.cli.output.pauses import pause_words
 from runner.cli.output.tables import echo, local_text
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_pid, read_store

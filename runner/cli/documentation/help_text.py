@@ -26,6 +26,7 @@ Commands:
   reschedule  Press Reschedule: rerun a one-time request, restart a schedule.
   pause       Stop the fires of all requests, or of some, for a while.
   resume      End the pauses of all requests, or of some.
+  backfill    Run the fires of a past span that have no success.
   exec        Run a request now and show its output.
   kill        Stop running executions, by request or by id.
   monitor     Show the Process Monitor: past and running executions.

@@ -95,8 +95,11 @@ def settling_former(
 
 
 def renamed_away(state: RequestState, renamed_to: str, now: datetime) -> RequestState:
-    """Return the state that stays under the former name; it points to the new one, `renamed_to`."""
-    return replace(remove(state, now).state, renamed_to=renamed_to)
+    """Return the state that stays under the former name; it points to the new one, `renamed_to`.
+
+    A backfill goes on under the new name.
+    """
+    return replace(remove(state, now).state, renamed_to=renamed_to, backfill=None)
 
 
 def remove(

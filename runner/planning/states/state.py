@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from runner.lifecycle import RequestStatus
+from runner.planning.states.backfills import Backfill, backfill_from, fields_of
 from runner.planning.states.claimed_spans import (
     NOTHING_CLAIMED,
     ClaimedSpans,
@@ -78,6 +79,8 @@ class RequestState:
 
     A fire up to it runs only on time. It is never caught up or recorded as missed again.
     """
+    backfill: Backfill | None = None
+    """What is left of a backfill."""
 
     @property
     def is_reopened(self) -> bool:
@@ -141,6 +144,8 @@ def state_text(state: RequestState, *, coming: tuple[datetime, datetime] | None 
         data["claimed"] = numbers_of(state.claimed)
     if state.retention != NO_RETENTION:
         data["retention"] = _numbers_of(state.retention)
+    if state.backfill is not None:
+        data["backfill"] = fields_of(state.backfill)
     if coming is not None:
         data[_COMING] = [to_microseconds(each) for each in coming]
     return _encode(data)
@@ -158,6 +163,7 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
     data["claimed"] = spans_from(data["claimed"]) if "claimed" in data else NOTHING_CLAIMED
     if "retention" in data:
         data["retention"] = _retention_from(data["retention"])
+    data["backfill"] = backfill_from(data["backfill"]) if "backfill" in data else None
     return RequestState(generation=generation, fired_through=through, **data)
 
 

@@ -31,6 +31,7 @@ class Run:
     is_waiting: bool = False
     is_queued: bool = False
     is_direct: bool = False
+    is_backfill: bool = False
     started: datetime | None = None
     ended: datetime | None = None
     lateness: timedelta | None = None
@@ -123,6 +124,7 @@ def _run(record: Record) -> Run:
         status=ExecutionStatus(record["status"]),
         reason=record.get("reason"),
         is_direct=record.get("channel") == Channel.DIRECT,
+        is_backfill=record.get("channel") == Channel.BACKFILL,
         started=_instant(record.get("started")),
         ended=_instant(record.get("ended")),
         lateness=None if lateness is None else timedelta(seconds=lateness),

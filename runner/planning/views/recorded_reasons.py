@@ -19,6 +19,8 @@ from runner.values import clock_text, duration_text
 def run_reason(run: Run, zone: str) -> Because:
     """Explain an execution: it ran, runs, waits, or was skipped."""
     asked = "a person asked for it, and " if run.is_direct else ""
+    if run.is_backfill:
+        asked = "in a backfill "
     tail = f": {run.message}" if run.message else ""
     if run.is_skipped:
         why = ", because its process was still running" if run.reason == Reason.CONCURRENT else ""

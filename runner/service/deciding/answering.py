@@ -17,6 +17,7 @@ from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
+from runner.service.deciding import backfilling
 from runner.service.deciding.acknowledging import acknowledge
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.pausing import pause, resume
@@ -57,6 +58,8 @@ def answer(command: Command, decision: Decision) -> Answer:
             return resume(command, decision)
         case CommandKind.ACKNOWLEDGE:
             return acknowledge(command, decision)
+        case CommandKind.BACKFILL:
+            return backfilling.begin(command, decision)
         case CommandKind.RELOAD:
             raise AssertionError("a reload is answered when the folder has been read")
 
@@ -208,8 +211,11 @@ def _kill(command: Command, decision: Decision) -> Answer:
     executions = tuple(decision.claims.changes)
     for target in dict.fromkeys(command.targets):
         found = named_among(executions, target)
-        refusal = _refusal(target, found, decision)
-        if refusal is not None:
+        refusal, ended = _refusal(target, found, decision), list[str]()
+        if refusal is None or not found:
+            ended = backfilling.end_killed(target, found, decision, by=command.requested_by)
+        lines += ended
+        if refusal is not None and not ended:
             lines.append(refusal)
             is_done = False
             continue

@@ -13,11 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from runner import __version__
-from runner.lifecycle import Channel, ExecutionStatus, Reason, RequestStatus
+from runner.lifecycle import Channel, ExecutionStatus, RequestStatus
 from runner.monitor import events
 from runner.monitor.events import (
-    ExecutionFacts,
-    MissedSpan,
     OutcomeFacts,
     RequestFacts,
     RunnerFacts,
@@ -41,6 +39,7 @@ from runner.requests.model import ProcessRequest
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import PINGED, end_ping, start_ping
+from runner.service.deciding import spans
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
@@ -51,7 +50,6 @@ from runner.service.moment import Moment
 from runner.service.registry import Registry, request_row
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch
-from runner.values import new_id
 
 LineOf = Callable[[Record, datetime], bytes]
 """Returns a record's line for the monitor log, with the given instant as its time."""
@@ -233,9 +231,7 @@ class Decision:
         if registration.renamed_from is not None and self.pauses.known:
             self.put_pauses(renamed(self.pauses, former, name))
         if registration.abandoned is not None:
-            request, miss = self._registry.requests[former], registration.abandoned
-            is_held = self._pause_of(request, miss) is not None
-            self._record_span(request, self._registry.states[former], miss, is_held=is_held)
+            self._record_abandoned(former, registration.abandoned)
         for each, written in resulting_states(
             name, registration, self.all_states, self.now
         ).items():
@@ -250,7 +246,7 @@ class Decision:
                 message=message,
             )
         if registration.miss is not None:
-            self._record_span(self.requests[name], state, registration.miss)
+            self._record_miss(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
         """Claim the due fires of a request, and record those that are missed.
@@ -270,9 +266,10 @@ class Decision:
             return  # nothing is due
         self.put(name, settlement.state)
         if settlement.miss is not None:
-            self._record_span(request, state, settlement.miss)
+            self._record_miss(request, state, settlement.miss)
         if settlement.paused is not None:
-            self._record_span(request, state, settlement.paused, is_held=True)
+            pause = self._pause_of(request, settlement.paused)
+            self._record_held(request, state, settlement.paused, pause)
         ask = Ask(
             channel=Channel.PROCESS_SCHEDULER,
             generation=state.generation,
@@ -324,51 +321,52 @@ class Decision:
         )
         self.record(_EVENTS[change](facts))
 
+    def record_span(
+        self,
+        name: str,
+        span: Miss,
+        outcome: OutcomeFacts,
+        *,
+        channel: Channel = Channel.PROCESS_SCHEDULER,
+        generation: int | None = None,
+        by: str | None = None,
+    ) -> Mapping[str, Any]:
+        """Record fires of a request that did not run, and return the fields of the record."""
+        request = self._registry.requests.get(name) or self.requests[name]
+        record = spans.record_of(
+            request, span, outcome, git=self.git, channel=channel, generation=generation, by=by
+        )
+        self.record(record)
+        return record.fields
+
+    def _record_abandoned(self, name: str, span: Miss) -> None:
+        request, state = self._registry.requests[name], self._registry.states[name]
+        if (pause := self._pause_of(request, span)) is not None:
+            self._record_held(request, state, span, pause)
+        else:
+            self._record_miss(request, state, span)
+
+    def _record_held(
+        self, request: ProcessRequest, state: RequestState, span: Miss, pause: Pause | None
+    ) -> None:
+        outcome = spans.held(span, pause.reason if pause else None)
+        self.record_span(request.name, span, outcome, generation=state.generation)
+
+    def _record_miss(self, request: ProcessRequest, state: RequestState, span: Miss) -> None:
+        outcome = spans.missed(span)
+        fields = self.record_span(request.name, span, outcome, generation=state.generation)
+        news = News(
+            fact=Fact.MISSED,
+            at=self.now,
+            message=outcome.message or "",
+            count=span.count,
+            record=fields,
+        )
+        self.alerts.note(request.name, request, news)
+
     def _pause_of(self, request: ProcessRequest, span: Miss) -> Pause | None:
         """Return the pause that held the last fire of a span."""
         return self.pauses.holding(request, span.last + delay_of(request))
-
-    def _record_span(
-        self, request: ProcessRequest, state: RequestState, span: Miss, *, is_held: bool = False
-    ) -> None:
-        """Record fires that did not run: they were missed, or a pause held them."""
-        facts = ExecutionFacts(
-            execution=new_id(),
-            request=request.name,
-            process=request.process.name,
-            channel=Channel.PROCESS_SCHEDULER,
-            scheduled_for=span.last,
-            generation=state.generation,
-            context=request.context,
-            labels=request.labels,
-            owner=request.owner,
-            source=request.source,
-            git_commit=self.git,
-        )
-        fires = "1 fire was" if span.count == 1 else f"{span.count} fires were"
-        missed = MissedSpan(count=span.count, first=span.first, last=span.last)
-        outcome = OutcomeFacts(
-            status=ExecutionStatus.MISFIRED, reason=Reason.MISSED, message=f"{fires} missed"
-        )
-        if is_held:
-            pause = self._pause_of(request, span)
-            why = f": {pause.reason}" if pause else ""
-            outcome = OutcomeFacts(
-                status=ExecutionStatus.SKIPPED,
-                reason=Reason.PAUSED,
-                message=f"{fires} held by a pause{why}",
-            )
-        record = events.execution_finished(facts, outcome, missed=missed)
-        self.record(record)
-        if not is_held:
-            news = News(
-                fact=Fact.MISSED,
-                at=self.now,
-                message=outcome.message or "",
-                count=span.count,
-                record=record.fields,
-            )
-            self.alerts.note(request.name, request, news)
 
 
 def runner_facts(settings: Settings, *, requests: int, git: str | None) -> RunnerFacts:

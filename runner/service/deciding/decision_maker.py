@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.monitor.events import RunnerFacts
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import Pings
+from runner.service.deciding import backfilling
 from runner.service.deciding.decision import Decision, LineOf, runner_facts
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
@@ -103,6 +104,8 @@ class DecisionMaker:
 
     def commit(self, decision: Decision) -> bool:
         """Commit a decision with the facts, then apply it. Return False if the store refused."""
+        if self.is_firing:
+            backfilling.advance(decision, self._registry.backfilling)
         decision.finish()
         if self.is_firing and (decision.batch or self._journal.has_facts):
             decision.batch.meta = self._watch.memory() | decision.batch.meta

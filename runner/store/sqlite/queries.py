@@ -83,6 +83,11 @@ def coming_of(
     )
 
 
+def backfills_of(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the JSON of each backfill that is not over, by the name of its request."""
+    return {to_text(name): text for name, text in connection.execute(schema.SELECT_BACKFILLS)}
+
+
 def results_of(connection: sqlite3.Connection, *, request: str) -> tuple[ResultRow, ...]:
     """Return the results of a request, the newest first."""
     return tuple(map(ResultRow._make, connection.execute(schema.RESULTS_OF, (to_sql(request),))))

@@ -64,6 +64,10 @@ class SqliteReader:
         """Return the earliest of the next fires; with `by_due`, those that are due first."""
         return self._ask(partial(queries.coming_of, at_most=at_most, by_due=by_due), ())
 
+    def backfills(self) -> dict[str, str]:
+        """Return the JSON of each backfill that is not over, by the name of its request."""
+        return self._ask(queries.backfills_of, {})
+
     def results_of(self, request: str) -> tuple[ResultRow, ...]:
         """Return the results of a request, the newest first."""
         return self._ask(partial(queries.results_of, request=request), ())

@@ -134,6 +134,9 @@ SELECT_COMING = """SELECT * FROM (
         SELECT name, json_extract(state, '$.coming[0]') AS fire,
             json_extract(state, '$.coming[1]') AS due FROM requests WHERE file NOT NULL)
     WHERE due NOT NULL ORDER BY {}, name LIMIT ?"""
+# To search the text is faster than to parse it, and almost no request has one.
+SELECT_BACKFILLS = """SELECT name, json_extract(state, '$.backfill') FROM requests
+    WHERE instr(state, '"backfill"') ORDER BY name"""
 HAS_EXECUTION = "SELECT 1 FROM executions WHERE id = ?"
 END_EXECUTION = "DELETE FROM executions WHERE id = ?"
 

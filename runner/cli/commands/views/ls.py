@@ -16,6 +16,7 @@ from runner.cli.arguments.selection import Selection
 from runner.cli.commands.views.show import item_of
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
+from runner.cli.output.pauses import backfill_words
 from runner.cli.output.tables import coloured, echo, json_line, style
 from runner.lifecycle import INVALID, Check
 from runner.planning.states.results import FAILURES
@@ -105,12 +106,14 @@ def _note(item: dict[str, Any], zone: str) -> str:
     """Return everything that is unusual about a request: a drift hides no invalid file."""
     # A pause of all requests needs no note at each of them: a line on stderr reports it.
     paused = "paused" if item["pause"] and item["pause"]["paused"] is not None else None
+    backfill = f"backfill: {backfill_words(item['backfill'])}" if item["backfill"] else None
     # The last result of a request shows its failure.
     checks = [each["check"] for each in item["alerts"] if each["check"] != Check.FAILURE]
     alerts = f"alert: {', '.join(checks)}" if checks else None
     notes = (
         paused,
         alerts,
+        backfill,
         item["message"],
         item["drift"],
         _on_time_words(item["reopened_until"], zone),

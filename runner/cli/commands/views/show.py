@@ -19,12 +19,13 @@ from runner.cli.arguments.selection import Selection
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text
-from runner.cli.output.pause_words import pause_item, pause_span
+from runner.cli.output.pauses import backfill_item, pause_item, pause_span
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError, UsageError
 from runner.planning.alerts.routes import routes_of
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
+from runner.planning.states.state import RequestState
 from runner.planning.views.alert_words import expect_words, routes_words
 from runner.planning.views.chains import Chains
 from runner.planning.views.process_words import action_words, member_words, process_words
@@ -173,9 +174,16 @@ def item_of(view: RequestView, loaded: Loaded) -> dict[str, Any]:
         "drift": view.drift,
         "pause": view.pause and pause_item(view.pause),
         "alerts": list(map(alert_item, loaded.alerts.get(view.name, ()))),
+        "backfill": _backfill(view.state),
         "reopened_until": view.reopened_until,
         "message": f"{kept}{_reason(view)}" if rejection else _moved_words(view),
     }
+
+
+def _backfill(state: RequestState | None) -> dict[str, Any] | None:
+    if state is None or state.backfill is None:
+        return None
+    return backfill_item(state.backfill)
 
 
 def _details(

@@ -19,7 +19,7 @@ from runner.cli.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
 from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
-from runner.cli.output.pause_words import pause_item, pause_words
+from runner.cli.output.pauses import backfill_item, backfill_words, pause_item, pause_words
 from runner.cli.output.tables import (
     coloured,
     echo,
@@ -96,6 +96,8 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     for alert in item["alerts"][:_MOST_ALERTS]:
         words = f"{alert.request or 'the runner'}  {alert_words(alert, places.zone)}"
         echo(f"  {style(words, fg='yellow')}")
+    for backfill in item["backfills"]:
+        echo(f"backfill  {backfill['request']}: {backfill_words(backfill)}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
         _print_executions(item[title], places.zone)
@@ -126,7 +128,7 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
     """Return the fields that `status` prints."""
     with closing(read_store(places.state)) as reader:
         meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
-        statuses = reader.statuses()
+        statuses, backfills = reader.statuses(), reader.backfills()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
     # The rows of a former version name no fire.
     is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
@@ -146,6 +148,7 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "clock": _clock_item(meta, now),
         "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
         "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
+        "backfills": [_backfill_item(name, text) for name, text in backfills.items()],
         "next": [{"request": request, "scheduled_for": fire} for request, fire in coming],
     }
 
@@ -165,6 +168,12 @@ def _open(rows: Sequence[AlertRow]) -> tuple[Alert, ...]:
     from runner.service.alerts.stored_alerts import open_alerts
 
     return open_alerts(rows)
+
+
+def _backfill_item(name: str, text: str) -> dict[str, Any]:
+    from runner.planning.states.backfills import backfill_from  # seldom needed
+
+    return {"request": name, **backfill_item(backfill_from(json.loads(text)))}
 
 
 def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]]]:

@@ -111,6 +111,7 @@ class Claims:
             # The person who asked for this run sees how it ends, and can ask again.
             process, on_success, on_failure = replace(process, retry=None), None, None
         identity, is_fire = new_id(), ask.channel is Channel.PROCESS_SCHEDULER
+        is_backfill = ask.channel is Channel.BACKFILL
         claim = Claim(
             id=identity,
             output_file=self._output_file(identity),
@@ -128,9 +129,9 @@ class Claims:
             params=ask.params,
             requested_by=ask.by,
             git_commit=git,
-            moved=moved_words(request, scheduled_for) if is_fire else None,
+            moved=moved_words(request, scheduled_for) if is_fire or is_backfill else None,
         )
-        due = scheduled_for + delay_of(request) if is_fire else scheduled_for
+        due = scheduled_for + delay_of(request) if is_fire else self.now
         not_before_s = self._not_before_s(due)
         return self.admit(execution_for(claim, due=due, not_before_s=not_before_s), failure)
 

@@ -1,12 +1,14 @@
-"""A pause in words, and as the fields of a JSON line. Pure."""
+"""A pause or a backfill in words, and as the fields of a JSON line. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.output.tables import local_text
 
 if TYPE_CHECKING:
+    from runner.planning.states.backfills import Backfill
     from runner.planning.states.pauses import Pause
 
 
@@ -34,3 +36,17 @@ def pause_item(pause: Pause) -> dict[str, Any]:
         "requested_by": pause.by,
         "message": pause.reason,
     }
+
+
+def backfill_item(backfill: Backfill) -> dict[str, Any]:
+    """Return a backfill as fields of a JSON line."""
+    return {
+        "count": backfill.count,
+        "left": len(backfill.left),
+        "requested_by": backfill.by,
+    }
+
+
+def backfill_words(item: Mapping[str, Any]) -> str:
+    """Return how far a backfill is."""
+    return f"{item['left']} of {item['count']} fires left, by {item['requested_by']}"

@@ -1,0 +1,192 @@
+"""`backfill`: run the fires of a past span that have no success."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+import click
+
+from runner.cli.access.loading import Loaded, load_served
+from runner.cli.access.ownership import require_own
+from runner.cli.access.places import Places
+from runner.cli.arguments.times import OfDay, Toward, read_time
+from runner.cli.commands.control.buttons import carry_out
+from runner.cli.options import (
+    complete_requests,
+    output_option,
+    place_options,
+    shared_jobs_option,
+)
+from runner.cli.output.tables import echo, json_line, local_text
+from runner.commands import Command, CommandKind
+from runner.errors import RefusedError, UsageError
+from runner.lifecycle import Channel, ExecutionStatus
+from runner.planning.retention import NEWEST_RESULTS
+from runner.planning.states.backfills import MOST_FIRES, past_fires
+from runner.planning.states.state import RequestState
+from runner.requests.model import Schedule
+from runner.service.executions.execution import execution_of
+from runner.store.opening import read_store
+from runner.store.rows import ResultRow
+from runner.timing.rules import Rule
+from runner.values import from_microseconds
+
+_FIRES = (Channel.PROCESS_SCHEDULER, Channel.RETRY, Channel.BACKFILL)
+"""The channels whose executions belong to a fire of the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What is known of a request's past: its rule, its state, and what its fires came to."""
+
+    name: str
+    rule: Rule
+    state: RequestState
+    succeeded: frozenset[datetime]
+    in_progress: frozenset[datetime]
+    known_from: datetime
+    """Earlier successes may be unknown."""
+
+
+@click.command("backfill")
+@click.argument("name", shell_complete=complete_requests)
+@click.option("--from", "begin", metavar="T", required=True, help="The first fire at or after T.")
+@click.option(
+    "--to",
+    "end",
+    metavar="T",
+    required=True,
+    help="The last fire at or before T; a date includes its whole day.",
+)
+@click.option(
+    "--at-most",
+    metavar="N",
+    type=click.IntRange(1, MOST_FIRES),
+    help=f"Run only the N oldest of these fires.  [default: all, up to {MOST_FIRES}]",
+)
+@click.option("--all", "is_for_all", is_flag=True, help="Also run fires that have a success.")
+@click.option("--dry-run", is_flag=True, help="Only list the fires that would run.")
+@output_option
+@shared_jobs_option
+@place_options
+def backfill_command(
+    name: str,
+    begin: str,
+    end: str,
+    at_most: int | None,
+    is_for_all: bool,
+    dry_run: bool,
+    output: str,
+    allow_shared_jobs: bool,
+    places: Places,
+) -> None:
+    """Run the fires of the request NAME in a past span that have no success, one after
+    another, the oldest first.
+
+    Each execution has the time of its fire in RUNNER_SCHEDULED_FOR, and `backfill` in
+    RUNNER_CHANNEL. Retries and `on_failure` work as usual, and the next fire follows even
+    after a failure. A restart goes on where the backfill stood. A pause of the request
+    holds it; `unschedule` and `kill` end it.
+
+    A span that is older than the known results of the request needs --all.
+
+    \b
+    Examples:
+      runner backfill nightly-posting --from 2026-11-01 --to 2026-11-07 --dry-run
+      runner backfill nightly-posting --from 2026-11-01 --to 2026-11-07
+    """
+    require_own(places)
+    loaded = load_served(places)
+    past = _past_of(name, loaded, places)
+    first, last = (
+        read_time(option, text, places.zone, loaded.now, toward=Toward.PAST, of_day=of_day)
+        for option, text, of_day in (("--from", begin, OfDay.FIRST), ("--to", end, OfDay.LAST))
+    )
+    if last < first:
+        raise UsageError("--to is earlier than --from")
+    fires = _fires(past, first, min(last, loaded.now), at_most, is_for_all=is_for_all)
+    if not fires:
+        echo(f"{name}: no fire of this span is left to run", err=True)
+    elif dry_run:
+        _print(fires, past, output, places.zone)
+    else:
+        command = Command(kind=CommandKind.BACKFILL, targets=(name,), fires=fires)
+        carry_out(command, allow_shared_jobs, places)
+
+
+def _past_of(name: str, loaded: Loaded, places: Places) -> _Past:
+    request, state = loaded.request(name), loaded.states.get(name)
+    if not isinstance(request.timing, Schedule):
+        raise RefusedError(f"{name}: only a schedule has fires of the past")
+    if state is None:
+        raise RefusedError(f"{name}: no runner has seen this request yet")
+    with closing(read_store(places.state)) as reader:
+        results = reader.results_of(name)
+    of_fires = [each for each in results if each.channel in _FIRES]
+    executions = [execution_of(row) for row in loaded.snapshot.executions]
+    return _Past(
+        name=name,
+        rule=request.timing.rule,
+        state=state,
+        succeeded=frozenset(
+            from_microseconds(each.scheduled_for)
+            for each in of_fires
+            if each.status == ExecutionStatus.SUCCESS
+        ),
+        in_progress=frozenset(
+            each.claim.scheduled_for
+            for each in executions
+            if each.request == name and each.claim.channel in _FIRES
+        ),
+        known_from=_known_from(state, results),
+    )
+
+
+def _known_from(state: RequestState, results: tuple[ResultRow, ...]) -> datetime:
+    """Return from when on the store knows every success of a request.
+
+    It keeps the newest results, and perhaps older ones with gaps in between.
+    """
+    newest = results[:NEWEST_RESULTS]  # in front
+    if not newest:
+        return state.since
+    known = newest[-1].scheduled_for if newest[-1].channel in _FIRES else newest[-1].ended
+    at = from_microseconds(known)
+    return at if len(newest) == NEWEST_RESULTS else min(at, state.since)
+
+
+def _fires(
+    past: _Past, first: datetime, last: datetime, at_most: int | None, *, is_for_all: bool
+) -> tuple[datetime, ...]:
+    """Return the fires to run. Raises RefusedError if they are too many, or too old."""
+    settled = past.in_progress if is_for_all else past.in_progress | past.succeeded
+    found = past_fires(
+        past.rule,
+        first,
+        min(last, past.state.fired_through),
+        counted_from=past.state.counted_from,
+        settled=settled,
+    )
+    fires = tuple(islice(found, at_most or MOST_FIRES + 1))
+    if len(fires) > MOST_FIRES:
+        raise RefusedError(
+            f"{past.name}: the span has more than {MOST_FIRES:,} such fires; "
+            "give a shorter span, or --at-most"
+        )
+    if fires and fires[0] < past.known_from and not is_for_all:
+        known = local_text(past.known_from, past.rule.zone)
+        raise RefusedError(
+            f"{past.name}: successes before {known} are not known; give a later --from, "
+            "or --all to run every fire of the span"
+        )
+    return fires
+
+
+def _print(fires: tuple[datetime, ...], past: _Past, output: str, zone: str) -> None:
+    for fire in fires:
+        local = local_text(fire, zone)
+        item = {"request": past.name, "scheduled_for": fire, "local": local, "zone": zone}
+        echo(json_line(item) if output == "json" else local)
