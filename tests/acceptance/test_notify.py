@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from support.place import Place
 from support.receiver_world import free_port, mail_server, mailbox, settings, web_server
 
@@ -42,3 +44,19 @@ def test_a_mistake_is_one_sentence(place: Place) -> None:
     assert refused.returncode == 1
     assert refused.stderr == "ops did not get the test message: Connection refused\n"
     assert place.run("notify").returncode == 2
+
+
+def test_validate_reports_a_receiver_that_the_settings_lack(place: Place) -> None:
+    settings(place, {"ops": {"command": ["true"]}})
+    text = {"process": {"shell": "true"}, "timing": "run_immediately"}
+    place.write("good.yaml", json.dumps({**text, "notify": [{"to": "ops"}]}))
+    assert place.run("validate").returncode == 0
+    place.write("bad.yaml", json.dumps({**text, "notify": [{"to": "opps"}, {"to": "ops"}]}))
+    done = place.run("validate")
+    assert done.returncode == 1
+    assert "bad.yaml:1:1: there is no receiver `opps`" in done.stdout
+    assert "1 problem" in done.stderr
+    (problem,) = [
+        json.loads(line) for line in place.run("validate", "-o", "json").stdout.splitlines()
+    ]
+    assert (problem["path"], problem["suggestion"]) == ("notify", "did you mean `ops`?")

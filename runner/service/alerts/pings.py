@@ -88,7 +88,7 @@ class Pings:
         if self._runner is not None and self._next_s <= now_s:
             self._next_s = now_s + self._runner.every.total_seconds()
             self.add(_RUNNER, Ping(url_variable=self._runner.url_variable))
-        for name, target in self._targets.items():
+        for name, target in list(self._targets.items()):
             if target.waiting and not target.is_sending:
                 target.is_sending = True
                 yield Job(

@@ -79,7 +79,8 @@ class SenderProcess:
         what has no result yet.
         """
         for sender in self._all():
-            sender.close()
+            if not sender.end_if_done():
+                sender.abandon()
 
     def _all(self) -> Iterator[_Sender]:
         yield from self._leaving
@@ -163,6 +164,11 @@ class _Sender:
             return False
         own_children.forget(self._process.pid)
         return True
+
+    def abandon(self) -> None:
+        """Leave the process to itself: it ends with its jobs."""
+        self.close()
+        self._process.returncode = 0  # nobody waits for it; the library would warn of that
 
     def close(self) -> None:
         """Close the pipes."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runner.requests.catalog.catalog import Catalog
     from runner.requests.catalog.catalog_reader import CatalogReader
     from runner.requests.model import ProcessRequest
+    from runner.requests.receivers import AlertSettings
 
 _LARGE = 1_000
 """From this number of files on, reading takes long enough to show a progress bar."""
@@ -106,6 +107,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
             if is_meant(file):
                 good.append(file)
                 cautions += _cautions_of(request, file, now)
+                problems += _unknown_receivers(request, file, places.settings.alerts)
         _warn_of_root(folder, places, reader, is_meant)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
@@ -124,6 +126,31 @@ def _cautions_of(request: ProcessRequest, file: str, now: datetime) -> Iterator[
     for each in request_cautions(request, now):
         yield Problem(
             file=file, line=request.source.line, column=1, path="timing", message=each.message
+        )
+
+
+def _unknown_receivers(
+    request: ProcessRequest, file: str, alerts: AlertSettings
+) -> Iterator[Problem]:
+    """Yield a problem for each receiver of a request that the settings lack.
+
+    A runner accepts such a request and runs it: a mistake about messages must stop no
+    work. But nobody would hear of its alerts.
+    """
+    missing = {route.to for route in request.notify or ()} - alerts.receivers.keys()
+    if not missing:
+        return
+    from runner.requests.building.alert_settings import unknown_receiver
+
+    for name in sorted(missing):
+        message, suggestion = unknown_receiver(name, alerts.receivers)
+        yield Problem(
+            file=file,
+            line=request.source.line,
+            column=1,
+            path="notify",
+            message=message,
+            suggestion=suggestion,
         )
 
 

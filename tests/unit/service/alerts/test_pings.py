@@ -1,0 +1,105 @@
+"""Pings: in order, one at a time for each target, and never late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from runner.lifecycle import ExecutionStatus
+from runner.notifying.sending.job import Job, Ping, Result
+from runner.requests.receivers import RunnerPing
+from runner.service.alerts.pings import Pings, end_ping, start_ping
+
+
+def suffixes(jobs: list[Job]) -> list[str]:
+    return [job.way.suffix for job in jobs if isinstance(job.way, Ping)]
+
+
+def end(status: ExecutionStatus = ExecutionStatus.SUCCESS, code: int | None = 0) -> Ping:
+    return end_ping("URL", "e1", status, code)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "suffix"),
+    [
+        (ExecutionStatus.SUCCESS, 0, "/0"),
+        (ExecutionStatus.SUCCESS, 3, "/0"),  # an exit code that counts as success
+        (ExecutionStatus.ERROR, 3, "/3"),
+        (ExecutionStatus.ERROR, 0, "/fail"),  # text on stderr
+        (ExecutionStatus.ERROR, None, "/fail"),  # a timeout
+        (ExecutionStatus.KILLED, None, "/fail"),
+        (ExecutionStatus.SYSTEM_RESTART, None, "/fail"),
+    ],
+)
+def test_an_end_says_whether_it_was_a_success(
+    status: ExecutionStatus, code: int | None, suffix: str
+) -> None:
+    assert end(status, code) == Ping(url_variable="URL", suffix=suffix, execution="e1")
+
+
+def test_a_target_gets_one_ping_after_the_other() -> None:
+    pings = Pings(None, "runner.env")
+    pings.add("a", start_ping("URL", "e1"))
+    pings.add("b", start_ping("URL", "e2"))
+    first = list(pings.due(0.0))
+    assert [job.environment_file for job in first] == ["runner.env"] * 2
+    pings.add("a", end())
+    assert (list(pings.due(0.0)), pings.next_s()) == ([], None)
+    assert pings.take_result(Result(id=first[0].id))
+    assert pings.next_s() == 0.0
+    assert suffixes(list(pings.due(0.0))) == ["/0"]
+    assert not pings.take_result(Result(id="a message"))
+
+
+def test_a_newer_end_replaces_what_could_not_be_sent() -> None:
+    """A late success must not turn a red check green."""
+    pings = Pings(None, None)
+    for ping in (start_ping("URL", "e0"), end(), start_ping("URL", "e1"), end(code=0)):
+        pings.add("a", ping)
+    pings.add("a", end(ExecutionStatus.ERROR, 3))
+    (job,) = pings.due(0.0)
+    assert suffixes([job]) == ["/3"]
+    pings.take_result(Result(id=job.id))
+    assert list(pings.due(0.0)) == []
+
+
+def test_a_start_does_not_replace_the_end_before_it() -> None:
+    pings = Pings(None, None)
+    for ping in (end(ExecutionStatus.ERROR, 3), start_ping("URL", "e1"), start_ping("URL", "e2")):
+        pings.add("a", ping)
+    seen = []
+    while jobs := list(pings.due(0.0)):
+        seen += jobs
+        pings.take_result(Result(id=jobs[0].id))
+    assert [(job.way.suffix, job.way.execution) for job in seen if isinstance(job.way, Ping)] == [
+        ("/3", "e1"),
+        ("/start", "e2"),
+    ]
+
+
+def test_the_runner_pings_at_its_pace_and_skips_what_is_late() -> None:
+    pings = Pings(RunnerPing(url_variable="HC", every=timedelta(seconds=60)), None)
+    (job,) = pings.due(100.0)
+    assert job.way == Ping(url_variable="HC")
+    assert pings.next_s() == 160.0
+    assert list(pings.due(160.0)) == [], "the last one is still on its way"
+    assert list(pings.due(220.0)) == []
+    pings.take_result(Result(id=job.id))
+    assert len(list(pings.due(221.0))) == 1
+    assert list(pings.due(222.0)) == []
+
+
+def test_each_target_that_fails_is_trouble_until_it_succeeds() -> None:
+    pings = Pings(None, None)
+    for name in ("a", "b"):
+        pings.add(name, end())
+    jobs = list(pings.due(0.0))
+    for job in jobs:
+        pings.take_result(Result(id=job.id, error="refused"))
+    assert pings.trouble == "the ping of a was not sent: refused (and 1 more)"
+    for name in ("a", "b"):
+        pings.add(name, end())
+    for job in pings.due(0.0):
+        pings.take_result(Result(id=job.id))
+    assert pings.trouble is None
