@@ -21,7 +21,7 @@ from support.place import Record
 NOTICE = "notice"
 _NOT_STARTED = ("waiting", "queued")
 _TOLD = (
-    'f=${RUNNER_FAILED_RECORD#*\\"execution\\":\\"};'
+    'f=${RUNNER_RECORD#*\\"execution\\":\\"};'
     ' echo "notified $RUNNER_EXECUTION_ID ${f%%\\"*}" >> "$LEDGER"'
 )
 _RUN_TO_ITS_END = "the process outlived the runner that started it; its exit code is unknown"
@@ -39,6 +39,9 @@ class Follows:
     delay_s: float = 0.0
     is_rerun: bool = False
     has_notice: bool = False
+    """Whether `on_failure` gives a notice."""
+    has_news: bool = False
+    """Whether `on_success` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Waiting:
 
 
 _FOLLOWS: Mapping[Place, Follows] = {
-    ("retried", None): Follows(attempts=3, delay_s=0.3),
+    ("retried", None): Follows(attempts=3, delay_s=0.3, has_news=True),
     ("hopeless", None): Follows(attempts=2, delay_s=0.2, has_notice=True),
     ("failing", None): Follows(has_notice=True),
     ("alone-retried", None): Follows(attempts=2, delay_s=0.2),
@@ -75,7 +78,11 @@ def declare(load: Load) -> None:
     """Write the requests."""
     retry = {"retry": {"attempts": 3, "delay": "300ms"}}
     load.write(
-        "retried", Planned(interval_s=1), shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3', process=retry
+        "retried",
+        Planned(interval_s=1),
+        shell=f'{RAN}; test "$RUNNER_ATTEMPT" = 3',
+        process=retry,
+        on_success={"request": NOTICE},
     )
     reported: dict[str, Any] = {"on_failure": {"request": NOTICE}}
     retry = {"retry": {"attempts": 2, "delay": "200ms"}}
@@ -243,30 +250,28 @@ def _check_notices(
     faults: list[str],
     counts: Counter[str],
 ) -> None:
-    """Each final failure that wants a notice has exactly one, in the log and in the ledger."""
-    failures = {record["execution"]: record for record in finished if _is_final_failure(record)}
-    wanted = Counter((record["request"], record["scheduled_for"]) for record in failures.values())
+    """Each end that wants a notice has exactly one, in the log and in the ledger."""
+    ends = {record["execution"]: record for record in finished if _wants_notice(record)}
+    wanted = Counter((record["request"], record["scheduled_for"]) for record in ends.values())
     notices = [record for record in finished if record["request"] == NOTICE]
     given = Counter(
-        (record["requested_by"].removeprefix("on_failure of "), record["scheduled_for"])
-        for record in notices
+        (record["requested_by"].partition(" of ")[2], record["scheduled_for"]) for record in notices
     )
     late = Counter(each.scheduled_for for each in waiting if each.request == NOTICE)
     if lacking := wanted - given:
         unexplained = Counter(scheduled_for for _, scheduled_for in lacking.elements()) - late
-        faults += [
-            f"a failure without a notice: {each}" for each in lacking if unexplained[each[1]]
-        ]
-    faults += [f"a notice without a failure: {each}" for each in given - wanted]
+        faults += [f"an end without a notice: {each}" for each in lacking if unexplained[each[1]]]
+    faults += [f"a notice that no end wants: {each}" for each in given - wanted]
+    faults += [f"it follows no such end: {each}" for each in notices if each["follows"] not in ends]
     reported = {words[1]: words[2] for words in ledger if words[0] == "notified"}
     faults += [
-        f"two notices of {failed}"
-        for failed, count in Counter(reported.values()).items()
+        f"two notices of {ended}"
+        for ended, count in Counter(reported.values()).items()
         if count > 1
     ]
     faults += [
-        f"a notice of an execution that did not fail: {failed}"
-        for failed in set(reported.values()) - failures.keys()
+        f"a notice of an execution that wants none: {ended}"
+        for ended in set(reported.values()) - ends.keys()
     ]
     for notice in notices:
         if notice["status"] == "success" and notice["execution"] not in reported:
@@ -274,14 +279,14 @@ def _check_notices(
     counts["notices"] += len(notices)
 
 
-def _is_final_failure(record: Record) -> bool:
+def _wants_notice(record: Record) -> bool:
+    """Return whether an end is followed: a success, or a failure of the last attempt."""
     follows = _FOLLOWS.get((record["request"], record["sequence"]), Follows())
+    if record["group"] is not None or _is_tried_again(record, follows):
+        return False
     is_failure = record["status"] in {"error", "killed", "system_restart"}
-    return (
-        is_failure
-        and follows.has_notice
-        and record["group"] is None
-        and not _is_tried_again(record, follows)
+    return (follows.has_notice and is_failure) or (
+        follows.has_news and record["status"] == "success"
     )
 
 
