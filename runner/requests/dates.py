@@ -24,6 +24,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _YEARLY = re.compile(r"\*-(\d{2})-(\d{2})", re.ASCII)
 _LIKE_AN_ENTRY = re.compile(r"[\d*][\d*/., :_-]*", re.ASCII)
 _A_LEAP_YEAR = 2024
+_NONE_HINT = "write its dates, or a comment such as `# none`"
 
 
 def is_entry(text: str) -> bool:
@@ -88,12 +89,16 @@ def dates_of(text: str) -> Dates:
     return union(parse_entry(line.entry) for line in lines_of(text))
 
 
+@lru_cache(maxsize=16)  # many requests share a file
 def entries_in(raw: bytes, file: str) -> tuple[str, tuple[Problem, ...]]:
     """Read one entry per line; `#` begins a comment.
 
     Returns each entry behind the number of its line, one a line, for the store. Each problem
-    names its place in `file`; reading stops after `MOST_FINDINGS` of them.
+    names its place in `file`; reading stops after `MOST_FINDINGS` of them. A blank file is a
+    problem: a shell that redirects into it empties it first, and all dates would fire.
     """
+    if not raw.strip():
+        return "", (_problem(file, 1, 1, ValueError("the file is empty"), _NONE_HINT),)
     try:
         lines = decoded(raw).splitlines()
     except UnreadableError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, time
+from functools import lru_cache
 from typing import assert_never
 
 from runner.timing.calendars import NO_DATES, Dates, Shift
@@ -179,6 +180,7 @@ class Rule:
         return "; ".join(parts)
 
 
+@lru_cache(maxsize=256)  # many requests share a file of dates
 def _digest(dates: Dates) -> str:
     return hashlib.sha256(dates.text.encode()).hexdigest()
 

@@ -54,6 +54,64 @@ def test_explain_says_which_line_excepts_a_date_and_where_its_fire_goes(first: P
     )
 
 
+def test_explain_says_of_a_moved_fire_where_it_comes_from_and_what_ends_it(first: Place) -> None:
+    question = ("explain", "first", "--at", "2100-01-04 18:00")
+    assert f"its fire is {MOVED}\n" in first.run(*question).stdout
+    assert first.items(*question)[0]["moved"] == MOVED
+    assert first.items("explain", "first", "--at", "2100-02-01 18:00")[0]["moved"] is None
+    first.write("first.yaml", FIRST.replace("at: ", "finish: 2100-01-03\n    at: "))
+    (answer,) = first.items(*question)
+    assert [each["cause"] for each in answer["because"]] == ["after_finish"]
+    assert answer["moved"] is None
+
+
+@pytest.mark.parametrize(
+    ("frequency", "day"),
+    [("daily, days: workdays", "2100-01-07"), ("monthly, day: first_workday", "2100-01-01")],
+)
+def test_explain_says_why_an_excepted_date_is_no_workday(
+    first: Place, frequency: str, day: str
+) -> None:
+    schedule = f"{{frequency: {frequency}, at: '18:00', except: holidays.txt, timezone: UTC}}"
+    first.write("first.yaml", f"process: {{shell: echo}}\ntiming: {{schedule: {schedule}}}\n")
+    answer = first.run("explain", "first", "--at", f"{day} 18:00").stdout
+    assert f"{day} is an excepted date (holidays.txt:" in answer
+    assert "), so it is no workday\n" in answer
+    sunday = first.run("explain", "first", "--at", "2100-01-03 18:00").stdout
+    assert "its rule has no fire at that time" in sunday
+
+
+def test_simulate_shows_the_fires_that_a_calendar_moves(first: Place) -> None:
+    first.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "07:00"}})
+    span = ("simulate", "--from", "2100-01-01", "--to", "2100-01-31")
+    head, line, *more = first.run(*span).stdout.partition("MOVED TO")[2].splitlines()
+    assert head.split() == ["REQUEST", "NOTE"]
+    assert line.split(maxsplit=3)[2:] == ["first", MOVED]
+    assert more == []
+    (forecast,) = first.items(*span)
+    (moved,) = forecast["moved"]
+    assert (moved["request"], moved["scheduled_for"]) == ("first", "2100-01-04T17:00:00.000000Z")
+    assert moved["message"] == MOVED
+    assert first.items(*span, "--status", "unscheduled")[0]["moved"] == []
+    assert "MOVED" not in first.run("simulate", "--from", "2100-02-01", "--to", "2100-02-02").stdout
+
+
+def test_a_dates_file_that_a_shell_has_just_emptied_changes_nothing(first: Place) -> None:
+    runner = first.start()
+    file = first.jobs / "holidays.txt"
+    file.write_bytes(b"")  # as `runner calendar ES > holidays.txt` does before it writes
+    (rejected,) = wait_until(lambda: first.events("request.rejected"))
+    (problem,) = (each for each in rejected["problems"] if "holidays.txt" in each["file"])
+    assert problem["message"] == "the file is empty"
+    (fire,) = first.items("next", "first", "--from", "2100-01-01", "-n", "1")
+    assert fire["message"] == MOVED
+    file.write_text("# none\n")
+    wait_until(lambda: first.items("ls")[0]["sync"] == "in sync")
+    (fire,) = first.items("next", "first", "--from", "2100-01-01", "-n", "1")
+    assert fire["message"] is None
+    assert first.stop(runner) == 0
+
+
 def test_a_schedule_is_described_with_its_calendar(first: Place) -> None:
     (shown,) = first.items("ls")
     assert shown["timing"] == (

@@ -50,6 +50,11 @@ class FireSequences:
         """Count the fires in [begin, end)."""
         return sum(bisect_left(each, end) - bisect_left(each, begin) for each in self.sequences)
 
+    def within(self, begin: int, end: int) -> Iterator[int]:
+        """Yield the fires in [begin, end)."""
+        for each in self.sequences:
+            yield from each[bisect_left(each, begin) : bisect_left(each, end)]
+
 
 class Timetable:
     """Lists the fires of requests in [begin, end), once for each rule."""

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from runner.planning.views.history import Run
-from runner.timing.calendars import FARTHEST_MOVE
+from runner.timing.calendars import FARTHEST_MOVE, NO_DATES
 from runner.timing.moves import destination
 from runner.timing.rules import Rule
 from runner.timing.upcoming import next_fire, span
@@ -124,28 +124,44 @@ def rule_hinders(
     """
     if fire_at(rule, at, counted_from=counted_from):
         return None
-    by_pattern = rule.by_pattern
     if rule.start is not None and at < rule.start:
         because = Because(
             cause=Cause.BEFORE_START, message=f"its start is later: {local_words(rule.start, zone)}"
         )
-    elif not (named := fire_at(by_pattern, at)):
-        because = Because(cause=Cause.NO_FIRE, message="its rule has no fire at that time")
-    elif not fire_at(replace(rule, finish=None, repetitions=None), at):
+    elif fire_at(replace(rule, finish=None, repetitions=None), at):
+        because = _end_reason(rule, at, zone)
+    elif named := fire_at(rule.by_pattern, at):
         because = _calendar_reason(rule, named, zone, where)
-    elif rule.finish is not None and at > rule.finish:
-        because = Because(
-            cause=Cause.AFTER_FINISH,
-            message=f"its finish is earlier: {local_words(rule.finish, zone)}",
-        )
     else:
-        times = (
-            f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
-        )
-        because = Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
+        because = _pattern_reason(rule, at, where)
     after = next_fire(rule, at, counted_from=counted_from)
     before = last_fire(rule, at, counted_from=counted_from)
     return Explanation(because=(because,), before=before, after=after)
+
+
+def _end_reason(rule: Rule, at: datetime, zone: str) -> Because:
+    """Say which end of the rule lies before a fire: `finish`, or the last repetition."""
+    if rule.finish is not None and at > rule.finish:
+        return Because(
+            cause=Cause.AFTER_FINISH,
+            message=f"its finish is earlier: {local_words(rule.finish, zone)}",
+        )
+    times = f"{rule.repetitions} repetitions are" if rule.repetitions != 1 else "one repetition is"
+    return Because(cause=Cause.REPETITIONS_USED_UP, message=f"its {times} used up by then")
+
+
+def _pattern_reason(rule: Rule, at: datetime, where: Where) -> Because:
+    """Say why the pattern does not name an instant: only workdays, and the date is none?"""
+    day = at.astimezone(zone_named(rule.zone)).date()
+    if day in rule.excepted and fire_at(replace(rule.by_pattern, excepted=NO_DATES), at):
+        message = f"{_excepted_words(day, where)}, so it is no workday"
+        return Because(cause=Cause.EXCEPTED, message=message)
+    return Because(cause=Cause.NO_FIRE, message="its rule has no fire at that time")
+
+
+def _excepted_words(day: date, where: Where) -> str:
+    place = where(day)
+    return f"{day} is an excepted date" + (f" ({place})" if place else "")
 
 
 def _calendar_reason(rule: Rule, named: datetime, zone: str, where: Where) -> Because:
@@ -154,10 +170,7 @@ def _calendar_reason(rule: Rule, named: datetime, zone: str, where: Where) -> Be
     if rule.only is not None and day not in rule.only:
         message = f"{day} is not one of the dates of `only`"
         return Because(cause=Cause.NOT_CHOSEN, message=message)
-    message = f"{day} is a {day:%A}"
-    if day in rule.excepted:
-        place = where(day)
-        message = f"{day} is an excepted date" + (f" ({place})" if place else "")
+    message = _excepted_words(day, where) if day in rule.excepted else f"{day} is a {day:%A}"
     if rule.moves:
         target = destination(rule, named)
         message += (

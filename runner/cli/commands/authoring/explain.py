@@ -149,6 +149,8 @@ def _fire_cells(fire: datetime, subject: Subject) -> tuple[str, ...]:
 def _print_answer(subject: Subject, at: datetime, output: str) -> None:
     """Print why a request did or did not run at an instant."""
     answer, zone = subject.why(at), subject.zone
+    has_fire = answer.before is None and answer.after is None
+    moved = subject.moved(at) if has_fire else None
     if output == "json":
         item = {
             **subject.about,
@@ -156,6 +158,7 @@ def _print_answer(subject: Subject, at: datetime, output: str) -> None:
             "local": local_text(at, zone),
             "zone": zone,
             "because": [{"cause": each.cause, "message": each.message} for each in answer.because],
+            "moved": moved,
             "executions": [run.execution for run in answer.runs],
             "before": answer.before,
             "after": answer.after,
@@ -165,6 +168,8 @@ def _print_answer(subject: Subject, at: datetime, output: str) -> None:
     echo(f"{style(_title(subject.about), bold=True)} at {local_text(at, zone)}")
     for each in answer.because:
         echo(f"  {each.message}")
+    if moved is not None:
+        echo(f"  its fire is {moved}")
     for word, fire in (("before", answer.before), ("after", answer.after)):
         if fire is not None:
             echo(f"  nearest fire {word}: {local_text(fire, zone)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, local_text, print_table, style
+from runner.planning.forecast.moves import MovedFire, moved_fires
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.zones import zone_named
 from runner.values import clock_text, counted, listed
@@ -26,6 +28,7 @@ from runner.values import clock_text, counted, listed
 _WEEK = timedelta(days=7)
 _MOST_DAYS = 31
 _MOST_NAMED = 3
+_MOST_MOVED = 1000
 _BLOCKS = " ░▒▓█"
 _COLOURS = (None, "green", "yellow", "magenta", "red")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -51,7 +54,7 @@ _LABEL = 14
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Maximum number of requests to list.",
+    help="Maximum number of requests, and of moved fires, to list.",
 )
 @selection_options
 @output_option
@@ -65,7 +68,8 @@ def simulate_command(
     output: str,
     places: Places,
 ) -> None:
-    """Forecast a time span: fires, the busiest minute, overlaps, and a heat map.
+    """Forecast a time span: fires, the busiest minute, overlaps, a heat map, and the
+    fires that a calendar moves.
 
     The forecast assumes that an execution takes as long as the median of the request's
     newest executions in the monitor log. A request that has not run yet counts as
@@ -86,6 +90,7 @@ def simulate_command(
         until = read_time(
             "--to", end, places.zone, loaded.now, toward=Toward.FUTURE, of_day=OfDay.AFTER
         )
+    chosen = selected_requests(loaded, selection)
     simulated = simulate(
         loaded.in_force.requests,
         loaded.states,
@@ -94,15 +99,24 @@ def simulate_command(
         end=until,
         now=loaded.now,
         max_running=max_running,
-        among=None if selection.is_empty else selected_requests(loaded, selection),
+        among=None if selection.is_empty else chosen,
+    )
+    moved = list(
+        islice(
+            moved_fires(chosen.values(), loaded.states, begin=first, end=until, now=loaded.now),
+            _MOST_MOVED,
+        )
     )
     if output == "json":
-        echo(json_line(_item(simulated, places.zone)))
-    else:
-        _print(simulated, count, places.zone)
+        echo(json_line(_item(simulated, moved, places.zone)))
+        return
+    _print(simulated, count, places.zone)
+    if count and moved:
+        echo()
+        _print_moved(moved, count, places.zone)
 
 
-def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
+def _item(simulated: Simulation, moved: Iterable[MovedFire], zone: str) -> dict[str, Any]:
     days = simulated.by_day_and_hour(zone_named(zone))
     return {
         "from": simulated.begin,
@@ -110,6 +124,15 @@ def _item(simulated: Simulation, zone: str) -> dict[str, Any]:
         "zone": zone,
         "fires": simulated.fires,
         "busiest": _rush_item(simulated.rush, zone) if simulated.rush else None,
+        "moved": [
+            {
+                "request": each.request,
+                "scheduled_for": each.fire,
+                "local": local_text(each.fire, zone),
+                "message": each.origin,
+            }
+            for each in moved
+        ],
         "requests": [_load_item(each) for each in simulated.loads],
         "days": [{"date": day.isoformat(), "hours": hours} for day, hours in days.items()],
     }
@@ -251,3 +274,14 @@ def _print_loads(loads: Iterable[Load]) -> None:
             for each in loads
         ],
     )
+
+
+def _print_moved(moved: Sequence[MovedFire], count: int, zone: str) -> None:
+    """Print the fires that a calendar moved into the span."""
+    print_table(
+        ("MOVED TO", "REQUEST", "NOTE"),
+        [(local_text(each.fire, zone), each.request, each.origin) for each in moved[:count]],
+    )
+    if len(moved) > count:
+        most = " or more" if len(moved) == _MOST_MOVED else ""
+        echo(f"and {counted(len(moved) - count, 'moved fire')}{most} (-n)")
