@@ -6,19 +6,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Record as MonitorRecord
-from runner.planning.moved_fires import moved_words
 from runner.planning.overlap import Verdict, guard_of, verdict
 from runner.planning.states.claims_ahead import may_still_start
 from runner.planning.states.firing import delay_of
 from runner.planning.states.state import RequestState
 from runner.requests.model import Group, ProcessRequest
 from runner.service.executions.claiming.deadlock import would_wait_for_itself
+from runner.service.executions.claiming.new_claims import changed_claim, new_claim
 from runner.service.executions.claiming.uncommitted_changes import UncommittedChanges
 from runner.service.executions.execution import Ask, Claim, Execution, execution_for
 from runner.service.executions.execution_records import finished_record, started_record
@@ -34,7 +32,6 @@ from runner.service.executions.outcomes import (
 from runner.service.moment import Moment
 from runner.service.runner_settings import Settings
 from runner.store.rows import Batch, Phase
-from runner.values import new_id
 
 AddRecord = Callable[[MonitorRecord], bytes]
 """Adds a record to the decision and returns its line."""
@@ -106,31 +103,9 @@ class Claims:
         result holds the outcome only in the last case.
         """
         process, failure = resolved(request, requests)
-        on_success, on_failure = request.on_success, request.on_failure
-        if ask.channel is Channel.DIRECT:
-            # The person who asked for this run sees how it ends, and can ask again.
-            process, on_success, on_failure = replace(process, retry=None), None, None
-        identity, is_fire = new_id(), ask.channel is Channel.PROCESS_SCHEDULER
-        is_backfill = ask.channel is Channel.BACKFILL
-        claim = Claim(
-            id=identity,
-            output_file=self._output_file(identity),
-            request=request.name,
-            process=process,
-            channel=ask.channel,
-            scheduled_for=scheduled_for,
-            generation=ask.generation,
-            source=request.source,
-            context=request.context,
-            labels=request.labels,
-            owner=request.owner,
-            on_success=on_success,
-            on_failure=on_failure,
-            params=ask.params,
-            requested_by=ask.by,
-            git_commit=git,
-            moved=moved_words(request, scheduled_for) if is_fire or is_backfill else None,
-        )
+        outputs = self._settings.outputs
+        claim = new_claim(request, process, scheduled_for, ask, git=git, outputs=outputs)
+        is_fire = ask.channel is Channel.PROCESS_SCHEDULER
         due = scheduled_for + delay_of(request) if is_fire else self.now
         not_before_s = self._not_before_s(due)
         return self.admit(execution_for(claim, due=due, not_before_s=not_before_s), failure)
@@ -142,11 +117,9 @@ class Claims:
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a copy of a claim with `changes`, a new id and a new output file."""
-        identity = new_id()
-        again = replace(claim, id=identity, **changes)
-        return replace(
-            again, output_file=self._member_output_file(again) or self._output_file(identity)
-        )
+        group = changes.get("group", claim.group)
+        within = None if group is None else self.changes.find(group)
+        return changed_claim(claim, changes, group=within, outputs=self._settings.outputs)
 
     def admit(
         self, execution: Execution, failure: Outcome | None = None
@@ -250,16 +223,6 @@ class Claims:
         self.changes.leave(execution.id)
         line = self._record(finished_record(execution, outcome, ended=self.now))
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
-
-    def _output_file(self, execution: str) -> str:
-        return output_path(self._settings.outputs, execution)
-
-    def _member_output_file(self, claim: Claim) -> str | None:
-        group = None if claim.group is None else self.changes.find(claim.group)
-        if group is None:
-            return None
-        place = Path(group.claim.output_file)
-        return str(member_output_path(place, sequence=claim.sequence, attempt=claim.attempt))
 
     def _begun(self, execution: Execution) -> Execution:
         """Return an execution in the phase in which it begins.
