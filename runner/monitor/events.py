@@ -7,149 +7,27 @@ None. `records.Recorder` adds the fields that every event has and writes the lin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime
 
 from runner.errors import Problem
-from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
+from runner.lifecycle import ExecutionStatus
+from runner.monitor.event_facts import (
+    AlertFacts,
+    ChangedNames,
+    ExecutionFacts,
+    MissedSpan,
+    NotificationFacts,
+    OutcomeFacts,
+    PauseFacts,
+    RequestFacts,
+    RunnerFacts,
+)
 from runner.monitor.records import Event, Record
-
-if TYPE_CHECKING:
-    from runner.requests.model import Context, Source
 
 ON_SUCCESS, ON_FAILURE = "on_success", "on_failure"
 _FOLLOWING = tuple(f"{key} of " for key in (ON_SUCCESS, ON_FAILURE))
-
-
-class ExecutionFacts(NamedTuple):
-    """What is known of an execution as soon as its process has started.
-
-    A tuple, because a frozen dataclass takes five times as long to make.
-    """
-
-    execution: str
-    request: str
-    process: str
-    channel: Channel
-    scheduled_for: datetime
-    generation: int | None
-    context: Context
-    labels: Mapping[str, str]
-    owner: str | None
-    source: Source
-    git_commit: str | None
-    started: datetime | None = None
-    lateness: timedelta | None = None
-    attempt: int | None = None
-    group: str | None = None
-    sequence: int | None = None
-    follows: str | None = None
-    requested_by: str | None = None
-    pid: int | None = None
-    output_file: str | None = None
-
-
-class OutcomeFacts(NamedTuple):
-    """How an execution ended."""
-
-    status: ExecutionStatus
-    reason: Reason | None
-    message: str | None
-    ended: datetime | None = None
-    duration: timedelta | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    cpu_s: float | None = None
-    max_rss_bytes: int | None = None
-    output_tail: str | None = None
-    output_bytes: int | None = None
-    output_truncated: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissedSpan:
-    """A span of missed fires: their number, and the first and the last of them."""
-
-    count: int
-    first: datetime
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFacts:
-    """A request after its status changed, or a rejected document that may hold one."""
-
-    request: str | None
-    channel: Channel = Channel.PROCESS_SCHEDULER
-    status: RequestStatus | None = None
-    generation: int | None = None
-    drift: bool | None = None
-    requested_by: str | None = None
-    owner: str | None = None
-    request_file: str | None
-    request_sha256: str | None = None
-    git_commit: str | None
-    message: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerFacts:
-    """The runner at the time of an event. `requests` is the number of requests in force."""
-
-    pid: int
-    version: str
-    jobs: str
-    state: str
-    git_commit: str | None
-    requests: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedNames:
-    """What a reading of the jobs folder changed: names of requests, and rejected files."""
-
-    added: Collection[str]
-    changed: Collection[str]
-    removed: Collection[str]
-    rejected: Collection[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertFacts:
-    """An alert when it opens or closes; `request` is None for the runner's own."""
-
-    request: str | None
-    check: Check
-    since: datetime
-    count: int
-    execution: str | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotificationFacts:
-    """An attempt to send a message; `alerts` are their names as `schemas/` explains them."""
-
-    notification: str
-    receiver: str
-    attempt: int
-    alerts: Collection[str]
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseFacts:
-    """A pause: when it began, when it ends, and the names of its requests; None for all.
-
-    `requested_by` is the person who began or ended it; None if its time was over.
-    """
-
-    begin: datetime
-    end: datetime | None
-    names: Collection[str] | None
-    requested_by: str | None
 
 
 _PROCESSING = OutcomeFacts(status=ExecutionStatus.PROCESSING, reason=None, message=None)
@@ -259,23 +137,12 @@ def runner_clock_stepped(
 
 def alert_opened(facts: AlertFacts) -> Record:
     """Return the record of an alert that opened."""
-    return Record(Event.ALERT_OPENED, _alert(facts))
+    return Record(Event.ALERT_OPENED, asdict(facts))
 
 
 def alert_closed(facts: AlertFacts) -> Record:
     """Return the record of an alert that closed."""
-    return Record(Event.ALERT_CLOSED, _alert(facts))
-
-
-def _alert(facts: AlertFacts) -> dict[str, object]:
-    return {
-        "request": facts.request,
-        "check": facts.check,
-        "since": facts.since,
-        "count": facts.count,
-        "execution": facts.execution,
-        "message": facts.message,
-    }
+    return Record(Event.ALERT_CLOSED, asdict(facts))
 
 
 def notification_sent(facts: NotificationFacts) -> Record:
@@ -375,15 +242,7 @@ def _request(facts: RequestFacts) -> dict[str, object]:
 
 
 def _runner(facts: RunnerFacts, message: str | None) -> dict[str, object]:
-    return {
-        "pid": facts.pid,
-        "version": facts.version,
-        "jobs": facts.jobs,
-        "state": facts.state,
-        "git_commit": facts.git_commit,
-        "requests": facts.requests,
-        "message": message,
-    }
+    return asdict(facts) | {"message": message}
 
 
 def _listed(name: str, items: Collection[object] | None) -> dict[str, object]:

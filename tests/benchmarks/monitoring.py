@@ -12,7 +12,8 @@ from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import RUNNER, wall_s
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
-from runner.monitor.events import ExecutionFacts, OutcomeFacts, execution_finished
+from runner.monitor.event_facts import ExecutionFacts, OutcomeFacts
+from runner.monitor.events import execution_finished
 from runner.monitor.reading import Filter, newest
 from runner.monitor.records import Recorder
 from runner.requests.model import Context, Source

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runner.lifecycle import Channel, Check
-from runner.monitor.events import AlertFacts, alert_closed, alert_opened
+from runner.monitor.event_facts import AlertFacts
+from runner.monitor.events import alert_closed, alert_opened
 from runner.monitor.records import Record, decode
 from runner.planning.alerts.alert import Alert, AlertChange, Change
 from runner.planning.alerts.check_states import (

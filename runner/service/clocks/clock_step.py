@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from runner.monitor.events import RunnerFacts, runner_clock_stepped
+from runner.monitor.event_facts import RunnerFacts
+from runner.monitor.events import runner_clock_stepped
 from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
 from runner.planning.states.firing import delay_of
 from runner.planning.states.pauses import stepped_back as pauses_after_step_back

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.errors import RuleError, RunnerError
-from runner.monitor.events import RunnerFacts, runner_reloaded
+from runner.monitor.event_facts import RunnerFacts
+from runner.monitor.events import runner_reloaded
 from runner.planning.states.rezoning import known_fires, rezoned, zone_of
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.model import ProcessRequest

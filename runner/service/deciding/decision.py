@@ -15,11 +15,7 @@ from typing import Any
 from runner import __version__
 from runner.lifecycle import Channel, ExecutionStatus, RequestStatus
 from runner.monitor import events
-from runner.monitor.events import (
-    OutcomeFacts,
-    RequestFacts,
-    RunnerFacts,
-)
+from runner.monitor.event_facts import OutcomeFacts, RequestFacts, RunnerFacts
 from runner.monitor.records import Event, Record
 from runner.notifying.sending.job import Ping
 from runner.planning.alerts.check_states import Fact, News

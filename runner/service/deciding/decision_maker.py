@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.monitor.events import RunnerFacts
+from runner.monitor.event_facts import RunnerFacts
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import Pings
 from runner.service.deciding import backfilling

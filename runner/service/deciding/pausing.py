@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from runner.commands import Answer, Command
 from runner.errors import RefusedError
-from runner.monitor.events import PauseFacts, runner_paused, runner_resumed
+from runner.monitor.event_facts import PauseFacts
+from runner.monitor.events import runner_paused, runner_resumed
 from runner.planning.states.pauses import (
     MOST_PAUSES,
     Pause,

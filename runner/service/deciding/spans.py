@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runner.lifecycle import Channel, ExecutionStatus, Reason
-from runner.monitor.events import ExecutionFacts, MissedSpan, OutcomeFacts, execution_finished
+from runner.monitor.event_facts import ExecutionFacts, MissedSpan, OutcomeFacts
+from runner.monitor.events import execution_finished
 from runner.monitor.records import Record
 from runner.planning.states.firing import Miss
 from runner.requests.model import ProcessRequest

@@ -6,12 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.lifecycle import Reason
-from runner.monitor.events import (
-    ExecutionFacts,
-    OutcomeFacts,
-    execution_finished,
-    execution_started,
-)
+from runner.monitor.event_facts import ExecutionFacts, OutcomeFacts
+from runner.monitor.events import execution_finished, execution_started
 from runner.planning.states.renaming import current_name
 from runner.store.rows import ResultRow
 from runner.values import to_microseconds

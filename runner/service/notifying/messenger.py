@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from runner.monitor.events import NotificationFacts, notification_failed, notification_sent
+from runner.monitor.event_facts import NotificationFacts
+from runner.monitor.events import notification_failed, notification_sent
 from runner.notifying.message import BETWEEN, Message, after_failure, composed, in_order, ready
 from runner.notifying.notice import Notice, after_message
 from runner.notifying.quiet import quiet_until

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from itertools import islice, starmap
 
 from runner.commands import Answer
-from runner.monitor.events import ChangedNames, RequestFacts, request_rejected
+from runner.monitor.event_facts import ChangedNames, RequestFacts
+from runner.monitor.events import request_rejected
 from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
 from runner.planning.last_good import InForce, way_back

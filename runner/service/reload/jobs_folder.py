@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from runner.errors import RefusedError
-from runner.monitor.events import RunnerFacts, runner_reloaded, runner_started
+from runner.monitor.event_facts import RunnerFacts
+from runner.monitor.events import runner_reloaded, runner_started
 from runner.service.clocks.kept_zones import meta_of_zones
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision import Decision

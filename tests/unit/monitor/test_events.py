@@ -14,7 +14,7 @@ from support.monitor_records import SCHEMA, fields_of
 from runner.errors import Problem
 from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
 from runner.monitor import events
-from runner.monitor.events import (
+from runner.monitor.event_facts import (
     AlertFacts,
     ChangedNames,
     ExecutionFacts,
