@@ -37,7 +37,7 @@ def test_the_failed_fires_of_a_span_run_again_the_oldest_first_one_at_a_time(
     done = place.run("backfill", "tick", *span)
     assert (done.returncode, done.stdout) == (
         0,
-        f"tick: {len(shown)} fires run one after another\n",
+        f"tick: {len(shown)} fires to run in turn\n",
     ), done.stderr
     wait_until(lambda: backfilled(place) == failed(place), what="the backfill has run")
     records = place.finished("tick", channel="backfill")
@@ -90,7 +90,7 @@ def test_a_pause_holds_a_backfill_and_a_kill_ends_it(place: Place) -> None:
     wanted = failed(place)
     assert place.run("pause", "--reason", "look first").returncode == 0
     done = place.run("backfill", "tick", "--from", wanted[0], "--to", "now", "--at-most", "3")
-    assert done.stdout == "tick: 3 fires run one after another, after the pause\n", done.stderr
+    assert done.stdout == "tick: 3 fires to run in turn, after the pause\n", done.stderr
     (item,) = place.items("ls")
     assert (item["backfill"]["left"], item["backfill"]["count"]) == (3, 3)
     assert place.events("execution.started", "tick", channel="backfill") == []

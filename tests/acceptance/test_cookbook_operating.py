@@ -101,7 +101,7 @@ def test_the_oldest_fires_of_the_span_run_in_order(kitchen: Kitchen) -> None:
     look, begin, monitor = kitchen.recipe.commands
     listed = kitchen.type(look).splitlines()
     assert len(listed) == 3
-    assert kitchen.type(begin) == "load-orders: 3 fires run one after another\n"
+    assert kitchen.type(begin) == "load-orders: 3 fires to run in turn\n"
     records = place.await_finished("load-orders", count=3, channel="backfill")
     again = sorted(moment(line) for line in listed)
     # The span ends now, so its first fires depend on when the command runs.

@@ -418,6 +418,10 @@ _ARGUMENTS: tuple[object, ...] = (
     {"a b": 1},
     {"p": "\0"},
     {"p": "\ud800"},
+    "9999-12-31T23:59:59-12:00",
+    "2026-01-01T00:00:00",
+    ["2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"],
+    ["2026-01-01T00:00:00Z"] * 2,
     {"p": math.nan},
     {"p": math.inf},
     {"\ud800": 1},
@@ -428,7 +432,15 @@ _ARGUMENTS: tuple[object, ...] = (
     ["x" * 500_000],
     True,
 )
-_GOOD = {"targets": ["a"], "is_for_all": False, "allow_empty": False, "params": {}}
+_GOOD = {
+    "targets": ["a"],
+    "is_for_all": False,
+    "allow_empty": False,
+    "params": {},
+    "reason": "why",
+    "until": None,
+    "fires": [],
+}
 _COLUMNS = ("id", "kind", "arguments", "requested_by", "deadline", "status", "answer")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from runner.cli.output.tables import NO_MORE_FIRES, short_commit, who
 from runner.execution.output import open_to_read
 from runner.lifecycle import ExecutionStatus
-from runner.values import clock_text, counted
+from runner.values import clock_text, counted, listed
 
 _MARKS = {
     ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),
@@ -20,6 +20,7 @@ _MARKS = {
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
     ExecutionStatus.SKIPPED: ("WARNING", "-"),
 }
+_MOST_NAMES = 8
 _LONGEST_LINE = 200  # characters of an output's line that are shown
 _HEAD_BYTES = 4096  # of an output file, in which its first line is searched
 Line = tuple[str, str]
@@ -127,7 +128,8 @@ def _alerts(record: Mapping[str, Any]) -> str:
 
 def _pause(word: str) -> Callable[[Mapping[str, Any]], Line]:
     def words(record: Mapping[str, Any]) -> Line:
-        what = "all requests" if record["paused"] is None else ", ".join(record["paused"])
+        names = record["paused"]
+        what = "all requests" if names is None else listed(names, _MOST_NAMES)
         by = f" by {record['requested_by']}" if record["requested_by"] else ""
         is_begin = record["event"] == "runner.paused"
         until = (

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.output.tables import local_text
+from runner.values import counted, listed
 
 if TYPE_CHECKING:
     from runner.planning.states.backfills import Backfill
     from runner.planning.states.pauses import Pause
 
+_MOST_NAMES = 8
+
 
 def pause_words(pause: Pause, zone: str) -> str:
     """Return what a pause holds, since when, until when, by whom and why."""
-    what = "all requests" if pause.names is None else ", ".join(sorted(pause.names))
+    what = "all requests" if pause.names is None else listed(sorted(pause.names), _MOST_NAMES)
     if pause.excluded:
-        what += f" but {', '.join(sorted(pause.excluded))}"
+        what += f" but {listed(sorted(pause.excluded), _MOST_NAMES)}"
     return f"{what} {pause_span(pause, zone)}"
 
 
@@ -49,4 +52,5 @@ def backfill_item(backfill: Backfill) -> dict[str, Any]:
 
 def backfill_words(item: Mapping[str, Any]) -> str:
     """Return how far a backfill is."""
-    return f"{item['left']} of {item['count']} fires left, by {item['requested_by']}"
+    fires = counted(item["count"], "fire")
+    return f"{item['left']} of {fires} left, by {item['requested_by']}"

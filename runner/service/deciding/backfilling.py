@@ -23,6 +23,7 @@ from runner.service.deciding.decision import Decision
 from runner.service.deciding.spans import left_out
 from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.outcomes import resolved
+from runner.values import counted
 
 _AT_REST = (RequestStatus.UNSCHEDULED, RequestStatus.DEFINITION)
 
@@ -38,9 +39,9 @@ def begin(command: Command, decision: Decision) -> Answer:
     if state.status in _AT_REST:
         raise RefusedError(f"{name} is {state.status}; `runner schedule {name}` first")
     if state.backfill is not None:
-        left = len(state.backfill.left)
+        left = counted(len(state.backfill.left), "fire")
         raise RefusedError(
-            f"{name}: a backfill of {state.backfill.by} has {left} fires left; "
+            f"{name}: a backfill of {state.backfill.by} has {left} left; "
             f"`runner kill {name}` ends it"
         )
     if not fires or len(fires) > MOST_FIRES or fires[-1] > min(state.fired_through, decision.now):
@@ -75,9 +76,9 @@ def end_killed(
     for name in sorted(names):
         state = decision.state(name)
         if state is not None and state.backfill is not None:
-            left = len(state.backfill.left)
+            left = counted(len(state.backfill.left), "fire")
             _end(name, state, decision, Reason.KILLED_BY_USER, f"killed by {by}", by=by)
-            lines.append(f"{name}: its backfill ends with {left} fires left")
+            lines.append(f"{name}: its backfill ends with {left} left")
     return lines
 
 

@@ -18,6 +18,7 @@ from runner.requests.catalog.unknown_names import words_for
 from runner.requests.model import ProcessRequest
 from runner.service.deciding.decision import Decision
 from runner.timing.zones import END
+from runner.values import counted
 
 
 def pause(command: Command, decision: Decision) -> Answer:
@@ -52,6 +53,16 @@ def resume(command: Command, decision: Decision) -> Answer:
     words = ("resumed" if pauses.at(now, each) else "not paused" for each in requests)
     lines = (f"{each.name}: {word}" for each, word in zip(requests, words, strict=True))
     return Answer(is_done=True, lines=tuple(lines))
+
+
+def paused_words(decision: Decision) -> str | None:
+    """Return what is paused, for the record of a start; None if nothing is."""
+    words = [
+        f"{'all requests' if each.names is None else counted(len(each.names), 'request')} "
+        f"paused by {each.by}: {each.reason}"
+        for each in decision.pauses.at(decision.now)
+    ]
+    return "; ".join(words) or None
 
 
 def end_elapsed(decision: Decision) -> None:

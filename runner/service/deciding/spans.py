@@ -8,7 +8,7 @@ from runner.monitor.events import execution_finished
 from runner.monitor.records import Record
 from runner.planning.states.firing import Miss
 from runner.requests.model import ProcessRequest
-from runner.values import new_id
+from runner.values import counted, new_id
 
 
 def missed(span: Miss) -> OutcomeFacts:
@@ -60,4 +60,4 @@ def record_of(
 
 
 def _fires(span: Miss) -> str:
-    return "1 fire was" if span.count == 1 else f"{span.count} fires were"
+    return f"{counted(span.count, 'fire')} {'was' if span.count == 1 else 'were'}"

@@ -16,6 +16,7 @@ from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail
+from runner.service.deciding.pausing import paused_words
 from runner.service.registry import Registry
 from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import BackgroundReader
@@ -170,11 +171,12 @@ class JobsFolder:
         *,
         rejected: Collection[str],
     ) -> None:
-        """Record a start. The message also names the adopted executions."""
+        """Record a start. The message also names the adopted executions and the pauses."""
+        paused = paused_words(decision)
         decision.record(
             runner_started(
                 about,
-                message="; ".join(filter(None, (message, self._adopted))) or None,
+                message="; ".join(filter(None, (message, self._adopted, paused))) or None,
                 monitor_log=str(self._settings.monitor_log),
                 rejected=rejected,
             )
