@@ -139,6 +139,19 @@ def listed(words: Iterable[str], most: int) -> str:
     return ", ".join(each[:most]) + more
 
 
+def rough_size_text(size: float) -> str:
+    """Write bytes for a person: rounded, in the largest fitting unit.
+
+    >>> rough_size_text(1023), rough_size_text(1536), rough_size_text(5 << 30)
+    ('1023 B', '1.5 KiB', '5.0 GiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562, 5.7); it sorts by its millisecond of creation."""
     # From the left: 48 bits of milliseconds, the version (4 bits, 7), 12 random bits, the

@@ -36,6 +36,7 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[DoctorFinding]]], ...] = 
     ("log", permission_checks.log_findings),
     ("log", content_checks.line_findings),
     ("rotation", content_checks.rotation_findings),
+    ("outputs", content_checks.output_findings),
     ("room", machine_checks.room_findings),
     ("limits", machine_checks.limit_findings),
     ("cgroup", machine_checks.cgroup_findings),

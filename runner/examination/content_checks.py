@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
@@ -14,6 +14,8 @@ from pathlib import Path
 from runner.errors import RuleError, StoreError
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
 from runner.examination.subject import Subject
+from runner.execution.kept_outputs import kept_outputs
+from runner.execution.output import outputs_folder
 from runner.monitor.records import decode
 from runner.planning.views.request_cautions import calendars_that_end
 from runner.requests.catalog.catalog_reader import CatalogReader
@@ -27,10 +29,11 @@ from runner.store.sqlite.holders import readers_of
 from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_folder, read_regular
 from runner.timing.zones import zone_named
-from runner.values import counted, listed
+from runner.values import counted, listed, rough_size_text
 
 _LONG_WAL = 32 << 20  # bytes; the runner checkpoints long before
 _END_READERS = "find the program that keeps the store open, and stop it"
+_NEAR = 0.9  # of a bound
 _MANY_WAITING = 1000  # records
 _LARGE_LOG = 1 << 30  # bytes, as the next two
 _LARGEST_CONFIGURATION = 1 << 20
@@ -124,6 +127,34 @@ def store_findings(subject: Subject) -> Iterator[DoctorFinding]:
     yield from found or [
         good("store", f"it is intact, version {condition.version}, {condition.bytes >> 10} KiB")
     ]
+
+
+def output_findings(subject: Subject) -> Iterator[DoctorFinding]:
+    """Report how many outputs are kept, how large they are, and whether a bound is near."""
+    found, bounds = kept_outputs(outputs_folder(subject.state)).found, subject.output_bounds
+    sizes = {execution: output.size for execution, output in found.items()}
+    count, size = sum(output.files for output in found.values()), sum(sizes.values())
+    kept = f"{count:,} outputs, {rough_size_text(size)}"
+    allowed = f"{bounds.count:,} outputs or {rough_size_text(bounds.size)}"
+    if count > _NEAR * bounds.count or size > _NEAR * bounds.size:
+        message = f"{kept}{_largest(subject.state, sizes)}; beyond {allowed} the oldest go"
+        right = "set `retention` of the largest requests, or `outputs` in runner.yaml"
+        yield advice("outputs", message, right)
+    else:
+        yield good("outputs", f"{kept}; at most {allowed} are kept")
+
+
+def _largest(state: Path, sizes: Mapping[str, int]) -> str:
+    """Return in words which request has the largest outputs."""
+    with closing(read_store(state)) as reader:
+        by_request = {
+            row.request: sum(
+                sizes.get(each.execution, 0) for each in reader.results_of(row.request)
+            )
+            for row in reader.last_results()
+        }
+    name = max(by_request, key=lambda each: by_request[each], default="")
+    return f", {rough_size_text(by_request[name])} of them by {name}" if name else ""
 
 
 def line_findings(subject: Subject) -> Iterator[DoctorFinding]:

@@ -6,13 +6,14 @@ import os
 import pwd
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from runner.errors import StoreError
 from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.catalog.folder.listing import Listing, list_files
+from runner.requests.settings import OutputBounds
 from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust
@@ -51,6 +52,7 @@ class Subject:
     monitor_log: Path
     zone: str
     max_running: int | None = None
+    output_bounds: OutputBounds = field(default_factory=OutputBounds)
     logrotate: Path = Path("/etc/logrotate.d")
 
     @_remembered

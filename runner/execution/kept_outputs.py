@@ -68,6 +68,14 @@ class KeptOutputs:
             self._elsewhere.setdefault(execution, []).append(entry.path)
 
 
+def kept_outputs(folder: Path) -> KeptOutputs:
+    """Return the outputs in a folder, found all at once."""
+    kept = KeptOutputs(folder)
+    for _ in kept.look():
+        pass
+    return kept
+
+
 _NOTHING = KeptOutput(0, 0, 0.0)
 
 

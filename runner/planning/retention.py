@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -91,6 +91,31 @@ def verdicts(
         output_goes = ended.size is not None and budget.has_expired(ended, now_s)
         is_bare = ended.size is None or output_goes
         yield Verdict(ended, output_goes, is_bare and not (keeps_results and stays))
+
+
+class Deleted(NamedTuple):
+    """How many outputs go, and their bytes."""
+
+    outputs: int
+    size: int
+
+
+NOTHING_DELETED = Deleted(0, 0)
+
+
+def further_deleted(
+    newest_first: Sequence[EndedExecution], before: Retention, after: Retention, *, now_s: float
+) -> Deleted:
+    """Return the outputs that go by one retention of a request, and stay by another."""
+    judged = zip(
+        verdicts(newest_first, before, now_s=now_s),
+        verdicts(newest_first, after, now_s=now_s),
+        strict=True,
+    )
+    sizes = [
+        then.ended.size or 0 for one, then in judged if then.output_goes and not one.output_goes
+    ]
+    return Deleted(len(sizes), sum(sizes))
 
 
 def failures_kept_for(retention: Retention) -> timedelta:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,20 @@ def test_the_commands_explain_it(kitchen: Kitchen) -> None:
     assert "monday" in kitchen.type(look)
     missed = kitchen.type(explain.replace("2026-11-24", "2026-11-23"))
     assert "missed" in missed
+
+
+@tries("How do I keep some outputs longer, and others shorter?")
+def test_a_bounded_request_loses_outputs_and_another_keeps_them(kitchen: Kitchen) -> None:
+    with living(kitchen.place, GivenClock(moment("2026-11-22 00:30"))) as life:
+        life.go_on(timedelta(minutes=150), by=timedelta(minutes=1))
+        life.go_on(timedelta(days=40), by=timedelta(days=1))
+    (look,) = kitchen.recipe.commands
+    assert re.search(r"retention +for 30d, at most 20 outputs", kitchen.type(look))
+    found = re.search(r"outputs +of (\d+) executions, ", kitchen.type(look))
+    assert found
+    assert int(found[1]) <= 22 < len(kitchen.place.finished("poll", status="success"))
+    audit = kitchen.place.items("show", "audit")[0]["outputs"]
+    assert audit["executions"] == len(kitchen.place.finished("audit", status="success"))
 
 
 @tries("How do I rotate the monitor log?")

@@ -24,10 +24,13 @@ from runner.examination import content_checks, examine, machine_checks, notifica
 from runner.examination.doctor_findings import DoctorFinding, Level
 from runner.examination.file_systems import file_system_of
 from runner.examination.subject import Subject
+from runner.execution.output import output_path
+from runner.requests.settings import OutputBounds
 from runner.store.opening import own_store
-from runner.store.rows import Batch
+from runner.store.rows import Batch, ResultRow
 from runner.store.sqlite.connection import database_path
 from runner.store.sqlite.lock import lock_path, take_lock
+from runner.values import new_id
 
 REQUEST = (
     "process: {command: [id]}\ntiming: {schedule: {frequency: daily, at: '02:00', "
@@ -118,8 +121,8 @@ def test_doctor_reports_each_check_that_passes_and_changes_nothing(subject: Subj
         for item in items
         if item["check"] not in ("clock", "zone", "room", "limits")
     }
-    expected = ("versions", "runner", "jobs", "requests", "notification", "state", "store", "log")
-    assert levels == dict.fromkeys(expected, "ok")
+    expected = "versions runner jobs requests notification state store log outputs"
+    assert levels == dict.fromkeys(expected.split(), "ok")
     text = doctor(subject)
     assert f"only {'root' if os.geteuid() == 0 else ''}" in text.stdout
     assert text.exit_code == 0
@@ -222,6 +225,28 @@ def test_a_world_writable_state_folder_is_a_problem(subject: Subject, name: str)
     (subject.state / name).chmod(0o722)
     finding = only(subject, "state", Level.PROBLEM)
     assert f"everyone may write {subject.state / name}" in finding.message
+
+
+def test_outputs_near_their_bound_are_reported_with_the_request_that_has_most(
+    subject: Subject,
+) -> None:
+    assert [each.level for each in found(subject, "outputs")] == [Level.OK]
+    executions = [new_id() for _ in range(3)]
+    for execution in executions:
+        path = Path(output_path(subject.state / "outputs", execution))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("0123456789")
+    with closing(own_store(subject.state)) as store:
+        results = [
+            ResultRow(execution, name, "direct", "success", None, 0, 1, 0, 0, 0)
+            for execution, name in zip(executions, ("few", "many", "many"), strict=True)
+        ]
+        store.commit(Batch(results=results))
+    for bounds in (OutputBounds(count=3), OutputBounds(size=32)):
+        finding = only(replace(subject, output_bounds=bounds), "outputs", Level.ADVICE)
+        assert finding.message.startswith("3 outputs, 30 B, 20 B of them by many; beyond ")
+    roomy = replace(subject, output_bounds=OutputBounds(count=4, size=40))
+    assert [each.level for each in found(roomy, "outputs")] == [Level.OK]
 
 
 def test_a_log_and_outputs_that_everybody_can_read_are_a_warning(subject: Subject) -> None:

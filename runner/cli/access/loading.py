@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.cli.access.kept_executions import KeptExecutions
 from runner.cli.access.last_results import LastResults
 from runner.cli.access.ownership import meta_of, other_jobs, served_jobs, serves, words_of
 from runner.cli.access.places import Places
@@ -42,7 +43,7 @@ class Loaded:
 
     `stored` holds the requests in force according to the store. `states` and `results`
     hold their states and last results under current names: a renamed request is found
-    under its new name.
+    under its new name. So does `kept`, with all results and their outputs.
     """
 
     catalog: Catalog
@@ -50,6 +51,7 @@ class Loaded:
     stored: Served
     states: Mapping[str, RequestState]
     results: LastResults
+    kept: KeptExecutions
     snapshot: Snapshot
     alerts: Mapping[str, Sequence[Alert]]
     """The open alerts of each request that has any."""
@@ -107,12 +109,14 @@ def load(places: Places) -> Loaded:
         raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
     stored = Served(requests=supplied, states=states, pauses=pauses_in(snapshot.meta))
     change = changeover(stored, catalog)
+    own_state = places.state if snapshot.meta else None
     return Loaded(
         catalog=catalog,
         in_force=change.in_force,
         stored=stored,
         states=change.states_by_new_name(states),
-        results=LastResults(places.state if snapshot.meta else None, change.renamed),
+        results=LastResults(own_state, change.renamed),
+        kept=KeptExecutions(own_state, change.renamed),
         snapshot=snapshot,
         alerts=_alerts_by_request(snapshot),
         now=datetime.now(UTC),

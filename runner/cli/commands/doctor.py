@@ -45,6 +45,7 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
         monitor_log=places.monitor_log,
         zone=places.given_zone or system_zone(),
         max_running=max_running or places.settings.max_running,
+        output_bounds=places.settings.outputs,
     )
     found: Counter[Level] = Counter()
     for finding in examine(subject):

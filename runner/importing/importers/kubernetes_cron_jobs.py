@@ -82,8 +82,8 @@ class CronJob:
         if spec.data.keys() & _HISTORY:
             spec.ignore(*_HISTORY)
             self.draft.differs(
-                "history limits have no counterpart: Runner prunes the outputs of all requests"
-                " together and leaves the log to you"
+                "history limits are not carried over: `retention` bounds the outputs of a"
+                " request, and the log is left to you"
             )
 
     def _timing(self, spec: Keys) -> Data | None:

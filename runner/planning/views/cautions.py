@@ -54,6 +54,7 @@ class CautionKind(StrEnum):
     OFTEN = "often"
     CALENDAR_ENDS = "calendar_ends"
     DROPPED = "dropped"
+    RETENTION = "retention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from runner.planning.difference import changed_fields
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.moved_fires import moved_words
+from runner.planning.retention import NOTHING_DELETED, Deleted
 from runner.planning.states.firing import Miss, Settlement, delay_of, settle
 from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.registration import register
@@ -78,6 +79,8 @@ class PlanStep:
     """The chains of requests that the change touches."""
     cautions: tuple[Caution, ...] = ()
     """Surprises of the new definition."""
+    deleted: Deleted = NOTHING_DELETED
+    """The outputs that a changed retention deletes within the hour."""
     missed: tuple[Miss, ...] = ()
     """The spans that will be recorded as misfired."""
     held: tuple[Miss, ...] = ()

@@ -11,12 +11,12 @@ from typing import Any
 from runner.planning.views.cautions import AHEAD, Caution, CautionKind, cautions
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.dates import dates_of
-from runner.requests.model import ProcessRequest, Schedule, Source, Timing
+from runner.requests.model import ProcessRequest, Retention, Schedule, Source, Timing
 from runner.timing.moves import destination
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
 from runner.timing.zones import wall_at, zone_named
-from runner.values import neutral
+from runner.values import duration_text, neutral
 
 ENDS_SOON = timedelta(days=60)
 _MOST_LOOKED_AT = 1000  # fires
@@ -31,7 +31,7 @@ def request_cautions(request: ProcessRequest, now: datetime) -> list[Caution]:
     ]
     if isinstance(request.timing, Schedule):
         found += _of_drops(request.timing.rule, now)
-    return found
+    return [*found, *_of_retention(request.retention)]
 
 
 def document_cautions(
@@ -65,6 +65,15 @@ def calendars_that_end(request: ProcessRequest, now: datetime) -> Iterator[tuple
             dates = dates_of(text)
             if dates.days and not dates.yearly and (last := max(dates.days)) < today + ENDS_SOON:
                 yield neutral(file), last
+
+
+def _of_retention(retention: Retention) -> Iterator[Caution]:
+    """Warn of failures that should go sooner than successes: they stay as long."""
+    others, failures = retention.keep_for, retention.failures_keep_for
+    if others is not None and failures is not None and failures < others:
+        spans = f"{duration_text(failures)} is shorter than `keep_for`, {duration_text(others)}"
+        message = f"`failures_keep_for` has no effect: {spans}"
+        yield Caution(kind=CautionKind.RETENTION, message=message)
 
 
 def _ending_words(file: str, last: date) -> str:

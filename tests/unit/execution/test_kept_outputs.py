@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.execution.kept_outputs import KeptOutputs
+from runner.execution.kept_outputs import KeptOutputs, kept_outputs
 from runner.execution.output import member_output_path, output_path
 from runner.values import new_id
-
-
-def looked(folder: Path) -> KeptOutputs:
-    kept = KeptOutputs(folder)
-    for _ in kept.look():
-        pass
-    return kept
 
 
 def written(path: Path, content: str = "0123456789") -> Path:
@@ -34,7 +27,7 @@ def test_outputs_are_found_by_execution_and_those_of_members_by_their_group(
     nested = member_output_path(members[0], sequence=1, attempt=2)
     for path in (*members, nested):
         written(path, "12345")
-    kept = looked(tmp_path)
+    kept = kept_outputs(tmp_path)
     assert {name: each[:2] for name, each in kept.found.items()} == {
         plain.stem: (10, 1),
         group.stem: (15, 3),
@@ -48,7 +41,7 @@ def test_a_link_is_removed_and_what_it_points_to_stays(tmp_path: Path) -> None:
     link = Path(output_path(tmp_path / "outputs", new_id()))
     link.parent.mkdir(parents=True)
     link.symlink_to(target)
-    kept = looked(tmp_path / "outputs")
+    kept = kept_outputs(tmp_path / "outputs")
     assert kept.found[link.stem].size < 10 + len(str(target))
     kept.remove(link.stem)
     assert not os.path.lexists(link)
@@ -59,7 +52,7 @@ def test_a_linked_folder_inside_the_outputs_is_not_entered(tmp_path: Path) -> No
     elsewhere = written(tmp_path / "elsewhere" / "a" / "somebody.out")
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "f").symlink_to(tmp_path / "elsewhere")
-    assert looked(tmp_path / "outputs").found == {}
+    assert kept_outputs(tmp_path / "outputs").found == {}
     assert elsewhere.exists()
 
 
@@ -69,7 +62,7 @@ def test_strays_folders_and_fifos_with_the_name_of_an_output_do_no_harm(tmp_path
         written(place / name)
     (place / "folder.out").mkdir()
     os.mkfifo(place / "fifo.out")
-    kept = looked(tmp_path)
+    kept = kept_outputs(tmp_path)
     assert set(kept.found) == {"x", "", "folder", "fifo"}
     for name in list(kept.found):
         kept.remove(name)
@@ -80,7 +73,7 @@ def test_strays_folders_and_fifos_with_the_name_of_an_output_do_no_harm(tmp_path
 def test_a_file_that_may_not_be_removed_stays(tmp_path: Path) -> None:
     path = written(Path(output_path(tmp_path, new_id())))
     path.parent.chmod(0o500)
-    kept = looked(tmp_path)
+    kept = kept_outputs(tmp_path)
     kept.remove(path.stem)
     assert path.exists()
     path.parent.chmod(0o700)
@@ -95,6 +88,6 @@ def test_the_folder_is_looked_at_in_slices(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_missing_folder_has_no_outputs(tmp_path: Path) -> None:
-    kept = looked(tmp_path / "none")
+    kept = kept_outputs(tmp_path / "none")
     assert kept.found == {}
     kept.remove(new_id())

@@ -131,6 +131,8 @@ def _print_standing(subject: Subject) -> None:
     if about.get("delay_s"):
         delay = duration_text(timedelta(seconds=about["delay_s"]))
         echo(f"its spread delays each fire by {delay}")
+    if about.get("retention"):
+        echo(f"its outputs are kept {about['retention']}")
 
 
 def _title(about: dict[str, Any]) -> str:

@@ -25,8 +25,10 @@ from runner.planning.views.cautions import Caution, cautions
 from runner.planning.views.explanation import of_expression, why
 from runner.planning.views.fire_query import FireQuery, paused_reason, unscheduled_words
 from runner.planning.views.request_cautions import request_cautions
+from runner.planning.views.retention_words import retention_words
 from runner.planning.views.why_no_fire import Explanation, nowhere
 from runner.requests.model import (
+    NO_RETENTION,
     Group,
     Process,
     ProcessRequest,
@@ -147,6 +149,9 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
             or _paused_words(loaded, request, zone)
             or (_LAST_GOOD if name in loaded.in_force.kept else None),
             "delay_s": delay_of(request).total_seconds(),
+            "retention": retention_words(request.retention.over(places.settings.retention))
+            if request.retention != NO_RETENTION
+            else None,
         },
         timing=request.timing,
         zone=zone,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from runner.cli.access.last_results import LastResults
-from runner.cli.access.loading import load
+from runner.cli.access.loading import Loaded, load
 from runner.cli.access.past import durations
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots, rejected_by_root
@@ -30,6 +30,7 @@ from runner.errors import UsageError
 from runner.lifecycle import INVALID
 from runner.planning.changeover import Served
 from runner.planning.last_good import way_back
+from runner.planning.retention import further_deleted
 from runner.planning.views.plan import Plan, newly_served, plan
 from runner.requests.building.relocation import relocated
 from runner.requests.catalog.catalog import Catalog
@@ -110,8 +111,29 @@ def _live(selection: Selection, places: Places) -> tuple[Plan, str]:
     if not loaded.stored.requests:
         echo(f"no runner has served {places.jobs} yet: everything is new", err=True)
     report_pauses(places, loaded)
-    planned = plan(loaded.stored, loaded.catalog, loaded.now, durations(places))
+    planned = _with_deleted(
+        plan(loaded.stored, loaded.catalog, loaded.now, durations(places)), loaded, places
+    )
     return _selected(planned, loaded.stored, selection, loaded.results), _LIVE
+
+
+def _with_deleted(planned: Plan, loaded: Loaded, places: Places) -> Plan:
+    """Add which outputs the changed retention of requests deletes."""
+    default = places.settings.retention
+    steps = []
+    for step in planned.steps:
+        old = loaded.stored.requests.get(step.renamed_from or step.name)
+        if old is not None and step.after is not None and old.retention != step.request.retention:
+            deleted = further_deleted(
+                loaded.kept.of(step.name),
+                old.retention.over(default),
+                step.request.retention.over(default),
+                now_s=loaded.now.timestamp(),
+            )
+            steps.append(replace(step, deleted=deleted))
+        else:
+            steps.append(step)
+    return replace(planned, steps=tuple(steps))
 
 
 def _against(ref: str, selection: Selection, places: Places) -> tuple[Plan, str]:

@@ -19,6 +19,7 @@ from runner.cli.arguments.selection import Selection
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text
+from runner.cli.output.output_words import outputs_item, outputs_words
 from runner.cli.output.pauses import backfill_item, pause_item, pause_span
 from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
 from runner.errors import RefusedError, UsageError
@@ -98,6 +99,8 @@ def _print_details(
     item["alerts"] = [alert_words(alert, places.zone) for alert in alerts]
     if "executions" in item:
         item["executions"] = list(map(id_text, item["executions"]))
+    if "outputs" in item:
+        item["outputs"] = outputs_words(item["outputs"], places.zone)
     width = max(map(len, item))
     for key, value in item.items():
         for line in _lines(value, places.zone):
@@ -220,6 +223,7 @@ def _details(
             "ping": request.ping,
             "retention": retention_words(request.retention.over(places.settings.retention)),
             "run_by": Chains(loaded.in_force.requests).running(view.name),
+            "outputs": outputs_item(loaded.kept.of(view.name)),
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,

@@ -56,6 +56,8 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "cautions": [asdict(each) for each in step.cautions],
         "missed": [_miss(miss) for miss in step.missed],
         "held": [_miss(miss) for miss in step.held],
+        "outputs_deleted": step.deleted.outputs,
+        "output_bytes_deleted": step.deleted.size,
     }
 
 

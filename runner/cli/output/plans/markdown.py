@@ -52,6 +52,7 @@ def lines(shown: Shown) -> Iterator[str]:
     )
     yield from _list("⚠️ Recorded as misfired", list(words.missed(shown)))
     yield from _list("⏸️ Recorded as skipped by a pause", list(words.held(shown)))
+    yield from _list("🗑️ Outputs deleted by the new retention", list(words.deleted(shown)))
     yield from _list(
         "⚠️ New collisions in the next 7 days",
         [_code(words.collision(each)) for each in shown.plan.crowding.collisions],

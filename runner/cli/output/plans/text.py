@@ -41,6 +41,7 @@ def lines(shown: Shown) -> Iterator[str]:
     )
     yield from _section("recorded as misfired", list(words.missed(shown)))
     yield from _section("recorded as skipped by a pause", list(words.held(shown)))
+    yield from _section("outputs deleted by the new retention", list(words.deleted(shown)))
     yield from _section(
         "new collisions in the next 7 days",
         list(map(words.collision, shown.plan.crowding.collisions)),

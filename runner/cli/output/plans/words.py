@@ -15,7 +15,7 @@ from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
 from runner.requests.model import RunImmediately, RunLater, Schedule
-from runner.values import counted, neutral
+from runner.values import counted, neutral, rough_size_text
 
 _STATUS_WORDS = {
     RequestChange.SCHEDULED: "scheduled",
@@ -116,6 +116,14 @@ def held(shown: Shown) -> Iterator[str]:
     """Yield the length of each span that is recorded as skipped, because a pause held it."""
     for step in shown.plan.steps:
         yield from (_span(held, step, shown) for held in step.held)
+
+
+def deleted(shown: Shown) -> Iterator[str]:
+    """Yield the outputs that a changed retention deletes."""
+    for step in shown.plan.steps:
+        if step.deleted.outputs:
+            executions = counted(step.deleted.outputs, "execution")
+            yield f"{step.name}: {executions}, {rough_size_text(step.deleted.size)}"
 
 
 def _span(span: Miss, step: PlanStep, shown: Shown) -> str:

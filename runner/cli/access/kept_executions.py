@@ -1,0 +1,45 @@
+"""The results of a request and what is left of its outputs. Reads the store and the outputs
+folder when first asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+from runner.execution.kept_outputs import kept_outputs
+from runner.execution.output import outputs_folder
+from runner.planning.retention import EndedExecution
+from runner.store.opening import read_store
+
+
+class KeptExecutions:
+    """The results in the store of a state folder, with the sizes of their outputs.
+
+    `state` and `renamed` are as in `LastResults`.
+    """
+
+    def __init__(self, state: Path | None, renamed: Mapping[str, str]) -> None:
+        self._state = state
+        self._renamed = renamed
+
+    def of(self, name: str) -> list[EndedExecution]:
+        """Return the results of a request, the newest first. Raises StoreError."""
+        if self._state is None:
+            return []
+        with closing(read_store(self._state)) as reader:
+            rows = reader.results_of(self._renamed.get(name, name))
+        return [
+            EndedExecution(
+                row.execution, row.status, row.ended / 1e6, self._sizes.get(row.execution)
+            )
+            for row in rows
+        ]
+
+    @cached_property
+    def _sizes(self) -> Mapping[str, int]:
+        assert self._state is not None
+        found = kept_outputs(outputs_folder(self._state)).found
+        return {execution: output.size for execution, output in found.items()}
