@@ -49,7 +49,8 @@ def begin(command: Command, decision: Decision) -> Answer:
     backfill = Backfill(by=command.requested_by, count=len(fires), left=fires)
     decision.put(name, replace(state, backfill=backfill))
     waits = ", after the pause" if decision.pauses.at(decision.now, request) else ""
-    return Answer(is_done=True, lines=(f"{name}: {len(fires)} fires run one after another{waits}",))
+    line = f"{name}: {counted(len(fires), 'fire')} to run in turn{waits}"
+    return Answer(is_done=True, lines=(line,))
 
 
 def advance(decision: Decision, names: Iterable[str]) -> None:
