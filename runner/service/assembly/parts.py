@@ -7,40 +7,19 @@ and what a former runner left is taken over before anything is decided.
 from __future__ import annotations
 
 import os
-import select
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from runner import __version__
-from runner.execution.executor import Executor
-from runner.execution.local_executor import LocalExecutor
-from runner.execution.trees.proc import boot_id
-from runner.service.alerts.alerts import Alerts
-from runner.service.alerts.notices import Notices
-from runner.service.alerts.pings import Pings
-from runner.service.assembly.exclusive_parts import (
-    Options,
-    Records,
-    Wakeups,
-    open_records,
-    open_wakeups,
-)
-from runner.service.clock_watch import ClockWatch
+from runner.service.assembly.core import Core, build_core
+from runner.service.assembly.exclusive_parts import Options, Wakeups, open_records, open_wakeups
+from runner.service.assembly.taking_over import load, note_start, take_over
 from runner.service.clocks.clock_follower import ClockFollower
-from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.service.clocks.zone_change import ZoneWatch
-from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail
-from runner.service.executions.dispatching.dispatcher import Dispatcher
-from runner.service.executions.dispatching.results import Results
-from runner.service.executions.execution import Execution, execution_of
-from runner.service.executions.in_progress import InProgress
 from runner.service.executions.name_lists import adopted_words
 from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
-from runner.service.moment import Moment
 from runner.service.notifying.messenger import Messenger
 from runner.service.notifying.sender_process import SenderProcess
 from runner.service.output_pruning import OutputPruning
@@ -51,30 +30,10 @@ from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.reloader import Reloader, catalog_reader
 from runner.service.runner_settings import Settings
 from runner.service.stop_signals import unless_stopped
-from runner.service.stopping import Stopping
-from runner.service.trouble import ALIVE
 from runner.store.protocol import Store
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
-from runner.timing.zones import use_zone_data
-from runner.values import from_microseconds, to_microseconds
 from runner.watching.watcher import Watcher
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Core:
-    """What is in force, what is in progress, and the way to change both."""
-
-    registry: Registry
-    in_progress: InProgress
-    alerts: Alerts
-    pings: Pings
-    executor: Executor
-    dispatcher: Dispatcher
-    stopping: Stopping
-    watch: ClockWatch
-    jobs_lock: JobsLock
-    decisions: DecisionMaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +74,10 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     registry = Registry(options.clock)
     # The lock comes before the former runner's executions: a refusal must not touch them.
     jobs_lock = early_lock or _jobs_lock(settings, options, resources)
-    executions = _load(records, registry, reloader, zones, settings.outputs)
-    core = _core(settings, options, records, registry, wakeups, jobs_lock, resources)
-    core.dispatcher.take_over(
-        executions,
-        is_same_boot=records.snapshot.meta.get("boot") == boot_id(),
-        latest_noted_start=from_microseconds(records.snapshot.latest_noted_start),
-    )
-    _load_alerts(records, core, options.clock)
-    _note_start(records.journal, options)
+    executions = load(records, registry, reloader, zones, settings.outputs)
+    core = build_core(settings, options, records, registry, wakeups, jobs_lock, resources)
+    take_over(executions, records, core, options.clock)
+    note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core, records.store)
     return Parts(
@@ -226,55 +180,6 @@ def _jobs_folder(
     )
 
 
-def _core(
-    settings: Settings,
-    options: Options,
-    records: Records,
-    registry: Registry,
-    wakeups: Wakeups,
-    jobs_lock: JobsLock,
-    resources: ExitStack,
-) -> Core:
-    clock, journal, in_progress = options.clock, records.journal, InProgress()
-    executor = LocalExecutor(clock)
-    resources.callback(executor.close)
-    wakeups.poll.register(executor.descriptor, select.EPOLLIN)
-    environment_file = settings.alerts.environment_file
-    alerts = Alerts(registry, Notices(settings.alerts.notify), settings.alerts.notify)
-    pings = Pings(settings.alerts.ping, None if environment_file is None else str(environment_file))
-    watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
-    results = Results(registry, journal)
-    dispatcher = Dispatcher(in_progress, executor, journal, results, clock)
-    stopping = Stopping(in_progress, dispatcher, clock, settings.drain)
-    decisions = DecisionMaker(
-        settings,
-        clock,
-        registry=registry,
-        in_progress=in_progress,
-        alerts=alerts,
-        pings=pings,
-        journal=journal,
-        line_of=records.recorder.line,
-        dispatcher=dispatcher,
-        stopping=stopping,
-        watch=watch,
-        jobs_lock=jobs_lock,
-        is_firing=options.is_firing,
-    )
-    return Core(
-        registry=registry,
-        in_progress=in_progress,
-        alerts=alerts,
-        pings=pings,
-        executor=executor,
-        dispatcher=dispatcher,
-        stopping=stopping,
-        watch=watch,
-        jobs_lock=jobs_lock,
-        decisions=decisions,
-    )
-
-
 def _reloader(settings: Settings, clock: Clock, folder_changes: int) -> Reloader:
     return Reloader(
         catalog_reader(settings, settings.zone),
@@ -294,41 +199,3 @@ def _jobs_lock(settings: Settings, options: Options, resources: ExitStack) -> Jo
     resources.callback(lock.close)
     lock.take()
     return lock
-
-
-def _load(
-    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, outputs: Path
-) -> list[Execution]:
-    """Load what a former runner left: requests and states, and return the executions."""
-    meta = records.snapshot.meta
-    with records.store.row_errors_in_words():
-        # Use the zone of the former runner. If the zone has changed since, that is
-        # noticed later like any other change.
-        zone = meta.get(ZONE, zones.zone)
-        use_zone_data(zone_data_of(meta))
-        registry.load(records.rows, zone=zone, meta=meta, accepted=reloader.recall())
-        executions = [execution_of(row, outputs) for row in records.snapshot.executions]
-    if zone == zones.zone:
-        reloader.reuse(registry.requests)
-    return executions
-
-
-def _load_alerts(records: Records, core: Core, clock: Clock) -> None:
-    with records.store.row_errors_in_words():
-        core.alerts.load(records.snapshot.alerts)
-        core.alerts.notices.load(records.snapshot.notifications)
-    core.alerts.watch(core.in_progress, Moment(now=clock.now(), now_s=clock.elapsed_s()))
-
-
-def _note_start(journal: Journal, options: Options) -> None:
-    pid = str(os.getpid())
-    journal.note_meta(
-        {
-            "boot": boot_id(),
-            "pid": pid,
-            "version": __version__,
-            "started": str(to_microseconds(options.clock.now())),
-            "stopping": "",
-            **({ALIVE: pid} if options.is_firing else {}),
-        }
-    )

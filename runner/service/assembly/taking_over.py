@@ -1,0 +1,68 @@
+"""Takes over what a former runner left in the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner import __version__
+from runner.execution.trees.proc import boot_id
+from runner.service.assembly.core import Core
+from runner.service.assembly.exclusive_parts import Options, Records
+from runner.service.clocks.kept_zones import ZONE, zone_data_of
+from runner.service.clocks.zone_change import ZoneWatch
+from runner.service.executions.execution import Execution, execution_of
+from runner.service.moment import Moment
+from runner.service.recording.journal import Journal
+from runner.service.registry import Registry
+from runner.service.reload.reloader import Reloader
+from runner.service.trouble import ALIVE
+from runner.system.clock import Clock
+from runner.timing.zones import use_zone_data
+from runner.values import from_microseconds, to_microseconds
+
+
+def load(
+    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, outputs: Path
+) -> list[Execution]:
+    """Load the requests and their states; return the executions, for `take_over`."""
+    meta = records.snapshot.meta
+    with records.store.row_errors_in_words():
+        # Use the zone of the former runner. If the zone has changed since, that is
+        # noticed later like any other change.
+        zone = meta.get(ZONE, zones.zone)
+        use_zone_data(zone_data_of(meta))
+        registry.load(records.rows, zone=zone, meta=meta, accepted=reloader.recall())
+        executions = [execution_of(row, outputs) for row in records.snapshot.executions]
+    if zone == zones.zone:
+        reloader.reuse(registry.requests)
+    return executions
+
+
+def take_over(executions: Iterable[Execution], records: Records, core: Core, clock: Clock) -> None:
+    """Take over the executions, then the alerts about them."""
+    core.dispatcher.take_over(
+        executions,
+        is_same_boot=records.snapshot.meta.get("boot") == boot_id(),
+        latest_noted_start=from_microseconds(records.snapshot.latest_noted_start),
+    )
+    with records.store.row_errors_in_words():
+        core.alerts.load(records.snapshot.alerts)
+        core.alerts.notices.load(records.snapshot.notifications)
+    core.alerts.watch(core.in_progress, Moment(now=clock.now(), now_s=clock.elapsed_s()))
+
+
+def note_start(journal: Journal, options: Options) -> None:
+    """Note in the store which runner owns it from now on."""
+    pid = str(os.getpid())
+    journal.note_meta(
+        {
+            "boot": boot_id(),
+            "pid": pid,
+            "version": __version__,
+            "started": str(to_microseconds(options.clock.now())),
+            "stopping": "",
+            **({ALIVE: pid} if options.is_firing else {}),
+        }
+    )
