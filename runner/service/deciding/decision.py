@@ -6,16 +6,13 @@ steps on top of them. It changes neither. Pure, apart from the batch that it fil
 
 from __future__ import annotations
 
-import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from runner import __version__
 from runner.lifecycle import Channel, ExecutionStatus, RequestStatus
-from runner.monitor import events
-from runner.monitor.event_facts import OutcomeFacts, RequestFacts, RunnerFacts
+from runner.monitor.event_facts import OutcomeFacts, RunnerFacts
 from runner.monitor.records import Event, Record
 from runner.notifying.sending.job import Ping
 from runner.planning.alerts.check_states import Fact, News
@@ -36,6 +33,7 @@ from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import PINGED, end_ping, start_ping
 from runner.service.deciding import spans
+from runner.service.deciding.change_records import change_record, runner_facts
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
@@ -49,14 +47,6 @@ from runner.store.rows import Batch
 
 LineOf = Callable[[Record, datetime], bytes]
 """Returns a record's line for the monitor log, with the given instant as its time."""
-
-_EVENTS: Mapping[RequestChange, Callable[[RequestFacts], Record]] = {
-    RequestChange.SCHEDULED: events.request_scheduled,
-    RequestChange.UNSCHEDULED: events.request_unscheduled,
-    RequestChange.RESCHEDULED: events.request_rescheduled,
-    RequestChange.COMPLETED: events.request_completed,
-    RequestChange.REMOVED: events.request_removed,
-}
 
 _LAST_FIRE = "the last fire is due now"
 """The message of a completed request. Its record comes before those of the last execution:
@@ -301,21 +291,9 @@ class Decision:
         message: str | None = None,
     ) -> None:
         request = self.requests.get(name) or self._registry.requests.get(name)
-        source = request.source if request else None
-        facts = RequestFacts(
-            request=name,
-            channel=Channel.PROCESS_SCHEDULER if by is None else Channel.DIRECT,
-            status=state.status,
-            generation=state.generation,
-            drift=state.override is not None and not state.removed,
-            requested_by=by,
-            owner=None if request is None else request.owner,
-            request_file=None if source is None else source.file,
-            request_sha256=None if source is None else source.sha256,
-            git_commit=self.git,
-            message=f"renamed from {former}" if former else message,
-        )
-        self.record(_EVENTS[change](facts))
+        message = f"renamed from {former}" if former else message
+        record = change_record(name, change, state, request, git=self.git, by=by, message=message)
+        self.record(record)
 
     def record_span(
         self,
@@ -363,15 +341,3 @@ class Decision:
     def _pause_of(self, request: ProcessRequest, span: Miss) -> Pause | None:
         """Return the pause that held the last fire of a span."""
         return self.pauses.holding(request, span.last + delay_of(request))
-
-
-def runner_facts(settings: Settings, *, requests: int, git: str | None) -> RunnerFacts:
-    """Return what all records about this runner contain."""
-    return RunnerFacts(
-        pid=os.getpid(),
-        version=__version__,
-        jobs=str(settings.jobs),
-        state=str(settings.state),
-        git_commit=git,
-        requests=requests,
-    )

@@ -10,7 +10,8 @@ from runner.monitor.event_facts import RunnerFacts
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import Pings
 from runner.service.deciding import backfilling
-from runner.service.deciding.decision import Decision, LineOf, runner_facts
+from runner.service.deciding.change_records import runner_facts
+from runner.service.deciding.decision import Decision, LineOf
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
 from runner.service.moment import Moment
