@@ -150,6 +150,15 @@ class ClockWatch:
         return self._step(reopened)
 
     @property
+    def doubt(self) -> str | None:
+        """Why the clock is wrong, or was until lately; None if it can be relied on."""
+        reopened = self._memory.reopened if self._memory is not None else None
+        if self.trouble is not None or reopened is None:
+            return self.trouble
+        until = f"{reopened.end:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the clock went back; fires until {until} run only on time"
+
+    @property
     def is_forgetting_due(self) -> bool:
         """Whether the runner has run long enough since the clock went back."""
         return self._is_treating_apart and self._ran_s >= FORGET_AFTER.total_seconds()

@@ -15,8 +15,9 @@ from typing import Any
 from runner import RELEASED
 from runner.commands import Answer, Command
 from runner.errors import StoreUnwritableError
-from runner.lifecycle import Reason
+from runner.lifecycle import Check, Reason
 from runner.monitor.events import runner_stopped
+from runner.planning.alerts.check_states import News
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
 from runner.service.deciding import pausing
@@ -79,6 +80,7 @@ class Runner:
         self._notifier = parts.options.notifier
         self._journal = parts.journal
         self._alerts = core.alerts
+        self._own_checks = parts.own_checks
         self._executor = core.executor
         self._dispatcher = core.dispatcher
         self._decisions = core.decisions
@@ -234,7 +236,8 @@ class Runner:
         expired = self._alerts.take_expired(self._clock.elapsed_s()) if may_fire else []
         has_pause_over = may_fire and self.registry.is_pause_over
         is_asked = self._mail.is_taken or self._journal.has_facts
-        has_work = due or overdue or expired or has_pause_over or is_asked
+        own_news = self._look_at_self()
+        has_work = due or overdue or expired or has_pause_over or is_asked or own_news
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
             return
         decision = self._decisions.begin()
@@ -247,9 +250,12 @@ class Runner:
         for name in due:
             decision.fire(name)
         decision.note_expired(expired)
+        for check, news in own_news:
+            decision.alerts.note(None, None, news, check)
         if not self._is_amid_burst:
             self._mail.answer(decision, self._folder.reload_on_command if self._is_firing else None)
         if self._decisions.commit(decision):
+            self._own_checks.accept(own_news)
             if not self._is_amid_burst:
                 self._mail.forget_answered()
         else:
@@ -258,6 +264,12 @@ class Runner:
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan_when_due(name)  # no verdict yet, or the store refused
+
+    def _look_at_self(self) -> list[tuple[Check, News]]:
+        """Return the news about the runner's own checks; `runner exec` has none."""
+        if not self._is_firing:
+            return []
+        return self._own_checks.look(is_store_sound=self._journal.store_trouble is None)
 
     def _look_at_clock(self) -> None:
         """Follow the clock; read the folder for the first time once the clock is right."""
@@ -280,6 +292,7 @@ class Runner:
         )
         if self._is_firing:
             self._trouble_note.write(self._journal.store_trouble)
+            self._own_checks.note_store(self._journal.store_trouble)
 
     def _is_stopped_meanwhile(self) -> bool:
         """Return whether a signal asked the runner to stop while the loop could not turn."""

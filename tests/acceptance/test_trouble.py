@@ -55,6 +55,8 @@ def test_an_unwritable_log_delays_only_records_and_gets_them_all_later(
     assert len(set(events)) == len(events)
     assert set(events) == {
         ("runner.started", None),
+        ("alert.opened", None),
+        ("alert.closed", None),
         ("request.scheduled", "once"),
         ("request.completed", "once"),
     } | {

@@ -53,7 +53,7 @@ class World:
         return self.at
 
     def elapsed_s(self) -> float:
-        return 0.0
+        return (self.at - NOON).total_seconds()
 
     def fresh_reader(self) -> CatalogReader:
         return CatalogReader(self.jobs, default_zone="UTC")
@@ -103,6 +103,12 @@ class World:
             self._commit(decision)
             is_done = not self.registry.has_due
 
+    def expire(self) -> None:
+        """Note the deadlines of checks that have passed."""
+        decision = self._decision()
+        decision.note_expired(self.alerts.take_expired(self.elapsed_s()))
+        self._commit(decision)
+
     def press(self, button: Button, name: str) -> None:
         decision = self._decision()
         answer(Command(kind=button, targets=(name,), requested_by="maria"), decision)
@@ -137,6 +143,8 @@ class World:
         )
 
     def _commit(self, decision: Decision) -> None:
+        decision.alerts.finish(decision.requests, decision.batch, decision.record)
+        decision.alerts.accept()
         self.registry.accept(decision.states)
         self.claims += [
             (each.request, each.claim.scheduled_for)

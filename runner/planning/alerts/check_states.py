@@ -165,8 +165,8 @@ def after_news(
                 return replace(state, overdue=left), None
             return _closed(key, state, news, NOTHING)
         case _Effect.BEGIN:
-            begun = state if state.counted_from else replace(state, counted_from=news.at)
-            return begun, None
+            begin = state.counted_from or news.at
+            return replace(state, counted_from=begin, message=news.message), None
         case _Effect.RESTART:
             return _closed(key, state, news, replace(NOTHING, counted_from=news.at))
         case _Effect.END:
@@ -183,7 +183,7 @@ def _raised(
         count=count,
         since=state.since if is_open or count < after else news.at,
         execution=news.execution,
-        message=news.message,
+        message=news.message or state.message,
     )
     change = Change.COUNTED if is_open else Change.OPENED
     return raised, _change(change, key, raised, news)

@@ -102,7 +102,10 @@ def limit_of_state(check: Check, state: CheckState, expect: Expect | None) -> Li
 
 
 def words_of(deadline: Deadline, expect: Expect) -> str:
-    """Return the message of an alert whose deadline has passed."""
+    """Return the message of an alert whose deadline has passed.
+
+    Nothing for the checks of trouble that lasts: its words are in the state already.
+    """
     match deadline.check:
         case Check.LATE_START:
             return f"not started within {_text(expect.start_within)}"
@@ -114,7 +117,7 @@ def words_of(deadline: Deadline, expect: Expect) -> str:
         case Check.ABSENT:
             return f"no success for {_text(expect.success_every)}"
         case _:
-            return f"for {duration_text(PATIENCE)}"
+            return ""
 
 
 def _text(limit: timedelta | None) -> str:

@@ -151,6 +151,16 @@ class AlertDecision:
                     moved = replace(state, counted_from=state.counted_from + step)
                     self._put(name, check, moved)
 
+    def note_rejections(self, problems: Mapping[str, str]) -> None:
+        """Note which requests have a rejected file: all of them, with the first problem."""
+        for name, problem in problems.items():
+            news = News(fact=Fact.COUNTING, at=self._now, message=problem)
+            self.note(name, None, news, Check.INVALID)
+        over = News(fact=Fact.WORKS, at=self._now, message="no longer rejected")
+        for known, checks in self._alerts:
+            if Check.INVALID in checks and known not in problems:
+                self.note(known, None, over, Check.INVALID)
+
     def note_registered(self, request: ProcessRequest) -> None:
         """Note a request that is new or changed."""
         is_expected = request.expect.success_every is not None

@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from runner.lifecycle import Check
+from runner.service.alerts.own_checks import OwnChecks
 from runner.service.assembly.core import Core, build_core
 from runner.service.assembly.exclusive_parts import Options, Wakeups, open_records, open_wakeups
 from runner.service.assembly.taking_over import load, note_start, take_over
@@ -54,6 +56,7 @@ class Parts:
     clock_changes: ClockFollower
     housekeeping: Housekeeping
     messenger: Messenger
+    own_checks: OwnChecks
 
 
 def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
@@ -97,6 +100,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         messenger=_messenger(
             settings, options.clock, core, records.journal, wakeups, zones, resources
         ),
+        own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
     )
 
 
@@ -122,6 +126,20 @@ def _messenger(
     )
     resources.callback(messenger.close)
     return messenger
+
+
+def _own_checks(
+    settings: Settings, clock: Clock, core: Core, journal: Journal, reader: BackgroundReader
+) -> OwnChecks:
+    def troubles() -> dict[Check, str | None]:
+        is_lost = reader.is_silent or core.registry.is_kept_whole
+        return {
+            Check.LOG: journal.log.trouble,
+            Check.CLOCK: core.watch.doubt,
+            Check.RELOAD: f"no file of {settings.jobs} can be read" if is_lost else None,
+        }
+
+    return OwnChecks(core.alerts, troubles, settings.state, clock)
 
 
 def _clock_changes(

@@ -35,9 +35,14 @@ class BackgroundReader:
         self._asked: list[Callable[[], None]] = []
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the jobs folder has not answered for some time."""
+        return self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S
+
+    @property
     def trouble(self) -> str | None:
         """Why changes are found late or not at all; None if they are found at once."""
-        if self._pending is not None and self._clock.elapsed_s() - self._begun_s >= SILENT_S:
+        if self.is_silent:
             return (
                 "the jobs folder has not answered for some time; the last version read stays active"
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, starmap
+from pathlib import Path
 
 from runner.commands import Answer
 from runner.monitor.event_facts import ChangedNames, RequestFacts
@@ -15,7 +16,7 @@ from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
 from runner.planning.last_good import InForce, way_back
 from runner.planning.likely_renames import likely_renames
-from runner.requests.catalog.catalog import Rejection
+from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import RunImmediately
 from runner.service.deciding.decision import Decision
 from runner.service.registry import Registry
@@ -133,10 +134,15 @@ def served_by(registry: Registry) -> Served:
 
 
 def record_rejections(change: CatalogChange, decision: Decision) -> None:
-    """Record the files and documents that are rejected and were not rejected before."""
+    """Record the files and documents that are rejected and were not rejected before.
+
+    While the folder shows nothing, no file counts as valid again.
+    """
     in_force, git = change.changeover.in_force, change.reading.git_commit
     for rejection in change.rejected:
         decision.record(_rejected(rejection, in_force, git))
+    if not in_force.is_kept_whole:
+        decision.alerts.note_rejections(_problems_by_name(change.reading.catalog, in_force))
 
 
 def start_message(change: CatalogChange, *, is_new: bool) -> str | None:
@@ -183,6 +189,24 @@ def _rejected(rejection: Rejection, force: InForce, git: str | None) -> Record:
         message=f"the last good version of {', '.join(kept)} stays active" if kept else None,
     )
     return request_rejected(facts, last_good=bool(kept), problems=rejection.problems)
+
+
+def _problems_by_name(catalog: Catalog, force: InForce) -> dict[str, str]:
+    """Return the first problem of each rejected request.
+
+    A document whose name is unknown counts under the name of its file.
+    """
+    kept: dict[str, set[str]] = {}
+    for name, by in force.kept.items():
+        kept.setdefault(by.file, set()).add(name)
+    found = {}
+    for rejection in catalog.rejections:
+        names = rejection.names | kept.get(rejection.file, set())
+        for name in sorted(names) or [Path(rejection.file).stem]:
+            problem = next(iter(rejection.problems_of(name)))
+            place = f"{problem.file}:{problem.line}:{problem.column}"
+            found[name] = f"its file is rejected: {place}: {problem.message}"
+    return found
 
 
 def _part(word: str, names: Sequence[str]) -> str:

@@ -1,0 +1,85 @@
+"""The checks of the runner itself. Reads the file system's free space."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from runner.lifecycle import Check
+from runner.planning.alerts.check_states import Fact, News
+from runner.service.alerts.alerts import Alerts
+from runner.system.clock import Clock
+from runner.values import size_text
+
+LEAST_FREE = 0.05
+"""The part of a file system that should be free."""
+LOOK_EVERY_S = 60.0
+"""How often to look at the free space, in seconds."""
+
+Troubles = Callable[[], Mapping[Check, str | None]]
+"""Returns what is wrong with each part of the runner; None for what works."""
+
+
+class OwnChecks:
+    """Compares what is wrong with the runner with what its alerts say.
+
+    While the store refuses, nothing can be decided. So an alert about the store opens when
+    the store works again, and closes at once; its `since` is when the trouble began.
+    """
+
+    def __init__(self, alerts: Alerts, troubles: Troubles, state: Path, clock: Clock) -> None:
+        self._alerts = alerts
+        self._troubles = troubles
+        self._state = state
+        self._clock = clock
+        self._look_at_s = 0.0
+        self._disk: str | None = None
+        self._store: News | None = None
+
+    def note_store(self, trouble: str | None) -> None:
+        """Note that the store refuses."""
+        if trouble is not None and self._store is None:
+            self._store = News(fact=Fact.BROKEN, at=self._clock.now(), message=trouble)
+
+    def look(self, *, is_store_sound: bool) -> list[tuple[Check, News]]:
+        """Return the news about the runner; the next call repeats what was not committed."""
+        self._look_at_disk()
+        now, checks = self._clock.now(), self._alerts.of(None)
+        found = []
+        for check, trouble in {**self._troubles(), Check.DISK: self._disk}.items():
+            if trouble is not None and check not in checks:
+                fact = Fact.COUNTING if check is Check.RELOAD else Fact.BROKEN
+                found.append((check, News(fact=fact, at=now, message=trouble)))
+            elif trouble is None and check in checks:
+                found.append((check, News(fact=Fact.WORKS, at=now, message="it is over")))
+        if self._store is not None and is_store_sound:
+            over = News(fact=Fact.WORKS, at=now, message="the store is writable again")
+            found += [(Check.STORE, self._store), (Check.STORE, over)]
+        return found
+
+    def accept(self, news: list[tuple[Check, News]]) -> None:
+        """Note that news were committed."""
+        if any(check is Check.STORE for check, _ in news):
+            self._store = None
+
+    def _look_at_disk(self) -> None:
+        if (now_s := self._clock.elapsed_s()) < self._look_at_s:
+            return
+        self._look_at_s = now_s + LOOK_EVERY_S
+        with suppress(OSError):  # the store is on the same disk, and reports the trouble
+            disk = os.statvfs(self._state)
+            self._disk = _full_words(self._state, disk.f_bavail, disk.f_blocks, disk.f_frsize)
+
+
+def _full_words(path: Path, free: int, blocks: int, block_bytes: int) -> str | None:
+    """Return that a file system is almost full; None if it is not.
+
+    >>> _full_words(Path("/state"), 4 * 256, 100 * 256, 4096)
+    'the disk of /state is almost full: 4MiB of 100MiB are free'
+    """
+    if free >= blocks * LEAST_FREE:
+        return None
+    left, whole = (size_text(count * block_bytes >> 20 << 20) for count in (free, blocks))
+    return f"the disk of {path} is almost full: {left} of {whole} are free"
