@@ -156,6 +156,14 @@ def test_commands_say_how_long_outputs_are_kept(place: Place) -> None:
     origins = {item["path"]: item["origin"] for item in place.items("show", "tick", "--resolved")}
     assert origins["retention.keep_for"].endswith("tick.yaml:1")
     assert origins["retention.keep_size"].endswith("_defaults.yaml:1")
+    assert origins["retention.failures_keep_for"].endswith("runner.yaml:1")
+    place.declare("plain", "true", DAILY)
+    (place.jobs / "_defaults.yaml").unlink()
+    settings = {
+        item["path"]: (item["value"], item["origin"])
+        for item in place.items("show", "plain", "--resolved")
+    }
+    assert settings["retention.keep_for"] == ("30d", "default")
 
 
 def test_a_retention_without_an_effect_is_a_caution(place: Place) -> None:

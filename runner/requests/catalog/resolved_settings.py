@@ -15,8 +15,11 @@ from runner.requests.findings import DataPath, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of
 from runner.requests.schema.shipped import keys_excluded_by, schema_of
+from runner.requests.settings import NAME as SETTINGS
+from runner.requests.settings import RETENTION
 from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import is_file
+from runner.values import duration_text
 
 _MEMBERS = ("group", "members")
 
@@ -61,6 +64,7 @@ def settings_of(
     assumed = [
         Setting(path=path_text(path), value=value) for path, value in _assumed(data, request, zone)
     ]
+    stated += _of_settings_file(data, folder, display)
     sections = list(schema_of("process-request")["properties"])
     absolute = {
         "process.directory": request.process.directory,
@@ -125,6 +129,23 @@ def _sourced(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer
             line = layer.document.spot(at).line
             return Setting(path=path_text(path), value=value, file=layer.display, line=line)
     return Setting(path=path_text(path), value=value, file=own.display, line=own.document.line)
+
+
+def _of_settings_file(
+    data: Mapping[str, Any], folder: Path, display: Callable[[str], str]
+) -> Iterator[Setting]:
+    """Yield the retention that neither the request nor its defaults set."""
+    path = Path(display(".")).parent / SETTINGS
+    document = next(iter(_documents(folder.absolute().parent / SETTINGS, str(path))), None)
+    for key in below(schema_of("runner"), "retention")["properties"]:
+        at: DataPath = ("retention", key)
+        if value_at(data, at) is not None:
+            continue
+        if document is not None and (value := value_at(document.data, at)) is not None:
+            line = document.spot(at).line
+            yield Setting(path=path_text(at), value=value, file=str(path), line=line)
+        elif (default := getattr(RETENTION, key)) is not None:
+            yield Setting(path=path_text(at), value=duration_text(default))
 
 
 def _shared(path: DataPath) -> DataPath:
