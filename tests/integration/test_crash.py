@@ -129,6 +129,7 @@ def _load(place: Place) -> Load:
 def _large(place: Place, *, sets: int = 4) -> Load:
     load = _load(place)
     load.write_large(sets=sets)
+    load.further_deeds += [load.pause, load.resume]
     declare(load)
     return load
 
@@ -138,6 +139,7 @@ def _settle(load: Load) -> Counter[str]:
     everything.
     """
     process = load.place.start()
+    assert load.place.run("resume").returncode == 0
     settled = datetime.now(UTC)
     _await_settled(load, settled)
     assert load.place.stop(process) == 0, load.place.console()

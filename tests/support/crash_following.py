@@ -383,7 +383,7 @@ def _check_guards(finished: Sequence[Record], faults: list[str], counts: Counter
 def _chain(each: Record | Waiting) -> Chain | None:
     """Return the key that all attempts share; None for a miss, and for a person's execution."""
     record = asdict(each) if isinstance(each, Waiting) else each
-    if record["generation"] is None or record.get("reason") == "missed":
+    if record["generation"] is None or record.get("reason") in ("missed", "paused"):
         return None
     return (
         record["request"],

@@ -274,12 +274,13 @@ class Load:
         self.place.log.write_bytes(whole)
         self.place.rotated.clear()
 
-    def order(self, kind: str, *targets: str) -> None:
+    def order(self, kind: str, *targets: str, **more: object) -> None:
         """Post a command without waiting for its answer."""
+        arguments = {"targets": targets, "is_for_all": False, "allow_empty": False, **more}
         row = CommandRow(
             id=new_id(),
             kind=kind,
-            arguments=json.dumps({"targets": targets, "is_for_all": False, "allow_empty": False}),
+            arguments=json.dumps(arguments),
             requested_by="tester",
             deadline=to_microseconds(self.now()) + 10_000_000,
             status=CommandStatus.PENDING,
@@ -350,6 +351,20 @@ class Load:
         self.order(
             self.chance.choice(["schedule", "unschedule", "reschedule"]), "tick-2", "strict-2"
         )
+
+    def pause(self) -> None:
+        """Pause some requests or all, with an end or until a resume."""
+        names = self.chance.choice(
+            [("tick-1",), ("strict-1", "alone-1"), ("ruled-1", "tick-2"), ()]
+        )
+        end = self.now() + timedelta(seconds=self.chance.uniform(0.2, 3))
+        has_end = not names or self.chance.random() < 0.5
+        until = end.isoformat() if has_end else None
+        self.order("pause", *names, is_for_all=not names, reason="a trial", until=until)
+
+    def resume(self) -> None:
+        """End all pauses."""
+        self.order("resume", is_for_all=True)
 
     def _ask(self) -> None:
         kind, target = self.chance.choice(

@@ -20,7 +20,7 @@ from support.crash_following import NOTICE, Waiting, check_following, waiting_in
 from support.crash_load import Death, Load, Planned
 from support.place import Record, check_log
 
-_NEVER_RAN = {"concurrent", "missed", "spawn_failed", "unscheduled"}
+_NEVER_RAN = {"concurrent", "missed", "paused", "spawn_failed", "unscheduled"}
 _MAY_LACK_A_START = _NEVER_RAN | {"runner_lost", "runner_stopped", "killed_by_user", "replaced"}
 _US = timedelta(microseconds=1)
 _AHEAD = timedelta(milliseconds=5)
@@ -145,7 +145,7 @@ def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], foun
                 not _never_ran(record) or execution not in begun,
                 f"started and skipped: {record}",
             )
-            if record["channel"] == "process_scheduler" and record["status"] != "misfired":
+            if record["channel"] == "process_scheduler" and not _is_span(record):
                 attempts[_fire(record), record["attempt"]] += 1
     for execution in begun.keys() - ended - {each.id for each in waiting}:
         found.faults.append(f"no end: {begun[execution]}")
@@ -263,7 +263,7 @@ def _verdicts(
     windows: Sequence[Window],
     found: Found,
 ) -> tuple[Counter[Fire], Counter[Fire], set[Fire]]:
-    """Count per fire how often it ran or was skipped, and how often it was missed.
+    """Count per fire how often it ran or was skipped, and how often it was missed or held.
 
     Also return the fires that may run although they were missed.
     """
@@ -276,7 +276,7 @@ def _verdicts(
     for record in _finished(records):
         if record["channel"] != "process_scheduler":
             continue
-        if record["status"] != "misfired":
+        if not _is_span(record):
             ran[_fire(record)] += 1
             is_skipped = record["status"] == "skipped"
             found.expect(
@@ -295,7 +295,7 @@ def _verdicts(
         found.expect(
             len(fires) == record["missed_count"], f"{len(fires)} fires in the span of {record}"
         )
-        found.counts["missed"] += len(fires)
+        found.counts["held" if record["reason"] == "paused" else "missed"] += len(fires)
         missed.update((record["request"], record["generation"], fire) for fire in fires)
         if versions[record["request_sha256"]].misfire == "fire_once":
             caught_up.add((record["request"], record["generation"], last))
@@ -373,6 +373,11 @@ def check_commands(load: Load, records: Sequence[Record], found: Found) -> None:
 
 def _finished(records: Sequence[Record]) -> Iterator[Record]:
     return (record for record in records if record["event"] == "execution.finished")
+
+
+def _is_span(record: Record) -> bool:
+    """Return whether a record is about fires that did not run: missed, or held by a pause."""
+    return record.get("missed_count") is not None
 
 
 def _fire(record: Record) -> Fire:

@@ -22,7 +22,7 @@ again. A later fire is new. So the functions here look at each gap separately.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -81,13 +81,7 @@ def without_verdict(rule: Rule, state: RequestState, until: datetime, *, keep: i
         return span(rule, state.fired_through, until, keep=keep, counted_from=state.counted_from)
     begin = max(state.fired_through, state.furthest_verdict or state.fired_through)
     gaps = state.claimed.gaps(begin, until)
-    return _joined_spans(
-        [span(rule, *gap, keep=keep, counted_from=state.counted_from) for gap in gaps], keep=keep
-    )
-
-
-def _joined_spans(parts: Sequence[Span], *, keep: int = 1) -> Span:
-    """Return the summary of several stretches of time, one after another."""
+    parts = [span(rule, *gap, keep=keep, counted_from=state.counted_from) for gap in gaps]
     latest = tuple(fire for part in parts for fire in part.latest)
     first = next((part.first for part in parts if part.first is not None), None)
     return Span(count=sum(part.count for part in parts), first=first, latest=latest[-keep:])
@@ -127,29 +121,19 @@ def due_fires(
     return Due(on_time=on_time, missed=found, newest=newest)
 
 
-def unheld_and_held(
+def parts_without_verdict(
     rule: Rule, state: RequestState, held: Held, until: datetime
-) -> tuple[Span, Span]:
-    """Summarise the fires in (watermark, until] without a claim or a verdict, by their cause:
-    those outside of the pauses, and those that a pause held.
+) -> Iterator[tuple[Span, bool]]:
+    """Summarise the fires in (watermark, until] without a claim or a verdict, part by part.
+
+    A part ends where a pause begins or ends. The second value says whether the pause held
+    its fires.
     """
-    return _inside(rule, state, held.gaps, until), _inside(rule, state, held.spans, until)
-
-
-def _inside(
-    rule: Rule, state: RequestState, spans: Iterable[tuple[datetime, datetime]], until: datetime
-) -> Span:
-    """Summarise the fires that lie in one of `spans`, of those that `unheld_and_held` means."""
-    found = [
-        without_verdict(
-            rule,
-            replace(state, fired_through=max(state.fired_through, begin - TICK)),
-            min(end - TICK, until),
-        )
-        for begin, end in spans
-        if begin <= until and end > state.fired_through
-    ]
-    return _joined_spans(found)
+    for (begin, end), is_paused in held.parts:
+        if begin <= until and end > state.fired_through:
+            after = max(state.fired_through, begin - TICK)
+            before = replace(state, fired_through=after)
+            yield without_verdict(rule, before, min(end - TICK, until)), is_paused
 
 
 def claimed_with(

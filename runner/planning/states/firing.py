@@ -15,7 +15,7 @@ from runner.planning.states.due_fires import (
     claimed_with,
     due_fires,
     next_pending,
-    unheld_and_held,
+    parts_without_verdict,
     without_verdict,
 )
 from runner.planning.states.pauses import NOT_HELD, Held
@@ -38,20 +38,27 @@ class Miss:
     count: int
     first: datetime
     last: datetime
+    is_paused: bool = False
+    """Whether a pause held the fires; otherwise they were missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """The verdicts of one request's due fires.
 
-    `state` is the state afterwards, `claims` the fire times to claim (oldest first), `miss`
-    the missed span, and `paused` the span of fires that a pause held.
+    `state` is the state afterwards, and `claims` the fire times to claim (oldest first).
+    `misses` are the spans of fires to record, ascending: one, or one for each part if a pause
+    began or ended in between.
     """
 
     state: RequestState
     claims: tuple[datetime, ...] = ()
-    miss: Miss | None = None
-    paused: Miss | None = None
+    misses: tuple[Miss, ...] = ()
+
+    @property
+    def miss(self) -> Miss | None:
+        """The first span of fires that were missed; the only one without a pause."""
+        return next((each for each in self.misses if not each.is_paused), None)
 
 
 def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
@@ -216,8 +223,8 @@ def _settle_one_time(
         return _claiming_once(state, fire)
     miss = Miss(count=1, first=fire, last=fire)
     if timing.misfire is Misfire.SKIP:
-        return Settlement(state=with_verdict_through(state, fire, fire), miss=miss)
-    return replace(_claiming_once(state, fire), miss=miss)
+        return Settlement(state=with_verdict_through(state, fire, fire), misses=(miss,))
+    return replace(_claiming_once(state, fire), misses=(miss,))
 
 
 def _claiming_once(state: RequestState, fire: datetime) -> Settlement:
@@ -248,26 +255,30 @@ def _settle_schedule(
     caught_up, recorded = _catch_up(
         timing.misfire, missed, count=due.missed.count, is_another_run=bool(due.on_time)
     )
-    miss = paused = None
+    misses: tuple[Miss, ...] = ()
     if recorded and due.missed.first is not None:
-        miss = Miss(
-            count=recorded, first=due.missed.first, last=_last_recorded(timing.misfire, missed)
-        )
-        miss, paused = _by_cause(timing.rule, state, held, miss)
+        last = _last_recorded(timing.misfire, missed)
+        miss = Miss(count=recorded, first=due.missed.first, last=last)
+        misses = _by_cause(timing.rule, state, held, miss)
     claims = caught_up + due.on_time
     claimed = claimed_with(timing.rule, state, due.missed.first or due.newest, claims)
     settled = with_verdict_through(state, due.newest, due.newest, claimed=claimed)
-    return Settlement(state=settled, claims=claims, miss=miss, paused=paused)
+    return Settlement(state=settled, claims=claims, misses=misses)
 
 
-def _by_cause(
-    rule: Rule, state: RequestState, held: Held, span: Miss
-) -> tuple[Miss | None, Miss | None]:
-    """Split a span of fires that did not run: those that were missed, those that were held."""
-    if held.until <= span.first:
-        return span, None
-    missed, paused = (_miss(each) for each in unheld_and_held(rule, state, held, span.last))
-    return missed, paused
+def _by_cause(rule: Rule, state: RequestState, held: Held, whole: Miss) -> tuple[Miss, ...]:
+    """Split a span of fires that did not run where a pause held some of them."""
+    if held.until <= whole.first:
+        return (whole,)
+    parts: list[Miss] = []
+    for found, is_paused in parts_without_verdict(rule, state, held, whole.last):
+        if (part := _miss(found)) is None:
+            continue
+        if parts and parts[-1].is_paused == is_paused:
+            former = parts.pop()
+            part = replace(part, count=former.count + part.count, first=former.first)
+        parts.append(replace(part, is_paused=is_paused))
+    return tuple(parts)
 
 
 def _miss(span: Span) -> Miss | None:

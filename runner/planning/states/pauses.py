@@ -13,10 +13,10 @@ request is held until the last end of its pauses.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import compress, pairwise
+from itertools import compress
 from typing import Any
 
 from runner.requests.model import ProcessRequest
@@ -49,10 +49,14 @@ class Held:
         return self.spans[-1][1] if self.spans else EPOCH
 
     @property
-    def gaps(self) -> tuple[Span, ...]:
-        """The spans in between, before and after: from the beginning of time until END."""
-        bounds = ((EPOCH, EPOCH), *self.spans, (END, END))
-        return tuple((before[1], after[0]) for before, after in pairwise(bounds))
+    def parts(self) -> Iterator[tuple[Span, bool]]:
+        """Yield all of time in parts, ascending, and whether fires are held in each."""
+        begin = EPOCH
+        for span in self.spans:
+            yield (begin, span[0]), False
+            yield span, True
+            begin = span[1]
+        yield (begin, END), False
 
     def released_at(self, due: datetime) -> datetime:
         """Return when a fire that falls due at `due` may run: then, or at the pause's end."""

@@ -226,8 +226,8 @@ class _Passage:
             events=self._events(state, settlement.state),
             runs=settlement.claims,
             due_anyway=frozenset(anyway.claims if anyway else ()) & frozenset(settlement.claims),
-            missed=tuple([*missed, settlement.miss] if settlement.miss else missed),
-            held=tuple([*held, settlement.paused] if settlement.paused else held),
+            missed=(*missed, *(each for each in settlement.misses if not each.is_paused)),
+            held=(*held, *(each for each in settlement.misses if each.is_paused)),
         )
         return self._detailed(step, anyway) if _is_shown(step) else step
 

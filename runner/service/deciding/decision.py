@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -251,11 +252,8 @@ class Decision:
         if settlement.state == state:
             return  # nothing is due
         self.put(name, settlement.state)
-        if settlement.miss is not None:
-            self._record_miss(request, state, settlement.miss)
-        if settlement.paused is not None:
-            pause = self._pause_of(request, settlement.paused)
-            self._record_held(request, state, settlement.paused, pause)
+        for miss in settlement.misses:
+            self._record_not_run(request, state, miss)
         ask = Ask(
             channel=Channel.PROCESS_SCHEDULER,
             generation=state.generation,
@@ -315,8 +313,12 @@ class Decision:
 
     def _record_abandoned(self, name: str, span: Miss) -> None:
         request, state = self._registry.requests[name], self._registry.states[name]
-        if (pause := self._pause_of(request, span)) is not None:
-            self._record_held(request, state, span, pause)
+        is_paused = self._pause_of(request, span) is not None
+        self._record_not_run(request, state, replace(span, is_paused=is_paused))
+
+    def _record_not_run(self, request: ProcessRequest, state: RequestState, span: Miss) -> None:
+        if span.is_paused:
+            self._record_held(request, state, span, self._pause_of(request, span))
         else:
             self._record_miss(request, state, span)
 

@@ -461,7 +461,8 @@ def verdict_by_the_book(
     ]
     reported = missed[:-100] if timing.misfire is Misfire.FIRE_ALL else missed
     miss = Miss(count=len(reported), first=reported[0], last=reported[-1]) if reported else None
-    return Settlement(state=registered(every(5)), claims=(*caught_up, *on_time), miss=miss)
+    misses = () if miss is None else (miss,)
+    return Settlement(state=registered(every(5)), claims=(*caught_up, *on_time), misses=misses)
 
 
 def check_each_fire_has_one_verdict(case: Case) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
 import pytest
@@ -188,8 +188,10 @@ def test_a_fire_that_was_due_before_the_pause_has_no_verdict_during_it_either() 
 def test_at_the_resume_the_held_fires_are_one_span_and_a_later_fire_runs() -> None:
     request = every(5)
     result = settle(request, seen(request), NOON + 15 * MINUTE, held=held(MINUTE, 14 * MINUTE))
-    assert result.paused == Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE)
-    assert (result.miss, result.claims) == (None, (NOON + 15 * MINUTE,))
+    assert result.misses == (
+        Miss(count=2, first=NOON + 5 * MINUTE, last=NOON + 10 * MINUTE, is_paused=True),
+    )
+    assert result.claims == (NOON + 15 * MINUTE,)
 
 
 def test_a_held_fire_is_not_on_time_just_after_the_pause() -> None:
@@ -200,18 +202,21 @@ def test_a_held_fire_is_not_on_time_just_after_the_pause() -> None:
         NOON + 5 * MINUTE + 2 * SECOND,
         held=held(MINUTE, 5 * MINUTE + SECOND),
     )
-    assert (result.claims, result.paused and result.paused.count) == ((), 1)
+    fire = NOON + 5 * MINUTE
+    assert result.misses == (Miss(count=1, first=fire, last=fire, is_paused=True),)
+    assert result.claims == ()
 
 
 def test_misfire_says_which_held_fires_run_at_the_resume() -> None:
     spans, now = held(timedelta(), 17 * MINUTE), NOON + 17 * MINUTE
     once = every(5, Misfire.FIRE_ONCE)
     result = settle(once, seen(once), now, held=spans)
-    assert (result.claims, result.paused and result.paused.count) == ((NOON + 15 * MINUTE,), 3)
+    assert result.claims == (NOON + 15 * MINUTE,)
+    assert [each.count for each in result.misses] == [3]
     each = every(5, Misfire.FIRE_ALL)
     result = settle(each, seen(each), now, held=spans)
     assert result.claims == tuple(NOON + minute * MINUTE for minute in (5, 10, 15))
-    assert result.paused is None
+    assert result.misses == ()
 
 
 def test_of_very_many_held_fires_fire_all_runs_the_latest_hundred() -> None:
@@ -219,15 +224,20 @@ def test_of_very_many_held_fires_fire_all_runs_the_latest_hundred() -> None:
     result = settle(request, seen(request), NOON + DAY, held=held(timedelta(), DAY - SECOND))
     # The fire at the end of the day is on time, beside the hundred.
     assert len(result.claims) == CATCH_UP_LIMIT + 1
-    assert result.paused is not None
-    assert result.paused.count + len(result.claims) == DAY // MINUTE
+    (paused,) = result.misses
+    assert paused.is_paused
+    assert paused.count + len(result.claims) == DAY // MINUTE
 
 
 def test_fires_of_a_downtime_around_a_pause_are_missed() -> None:
     request = every(10)
     result = settle(request, seen(request), NOON + 59 * MINUTE, held=held(15 * MINUTE, 35 * MINUTE))
-    assert result.paused == Miss(count=2, first=NOON + 20 * MINUTE, last=NOON + 30 * MINUTE)
-    assert result.miss == Miss(count=3, first=NOON + 10 * MINUTE, last=NOON + 50 * MINUTE)
+    fires = [NOON + minute * MINUTE for minute in (10, 20, 30, 40, 50)]
+    assert result.misses == (
+        Miss(count=1, first=fires[0], last=fires[0]),
+        Miss(count=2, first=fires[1], last=fires[2], is_paused=True),
+        Miss(count=2, first=fires[3], last=fires[4]),
+    )
 
 
 def test_a_one_time_request_waits_for_the_end_of_the_pause_and_is_then_on_time() -> None:
@@ -238,7 +248,7 @@ def test_a_one_time_request_waits_for_the_end_of_the_pause_and_is_then_on_time()
         state = seen(request)
         assert settle(request, state, NOON + 2 * HOUR, held=spans) == Settlement(state=state)
         result = settle(request, state, NOON + DAY + MINUTE, held=spans)
-        assert (result.claims, result.miss, result.paused) == ((fire,), None, None)
+        assert (result.claims, result.misses) == ((fire,), ())
         assert result.state.status is RequestStatus.COMPLETE
     late = settle(later, seen(later), NOON + DAY + 2 * MINUTE, held=spans)
     assert late.miss == Miss(count=1, first=NOON + HOUR, last=NOON + HOUR), "no runner then"
@@ -300,9 +310,10 @@ def test_each_fire_is_held_if_it_falls_due_in_a_pause_and_missed_otherwise(
     }[misfire]
     assert list(result.claims) == caught_up + due[-1:] * is_on_time
     recorded = rest[:-CATCH_UP_LIMIT] if misfire is Misfire.FIRE_ALL else rest
-    for span, expected in (
-        (result.paused, [fire for fire in recorded if fire in held_ones]),
-        (result.miss, [fire for fire in recorded if fire not in held_ones]),
-    ):
-        found = None if span is None else (span.count, span.first, span.last)
-        assert found == ((len(expected), expected[0], expected[-1]) if expected else None)
+    grouped = [
+        (is_held, list(group)) for is_held, group in groupby(recorded, held_ones.__contains__)
+    ]
+    assert result.misses == tuple(
+        Miss(count=len(group), first=group[0], last=group[-1], is_paused=is_held)
+        for is_held, group in grouped
+    )
