@@ -73,6 +73,12 @@ class ExecutionRow:
     """The id of the group execution that a member belongs to."""
 
 
+OF_VERSION_1 = "before "
+"""The beginning of `execution` in a result from a store of version 1, which kept only the
+last result of each request.
+"""
+
+
 class ResultRow(NamedTuple):
     """How an execution ended.
 

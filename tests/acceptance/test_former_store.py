@@ -61,6 +61,16 @@ def test_the_last_results_of_version_1_survive_the_upgrade_and_a_kill(upgraded: 
     assert upgraded.stop(upgraded.start()) == 0
 
 
+def test_successes_before_the_upgrade_are_not_known_and_a_backfill_says_so(
+    upgraded: Place,
+) -> None:
+    assert upgraded.stop(upgraded.start()) == 0
+    span = ("--from", "2026-11-10", "--to", "2026-11-12", "--dry-run")
+    refused = upgraded.run("backfill", "good", *span)
+    assert refused.returncode == 1
+    assert "successes before 2026-11-30" in refused.stderr
+
+
 def test_an_upgraded_request_keeps_its_generation(upgraded: Place) -> None:
     assert upgraded.stop(upgraded.start()) == 0
     (item,) = upgraded.items("show", "good")

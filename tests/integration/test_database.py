@@ -125,10 +125,12 @@ class _Model:
         self.executions |= batch.executions
         for execution in batch.ended:
             self.executions.pop(execution, None)
+        self.results |= {result.execution: result for result in batch.results}
         for execution, result in self.results.items():
             renamed = batch.renamed.get(result.request, result.request)
             self.results[execution] = result._replace(request=renamed)
-        self.results |= {result.execution: result for result in batch.results}
+        for execution in batch.forgotten:
+            self.results.pop(execution, None)
         records = [(self.last + 1 + index, line) for index, line in enumerate(batch.records)]
         self.last += len(records)
         self.outbox += records
@@ -212,6 +214,7 @@ _batches = st.builds(
     Batch,
     results=st.lists(_results, max_size=3),
     # A name is either a former one or a new one, as in the renamings of a delivery.
+    forgotten=st.lists(st.sampled_from(["e1", "e2", "unknown"]), max_size=2),
     renamed=st.sampled_from([{}, {"a": "b"}, {"b": "a"}, {"a": "c", "b": "c"}]),
     requests=st.lists(_requests, max_size=3).map(lambda rows: {row.name: row for row in rows}),
     executions=st.lists(_executions, max_size=3).map(lambda rows: {row.id: row for row in rows}),
@@ -271,6 +274,30 @@ def test_campaign_the_store_holds_the_same_as_plain_dictionaries(
     steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
 ) -> None:
     _play(steps)
+
+
+def test_a_result_of_the_turn_of_a_renaming_gets_the_new_name(tmp_path: Path) -> None:
+    """The execution ended while the request still had its former name."""
+    result = ResultRow("e", "old", "direct", "success", None, 0, 1, None, 0, 0)
+    with _owned(tmp_path) as store:
+        store.commit(Batch(results=[result], renamed={"old": "new"}))
+    assert _last_results(tmp_path) == (result._replace(request="new"),)
+
+
+def test_results_are_read_from_the_newest_in_portions(tmp_path: Path) -> None:
+    rows = [
+        ResultRow(f"e{n}", f"r{n % 3}", "direct", "success", None, 0, 1, None, n // 6, 0)
+        for n in range(40)
+    ]
+    expected = sorted(rows, key=lambda row: (row.request, row.ended, row.execution), reverse=True)
+    with _owned(tmp_path) as store:
+        store.commit(Batch(results=rows))
+        found: list[ResultRow] = []
+        while portion := store.results_before(found[-1] if found else None, at_most=7):
+            found += portion
+    assert found == expected
+    with closing(read_store(tmp_path)) as reader:
+        assert list(reader.results_of("r1")) == [row for row in expected if row.request == "r1"]
 
 
 def test_the_next_commit_writes_a_definition_whose_commit_failed(tmp_path: Path) -> None:

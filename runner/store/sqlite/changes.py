@@ -29,12 +29,12 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany(
         schema.END_EXECUTION, ((to_sql(execution),) for execution in batch.ended)
     )
-    # The former names go first: a result of this batch already has the new name.
+    # An execution may have ended under the former name, in the turn of the renaming.
+    connection.executemany(schema.INSERT_RESULT, batch.results)
     connection.executemany(
         schema.RENAME_RESULTS,
         ((to_sql(name), to_sql(former)) for former, name in batch.renamed.items()),
     )
-    connection.executemany(schema.INSERT_RESULT, batch.results)
     connection.executemany(schema.FORGET_RESULT, ((execution,) for execution in batch.forgotten))
     connection.executemany(
         schema.ANSWER, ((to_sql(text), to_sql(command)) for command, text in batch.answers.items())

@@ -8,7 +8,14 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from runner.store.rows import CommandRow, CommandStatus, ExecutionRow, Phase, RequestRow
+from runner.store.rows import (
+    OF_VERSION_1,
+    CommandRow,
+    CommandStatus,
+    ExecutionRow,
+    Phase,
+    RequestRow,
+)
 
 APPLICATION_ID = int.from_bytes(b"RUNR", "big")
 
@@ -18,8 +25,8 @@ def _results_of_version_1(rows: str) -> str:
     # strftime would round a fraction of a second up.
     ended = "strftime('%s', substr(at, 1, 19)) * 1000000 + CAST(substr(at, 21, 6) AS INTEGER)"
     return f"""INSERT OR IGNORE INTO results
-        SELECT 'before ' || request, request, 'process_scheduler', status, NULL, ended, 1, NULL,
-            ended, 0
+        SELECT '{OF_VERSION_1}' || request, request, 'process_scheduler', status, NULL, ended,
+            1, NULL, ended, 0
         FROM (SELECT request, status, {ended} AS ended
             FROM (SELECT NULL AS request, NULL AS status, NULL AS at WHERE 0
                 UNION ALL {rows}))

@@ -38,7 +38,7 @@ CREATE TABLE requests (
             name TEXT PRIMARY KEY, file TEXT, generation INTEGER NOT NULL, fired_through INTEGER,
             state TEXT NOT NULL);
 INSERT INTO "requests" VALUES('bad','bad.yaml',1,1796025619040920,'{"status": "scheduled", "since": "2026-11-30T08:00:19.040920Z", "rule": "daily 1 0123456; at 03:00:00; in UTC", "result": "error", "result_at": "2026-11-30T08:00:22.687492Z"}');
-INSERT INTO "requests" VALUES('good','good.yaml',1,1796025619040920,'{"status": "scheduled", "since": "2026-11-30T08:00:19.040920Z", "rule": "daily 1 0123456; at 02:00:00; in UTC", "result": "success", "result_at": "2026-11-30T08:00:22.432836Z"}');
+INSERT INTO "requests" VALUES('good','good.yaml',1,1796025619040920,'{"status": "scheduled", "since": "2026-11-01T08:00:19.040920Z", "rule": "daily 1 0123456; at 02:00:00; in UTC", "result": "success", "result_at": "2026-11-30T08:00:22.432836Z"}');
 INSERT INTO "requests" VALUES('group','group.yaml',1,1796025619040920,'{"status": "scheduled", "since": "2026-11-30T08:00:19.040920Z", "rule": "daily 1 0123456; at 05:00:00; in UTC", "result": "success", "result_at": "2026-11-30T08:00:23.009506Z"}');
 INSERT INTO "requests" VALUES('never','never.yaml',1,1796025619040920,'{"status": "scheduled", "since": "2026-11-30T08:00:19.040920Z", "rule": "daily 1 0123456; at 04:00:00; in UTC"}');
 CREATE UNIQUE INDEX claims

@@ -30,7 +30,7 @@ from runner.planning.states.state import RequestState
 from runner.requests.model import Schedule
 from runner.service.executions.execution import execution_of
 from runner.store.opening import read_store
-from runner.store.rows import ResultRow
+from runner.store.rows import OF_VERSION_1, ResultRow
 from runner.timing.rules import Rule
 from runner.values import from_microseconds
 
@@ -153,6 +153,8 @@ def _known_from(state: RequestState, results: tuple[ResultRow, ...]) -> datetime
     newest = results[:NEWEST_RESULTS]  # in front
     if not newest:
         return state.since
+    if newest[-1].execution.startswith(OF_VERSION_1):
+        return from_microseconds(newest[-1].ended)
     known = newest[-1].scheduled_for if newest[-1].channel in _FIRES else newest[-1].ended
     at = from_microseconds(known)
     return at if len(newest) == NEWEST_RESULTS else min(at, state.since)
