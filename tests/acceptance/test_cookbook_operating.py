@@ -14,6 +14,7 @@ from support.clock_world import GivenClock, living
 from support.cookbook import Kitchen, moment, tries
 from support.git import commit_all, git
 from support.place import wait_until
+from support.receiver_world import hurry, mail_server, web_server
 
 needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 
@@ -46,6 +47,44 @@ def test_the_execution_and_its_children_end(kitchen: Kitchen) -> None:
     (record,) = place.await_finished("long")
     assert (record["status"], record["reason"]) == ("killed", "killed_by_user")
     assert not Path(f"/proc/{started['pid']}").exists()
+
+
+@tries("How do I get a mail after a failure?")
+def test_the_operator_gets_a_test_mail_a_failure_and_its_recovery(kitchen: Kitchen) -> None:
+    hurry(kitchen.place)
+    file, failing = (kitchen.folder / each for each in ("runner.yaml", "jobs.d/sync-prices.yaml"))
+    with mail_server() as server:
+        address = f"host: 127.0.0.1, port: {server.port}"
+        file.write_text(file.read_text().replace("host: localhost", address))
+        notify, alerts = kitchen.recipe.commands
+        assert kitchen.type(notify) == "ops took the test message\n"
+        assert server.next()["Subject"].startswith("test message of Runner on ")
+        kitchen.place.start()
+        failure = server.next()
+        assert failure["Subject"] == "sync-prices fails: exit code 1"
+        assert "    no space left" in failure.get_content()  # type: ignore[attr-defined]
+        assert "sync-prices" in kitchen.type(alerts)
+        kitchen.place.await_finished(
+            "sync-prices", count=len(kitchen.place.finished("sync-prices")) + 3
+        )
+        assert server.drained() == [], "an open alert is not repeated at each failure"
+        failing.write_text(failing.read_text().replace("exit 1", "exit 0"))
+        recovery = server.next()
+    assert recovery["Subject"].startswith("sync-prices is well again: ")
+    assert recovery["In-Reply-To"] == failure["Message-ID"]
+
+
+@tries("How do I hear that Runner itself has died?")
+def test_the_runner_and_the_request_ping(kitchen: Kitchen) -> None:
+    with web_server() as web:
+        (command,) = kitchen.recipe.commands
+        kitchen.type(command.replace("https://hc-ping.example", web.url))
+        record = kitchen.runs("offsite-copy")
+        expected = {"/0ee7", f"/0ee7/0?rid={record['execution']}"}
+        got: set[str] = set()
+        while not expected <= got:
+            got.add(web.next().path)
+    assert got - expected <= {f"/0ee7/start?rid={record['execution']}"}
 
 
 @tries("How do I hold a request for a while?")

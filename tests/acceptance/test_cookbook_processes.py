@@ -150,7 +150,7 @@ def test_it_is_unscheduled_after_three_failures(kitchen: Kitchen) -> None:
     assert answer == "sync-stock: scheduled\n"
 
 
-@tries("How do I get a mail after a failure?")
+@tries("How do I run something of my own after a failure?")
 def test_the_operator_gets_the_record_of_the_failure(kitchen: Kitchen) -> None:
     programs = kitchen.folder / "bin"
     programs.mkdir()

@@ -27,6 +27,8 @@ from support.place import PERSON, ROOT, check_log, zone_away_from_two
 from support.reference import generated
 
 from runner.requests.catalog.catalog_reader import CatalogReader
+from runner.requests.settings import FileSettings
+from runner.requests.settings_file import settings_in
 from runner.timing.zones import zone_named
 
 README = ROOT / "README.md"
@@ -206,6 +208,13 @@ def test_the_yaml_examples_are_valid_in_one_jobs_folder(tmp_path: Path) -> None:
     assert (
         len(catalog.requests) == sum(example.text.count("\n---\n") + 1 for example in examples) >= 3
     )
+
+
+def test_the_examples_of_settings_are_valid() -> None:
+    examples = [block.text for block in BLOCKS if block.file == "runner.yaml"]
+    assert len(examples) >= 3
+    for text in examples:
+        assert isinstance(settings_in(text.encode(), "/srv/runner.yaml"), FileSettings), text
 
 
 @pytest.mark.parametrize("name", [table.name for table in TABLES])

@@ -12,10 +12,14 @@ from typing import Any
 import click
 import yaml
 from support import misbehaving
+from support.notices import NOON, SETTING, change, news, recovery
 from support.transitions import table
 
 from runner.cli.command_table import COMMANDS
 from runner.cli.group import cli
+from runner.lifecycle import Check
+from runner.notifying.message import composed, in_order
+from runner.notifying.notice import Notice
 from runner.resources import schema_text
 from runner.timing.parsing import parse_rule
 from runner.timing.rule_wording import describe
@@ -149,6 +153,19 @@ def _own_options(command: click.Command) -> Iterator[str]:
             yield " ".join(sorted(option.opts))
 
 
+def _message(notices: list[Notice]) -> Iterator[str]:
+    """Yield a message as a receiver gets it."""
+    message = composed("id", in_order(notices), NOON, SETTING)
+    yield from ("```text", f"Subject: {message.subject}", "")
+    yield from message.text.splitlines()
+    yield "```"
+
+
+def _group() -> list[Notice]:
+    late = change(request="warehouse", check=Check.LATE, message="not finished within 45m")
+    return [news(change()), news(late), recovery(change(request="backup"))]
+
+
 _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "request": lambda _: _keys(REQUEST),
     "process": lambda _: _keys(PROCESS),
@@ -158,6 +175,9 @@ _BLOCKS: dict[str, Callable[[str], Iterable[str]]] = {
     "examples": _examples,
     "transitions": lambda _: table(),
     "record": _record,
+    "failure_message": lambda _: _message([news(change(count=3))]),
+    "recovery_message": lambda _: _message([recovery(change())]),
+    "group_message": lambda _: _message(_group()),
     "misbehaving": lambda _: misbehaving.table(),
     "commands": _commands,
 }

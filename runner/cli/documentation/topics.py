@@ -56,6 +56,7 @@ _TABLE: dict[str, tuple[str, str | None, str]] = {
         "Stopping and recovery",
         "Signals, kill -9, a damaged store, hung disks",
     ),
+    "alerts": (_OPERATING, "Alerts and messages", "Who hears of failures, and how"),
     "security": (_OPERATING, "Security", "Whom Runner trusts"),
     "git": (_OPERATING, "Deploying from git", "Deploying requests from git"),
     "systemd": (_OPERATING, "systemd", "Running as a service"),
