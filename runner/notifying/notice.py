@@ -37,7 +37,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertFacts:
+class NotifiedAlert:
     """What a message can say about an alert; the last four are those of an execution."""
 
     request: str | None
@@ -74,7 +74,7 @@ class Notice:
     """Whether the receiver wants to hear of the end."""
     thread: str | None = None
     """The id of the message about the opening."""
-    facts: AlertFacts
+    facts: NotifiedAlert
 
     @property
     def id(self) -> str:
@@ -140,11 +140,11 @@ def within_reach(notice: Notice, now: datetime) -> Notice:
     return replace(notice, due=min(notice.due, now + longest))
 
 
-def facts_of(change: AlertChange) -> AlertFacts:
+def facts_of(change: AlertChange) -> NotifiedAlert:
     """Return what a message can say about a change of an alert."""
     alert, record = change.alert, change.record or {}
     tail = record.get("output_tail")
-    return AlertFacts(
+    return NotifiedAlert(
         request=alert.request,
         check=alert.check,
         since=alert.since,
@@ -171,7 +171,7 @@ def notice_in(data: Mapping[str, Any]) -> Notice:
             "stage": Stage(data["stage"]),
             "due": parse_instant(data["due"]),
             "repeat": timedelta(seconds=data["repeat"]),
-            "facts": AlertFacts(
+            "facts": NotifiedAlert(
                 **facts
                 | {
                     "check": Check(facts["check"]),

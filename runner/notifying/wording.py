@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from runner.lifecycle import Check
 from runner.monitor.names import short_id
-from runner.notifying.notice import AlertFacts, Notice, Stage
+from runner.notifying.notice import Notice, NotifiedAlert, Stage
 from runner.timing.zones import zone_named
 from runner.values import duration_text, neutral
 
@@ -104,7 +104,7 @@ def _details(notice: Notice, setting: Setting) -> Iterator[str]:
         yield from (f"{command:<{width}}{effect}" for command, effect in commands)
 
 
-def _facts(facts: AlertFacts, setting: Setting) -> Iterator[tuple[str, str]]:
+def _facts(facts: NotifiedAlert, setting: Setting) -> Iterator[tuple[str, str]]:
     if facts.closed_at is not None:
         yield "Alert", f"{_WHAT[facts.check]}: {facts.message}"
         seconds = (facts.closed_at - facts.since) // timedelta(seconds=1)
@@ -124,7 +124,7 @@ def _facts(facts: AlertFacts, setting: Setting) -> Iterator[tuple[str, str]]:
         yield "Owner", facts.owner
 
 
-def _commands(facts: AlertFacts) -> Iterator[tuple[str, str]]:
+def _commands(facts: NotifiedAlert) -> Iterator[tuple[str, str]]:
     if facts.request is None:
         yield "runner doctor", "says what to do"
         return
@@ -147,11 +147,11 @@ def _count(notices: Iterable[Notice]) -> str:
     return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in parts if n)
 
 
-def _name(facts: AlertFacts, setting: Setting) -> str:
+def _name(facts: NotifiedAlert, setting: Setting) -> str:
     return facts.request or f"the runner on {setting.host}"
 
 
-def _is_counted(facts: AlertFacts) -> bool:
+def _is_counted(facts: NotifiedAlert) -> bool:
     return facts.check in _TIMES and facts.count > 1
 
 

@@ -27,7 +27,7 @@ class EndedExecution(NamedTuple):
     """The bytes of its output; None if it has none any more."""
 
 
-class Verdict(NamedTuple):
+class RetentionVerdict(NamedTuple):
     """Whether the output of an execution goes, and whether its result does."""
 
     ended: EndedExecution
@@ -75,7 +75,7 @@ def verdicts(
     *,
     now_s: float | None,
     keeps_results: bool = True,
-) -> Iterator[Verdict]:
+) -> Iterator[RetentionVerdict]:
     """Yield the verdict on each result of a request.
 
     `retention` has the defaults filled in. `now_s` is None while the clock may be wrong:
@@ -90,7 +90,7 @@ def verdicts(
         budget = budgets[ended.status in FAILURES]
         output_goes = ended.size is not None and budget.has_expired(ended, now_s)
         is_bare = ended.size is None or output_goes
-        yield Verdict(ended, output_goes, is_bare and not (keeps_results and stays))
+        yield RetentionVerdict(ended, output_goes, is_bare and not (keeps_results and stays))
 
 
 class Deleted(NamedTuple):

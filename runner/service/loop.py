@@ -24,7 +24,7 @@ from runner.service.deciding import pausing
 from runner.service.deciding.answering import answer
 from runner.service.runner_settings import Settings
 from runner.service.systemd import SILENT, Notifier
-from runner.service.trouble import ALIVE, Pause, TroubleNote, TroubleReports
+from runner.service.trouble import ALIVE, Cooldown, TroubleNote, TroubleReports
 from runner.service.waiting import LONGEST_WAIT_S, idle_s
 from runner.system.clock import Clock, exact_poll
 from runner.system.stalls import WATCH
@@ -91,8 +91,8 @@ class Runner:
         self._folder = parts.folder
         self._begun_s = self._clock.elapsed_s()
         self._store_pause = core.decisions.pause
-        self._log_pause = Pause(self._clock)
-        self._store_look = Pause(self._clock, lasts_s=STORE_LOOK_S)
+        self._log_pause = Cooldown(self._clock)
+        self._store_look = Cooldown(self._clock, lasts_s=STORE_LOOK_S)
         # A signal may have come during the start: then the first turn must start nothing.
         self._is_signalled = True
         self._is_amid_burst = False

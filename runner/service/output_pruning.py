@@ -13,7 +13,7 @@ from runner.errors import StoreError
 from runner.execution.kept_outputs import SLICE, KeptOutput, KeptOutputs
 from runner.planning.retention import (
     EndedExecution,
-    Verdict,
+    RetentionVerdict,
     failures_kept_for,
     retention_in_force,
     verdicts,
@@ -130,7 +130,7 @@ class _Round:
         yield from self._without_results()
         yield from self._beyond_bounds()
 
-    def _verdicts(self) -> Iterator[Verdict]:
+    def _verdicts(self) -> Iterator[RetentionVerdict]:
         """Yield the verdict on each result, request by request."""
         for name, rows in groupby(self._results(), key=attrgetter("request")):
             yield from verdicts(
@@ -156,7 +156,7 @@ class _Round:
         size = None if output is None else output.size
         return EndedExecution(row.execution, row.status, ended_s, size)
 
-    def _carry_out(self, judged: list[Verdict]) -> None:
+    def _carry_out(self, judged: list[RetentionVerdict]) -> None:
         forgotten = []
         for verdict in judged:
             ended = verdict.ended

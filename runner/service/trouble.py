@@ -26,8 +26,8 @@ empty.
 """
 
 
-class Pause:
-    """A pause that is on for `lasts_s` seconds after `begin`."""
+class Cooldown:
+    """The time in which the loop leaves alone what has failed: `lasts_s` seconds after `begin`."""
 
     def __init__(self, clock: Clock, *, lasts_s: float = RETRY_S) -> None:
         self._clock = clock

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.service.assembly.parts import Parts
-from runner.service.trouble import Pause
+from runner.service.trouble import Cooldown
 
 LONGEST_WAIT_S = 0.5
 
 
-def idle_s(parts: Parts, log_pause: Pause) -> float:
+def idle_s(parts: Parts, log_pause: Cooldown) -> float:
     """Return for how many seconds nothing is due, at most `LONGEST_WAIT_S`.
 
     While the store or the log refuses, what needs it is due when the pause is over.

@@ -20,8 +20,8 @@ from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import Ended, Outcome
-from runner.service.moment import Moment
 from runner.service.registry import Registry
+from runner.service.situation import Situation
 from runner.store.rows import AlertRow, Batch, Phase
 from runner.system.clock import SystemClock
 
@@ -116,8 +116,8 @@ class AlertsWorld:
         self.request, self.registry.requests = request, {"a": request}
 
     @property
-    def _moment(self) -> Moment:
-        return Moment(now=self.now, now_s=self.now_s)
+    def _moment(self) -> Situation:
+        return Situation(now=self.now, now_s=self.now_s)
 
     def register(self, **changes: Any) -> None:
         """Put the request in force, with changes."""

@@ -22,11 +22,11 @@ from runner.service.alerts.notices import Notices
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
-from runner.service.moment import Moment
 from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
 from runner.service.reload.reloader import Reading
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Document = dict[str, Any]
@@ -134,7 +134,7 @@ class World:
 
     def _decision(self) -> Decision:
         return Decision(
-            Moment(now=self.at, now_s=self.elapsed_s()),
+            Situation(now=self.at, now_s=self.elapsed_s()),
             registry=self.registry,
             in_progress=InProgress(),
             alerts=self.alerts,

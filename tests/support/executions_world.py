@@ -19,8 +19,8 @@ from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome, outcome_of
-from runner.service.moment import Moment
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 from runner.store.rows import Batch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,7 +77,7 @@ class ExecutionsWorld:
         """Decide with the follow-ups of ended executions, then carry the decision out."""
         self.batch = Batch()
         claims = Claims(
-            Moment(
+            Situation(
                 now=self.now,
                 now_s=self.elapsed_s,
                 is_closing=is_closing,

@@ -27,7 +27,7 @@ from runner.requests.model import Expect, ProcessRequest
 from runner.service.alerts.alerts import Alerts, Checks, counted_limits, limits_of
 from runner.service.executions.execution import Execution
 from runner.service.executions.outcomes import Ended
-from runner.service.moment import Moment
+from runner.service.situation import Situation
 from runner.store.rows import AlertRow, Batch
 
 _CHECKS_OF = {fact: tuple(check for check in Check if concerns(check, fact)) for fact in Fact}
@@ -44,9 +44,9 @@ class AlertDecision:
     `finish` is the last step before the commit, `accept` follows it.
     """
 
-    def __init__(self, alerts: Alerts, moment: Moment) -> None:
+    def __init__(self, alerts: Alerts, situation: Situation) -> None:
         self._alerts = alerts
-        self._moment, self._now = moment, moment.now
+        self._situation, self._now = situation, situation.now
         self._states: dict[str | None, dict[Check, CheckState]] = {}
         self._limits: dict[str, Limit | None] = {}
         self._changes: list[AlertChange] = []
@@ -197,7 +197,7 @@ class AlertDecision:
 
     def accept(self) -> None:
         """Put what was committed in force."""
-        self._alerts.accept(self._states, self._limits, self._moment)
+        self._alerts.accept(self._states, self._limits, self._situation)
 
     def _news_of(
         self,

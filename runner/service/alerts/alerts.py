@@ -27,8 +27,8 @@ from runner.planning.states.pauses import NOT_HELD, Held
 from runner.requests.model import ProcessRequest, Route
 from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Execution
-from runner.service.moment import Moment
 from runner.service.registry import Registry
+from runner.service.situation import Situation
 from runner.store.rows import AlertRow, Phase
 from runner.timing.zones import END
 
@@ -59,7 +59,7 @@ class Alerts:
             state = check_from(row.state)
             self._checks[name] = {**self.of(name), Check(row.check_name): state}
 
-    def watch(self, executions: Iterable[Execution], moment: Moment) -> None:
+    def watch(self, executions: Iterable[Execution], situation: Situation) -> None:
         """Set every deadline, from what a former runner left."""
         for execution in executions:
             if (request := self._registry.requests.get(execution.request)) is not None:
@@ -70,7 +70,7 @@ class Alerts:
         for name, checks in self._checks.items():
             for check, limit in counted_limits(checks, self._registry.requests.get(name or "")):
                 self._limits[Deadline(check=check, request=name, overdue="").key] = limit
-        self.set_anew(moment)
+        self.set_anew(situation)
 
     def of(self, request: str | None) -> Checks:
         """Return what is known of one request's checks."""
@@ -90,7 +90,7 @@ class Alerts:
         self,
         changed: Mapping[str | None, Checks],
         limits: Mapping[str, Limit | None],
-        moment: Moment,
+        situation: Situation,
     ) -> None:
         """Put committed states and limits in force; a limit of None is dropped."""
         for request, checks in changed.items():
@@ -104,9 +104,9 @@ class Alerts:
                 self._deadlines.drop(key)
             else:
                 self._limits[key] = limit
-                self._set(key, limit, moment)
+                self._set(key, limit, situation)
 
-    def set_anew(self, moment: Moment, *, step: timedelta | None = None) -> None:
+    def set_anew(self, situation: Situation, *, step: timedelta | None = None) -> None:
         """Set every deadline anew, because a pause began or ended, or the clock stepped.
 
         Every execution then has as much time left as before the step. For the checks that
@@ -115,7 +115,7 @@ class Alerts:
         for key, limit in self._limits.items():
             if step is not None and deadline_in(key).check not in COUNTED:
                 limit = self._limits[key] = limit._replace(begin=limit.begin + step)
-            self._set(key, limit, moment)
+            self._set(key, limit, situation)
 
     def next_s(self) -> float | None:
         """Return the earliest deadline in elapsed seconds; None without one."""
@@ -130,10 +130,10 @@ class Alerts:
         for deadline in deadlines:
             self._deadlines.set(deadline.key, now_s)
 
-    def _set(self, key: str, limit: Limit, moment: Moment) -> None:
+    def _set(self, key: str, limit: Limit, situation: Situation) -> None:
         due = limit.due(self._held(deadline_in(key)))
         if due < END:
-            self._deadlines.set(key, moment.now_s + (due - moment.now).total_seconds())
+            self._deadlines.set(key, situation.now_s + (due - situation.now).total_seconds())
         else:
             self._deadlines.drop(key)  # until the pause ends
 

@@ -13,10 +13,10 @@ from runner.service.assembly.exclusive_parts import Options, Records
 from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.executions.execution import Execution, execution_of
-from runner.service.moment import Moment
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.reloader import Reloader
+from runner.service.situation import Situation
 from runner.service.trouble import ALIVE
 from runner.system.clock import Clock
 from runner.timing.zones import use_zone_data
@@ -50,7 +50,7 @@ def take_over(executions: Iterable[Execution], records: Records, core: Core, clo
     with records.store.row_errors_in_words():
         core.alerts.load(records.snapshot.alerts)
         core.alerts.notices.load(records.snapshot.notifications)
-    core.alerts.watch(core.in_progress, Moment(now=clock.now(), now_s=clock.elapsed_s()))
+    core.alerts.watch(core.in_progress, Situation(now=clock.now(), now_s=clock.elapsed_s()))
 
 
 def note_start(journal: Journal, options: Options) -> None:

@@ -79,4 +79,4 @@ class ClockFollower:
             self._watch.accept(step)
             self._registry.plan_all()
             if step is not None:
-                self._alerts.set_anew(decision.moment, step=timedelta(seconds=step.seconds))
+                self._alerts.set_anew(decision.situation, step=timedelta(seconds=step.seconds))

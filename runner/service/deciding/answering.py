@@ -70,7 +70,7 @@ def _press(command: Command, decision: Decision) -> Answer:
     A refusal for one request does not affect the others. A command for all requests
     passes over those that refuse.
     """
-    if (trouble := decision.moment.clock_trouble or decision.moment.jobs_trouble) is not None:
+    if (trouble := decision.situation.clock_trouble or decision.situation.jobs_trouble) is not None:
         return Answer(is_done=False, lines=(f"refused: {trouble}",))
     lines, refused = [], False
     for name in sorted(decision.requests) if command.is_for_all else dict.fromkeys(command.targets):
@@ -123,10 +123,10 @@ def _registered(name: str, request: ProcessRequest, decision: Decision) -> Reque
 
 def _exec(command: Command, decision: Decision) -> Answer:
     (name,) = command.targets
-    if decision.moment.is_stopping:
+    if decision.situation.is_stopping:
         return Answer(is_done=False, lines=("the runner is stopping",))
-    if decision.moment.jobs_trouble is not None:
-        return Answer(is_done=False, lines=(decision.moment.jobs_trouble,))
+    if decision.situation.jobs_trouble is not None:
+        return Answer(is_done=False, lines=(decision.situation.jobs_trouble,))
     try:
         request = _request(name, decision)
         refuse_secret_params(command.params, request, decision.requests.get, os.environ)

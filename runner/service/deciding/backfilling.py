@@ -55,8 +55,13 @@ def begin(command: Command, decision: Decision) -> Answer:
 
 def advance(decision: Decision, names: Iterable[str]) -> None:
     """Let the backfills of `names`, and those that the decision began, claim their next fire."""
-    moment = decision.moment
-    if moment.is_stopping or moment.is_closing or moment.clock_trouble or moment.jobs_trouble:
+    situation = decision.situation
+    if (
+        situation.is_stopping
+        or situation.is_closing
+        or situation.clock_trouble
+        or situation.jobs_trouble
+    ):
         return
     begun = (name for name, state in decision.states.items() if state.backfill is not None)
     for name in sorted({*names, *begun}):

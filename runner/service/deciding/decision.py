@@ -41,9 +41,9 @@ from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.execution_records import result_row
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
-from runner.service.moment import Moment
 from runner.service.registry import Registry, request_row
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 from runner.store.rows import Batch
 
 LineOf = Callable[[Record, datetime], bytes]
@@ -64,7 +64,7 @@ class Decision:
 
     def __init__(
         self,
-        moment: Moment,
+        situation: Situation,
         *,
         registry: Registry,
         in_progress: InProgress,
@@ -72,20 +72,20 @@ class Decision:
         line_of: LineOf,
         settings: Settings,
     ) -> None:
-        self.moment = moment
-        self.now = moment.now
-        self.git = moment.git
+        self.situation = situation
+        self.now = situation.now
+        self.git = situation.git
         self.batch = Batch()
         self.states: dict[str, RequestState] = {}
         self.in_progress = in_progress
         self.claims = Claims(
-            moment,
+            situation,
             in_progress=in_progress,
             batch=self.batch,
             settings=settings,
             record=self.record,
         )
-        self.alerts = AlertDecision(alerts, moment)
+        self.alerts = AlertDecision(alerts, situation)
         self.pings: list[tuple[str, Ping]] = []
         """What to send after the commit, with the names of the requests."""
         self.requests: Mapping[str, ProcessRequest] = registry.requests
@@ -248,7 +248,7 @@ class Decision:
         at = verdict_at(request, state, self.now, held)
         if at > self.now and not self.claims.can_claim_ahead(request, self.requests):
             return
-        settlement = settle(request, state, at, awaited_from=self.moment.awaited_from, held=held)
+        settlement = settle(request, state, at, awaited_from=self.situation.awaited_from, held=held)
         if settlement.state == state:
             return  # nothing is due
         self.put(name, settlement.state)

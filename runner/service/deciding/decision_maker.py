@@ -14,12 +14,12 @@ from runner.service.deciding.change_records import runner_facts
 from runner.service.deciding.decision import Decision, LineOf
 from runner.service.executions.dispatching.dispatcher import Dispatcher
 from runner.service.executions.in_progress import InProgress
-from runner.service.moment import Moment
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 from runner.service.stopping import Stopping
-from runner.service.trouble import Pause
+from runner.service.trouble import Cooldown
 from runner.system.clock import Clock
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DecisionMaker:
         is_firing: bool,
     ) -> None:
         self.git: str | None = None
-        self.pause = Pause(clock)
+        self.pause = Cooldown(clock)
         self.is_firing = is_firing
         self._settings = settings
         self._clock = clock
@@ -80,7 +80,7 @@ class DecisionMaker:
         # The wall time first: if the process is paused in between, a claim ahead of its
         # time starts later, never earlier.
         now = self._clock.now()
-        moment = Moment(
+        situation = Situation(
             now=now,
             now_s=self._clock.elapsed_s(),
             git=self.git,
@@ -93,7 +93,7 @@ class DecisionMaker:
             awaited_from=self._watch.awaited_from,
         )
         decision = Decision(
-            moment,
+            situation,
             registry=self._registry,
             in_progress=self._in_progress,
             alerts=self._alerts,
@@ -120,7 +120,7 @@ class DecisionMaker:
             self._pings.add(name, ping)
         if decision.pauses is not self._registry.pauses:
             self._registry.accept_pauses(decision.pauses)
-            self._alerts.set_anew(decision.moment)
+            self._alerts.set_anew(decision.situation)
         self._dispatcher.carry_out(decision.claims)
         return True
 

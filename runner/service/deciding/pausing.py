@@ -96,7 +96,7 @@ def _named(command: Command, decision: Decision) -> list[ProcessRequest] | None:
 
     Raises RefusedError for an unknown name, and while the runner must not act.
     """
-    if (trouble := decision.moment.clock_trouble or decision.moment.jobs_trouble) is not None:
+    if (trouble := decision.situation.clock_trouble or decision.situation.jobs_trouble) is not None:
         raise RefusedError(f"refused: {trouble}")
     if command.is_for_all:
         return None

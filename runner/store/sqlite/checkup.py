@@ -23,7 +23,7 @@ from runner.system.regular_files import is_missing, is_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class StoreCondition:
     """The state of a sound store."""
 
     version: int
@@ -36,7 +36,7 @@ class Condition:
     wal_bytes: int
 
 
-def condition_of(folder: Path) -> Condition | None:
+def condition_of(folder: Path) -> StoreCondition | None:
     """Check all pages of a store, and return its condition; None if there is no store.
 
     Raises StoreError, with the way to repair it, and OSError.
@@ -55,7 +55,7 @@ def condition_of(folder: Path) -> Condition | None:
         raise StoreError(f"the store {path} cannot be read: {error}") from error
     wal = wal_of(path)
     wal_bytes = wal.stat().st_size if is_there(wal) else 0
-    return Condition(
+    return StoreCondition(
         version=version,
         newest=len(schema.MIGRATIONS),
         waiting=waiting,

@@ -29,8 +29,8 @@ from runner.service.executions.outcomes import (
     resolved,
     stopped,
 )
-from runner.service.moment import Moment
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 from runner.store.rows import Batch, Phase
 
 AddRecord = Callable[[MonitorRecord], bytes]
@@ -49,20 +49,20 @@ class Claims:
 
     def __init__(
         self,
-        moment: Moment,
+        situation: Situation,
         *,
         in_progress: InProgress,
         batch: Batch,
         settings: Settings,
         record: AddRecord,
     ) -> None:
-        self.now = moment.now
+        self.now = situation.now
         self.changes = UncommittedChanges(in_progress, batch)
         self.stops: dict[str, Reason] = {}
         self.ended: deque[Ended] = deque()
         self.begun_groups: deque[Execution] = deque()
         self.started: list[Execution] = []
-        self._moment = moment
+        self._situation = situation
         self._in_progress = in_progress
         self._settings = settings
         self._record = record
@@ -113,7 +113,7 @@ class Claims:
     def _not_before_s(self, due: datetime) -> float | None:
         """Return the earliest start of a claim ahead of its time; None for any other claim."""
         ahead = (due - self.now).total_seconds()
-        return self._moment.now_s + ahead if ahead > 0 else None
+        return self._situation.now_s + ahead if ahead > 0 else None
 
     def another(self, claim: Claim, **changes: Any) -> Claim:
         """Return a copy of a claim with `changes`, a new id and a new output file."""
@@ -250,7 +250,7 @@ class Claims:
         is_queue_closed = guard is not None and (
             changes.queued(guard) is not None or would_wait_for_itself(execution, changes)
         )
-        may_start_now = self._may_start(execution) and not self._moment.is_closing
+        may_start_now = self._may_start(execution) and not self._situation.is_closing
         return verdict(
             is_guard_held=guard is not None and changes.holder(guard) is not None,
             is_queue_closed=is_queue_closed,
@@ -267,7 +267,7 @@ class Claims:
                 self.stop(former, Reason.REPLACED)
 
     def _may_start(self, execution: Execution) -> bool:
-        return self._moment.starts_inherited or not execution.is_inherited
+        return self._situation.starts_inherited or not execution.is_inherited
 
     def _has_room(self, execution: Execution) -> bool:
         return execution.is_group or self._has_place

@@ -7,8 +7,8 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """When a decision is made, and in which situation of the runner."""
+class Situation:
+    """When a decision is made, and what then holds for the runner."""
 
     now: datetime
     """The wall time at which everything in the decision happens."""
