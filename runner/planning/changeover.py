@@ -29,6 +29,7 @@ from runner.planning.states.registration import (
 )
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
+from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.model import NO_RETENTION, ProcessRequest
 
@@ -104,7 +105,7 @@ def changeover(
     return Changeover(
         in_force=force,
         difference=changes,
-        renamed=renamings(changes.added, force.requests, old.states),
+        renamed=renamings(changes.added, outlines_of(force.requests), old.states),
     )
 
 

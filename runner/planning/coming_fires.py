@@ -20,7 +20,7 @@ from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pauses
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
 from runner.timing.zones import END, TICK
 
@@ -33,13 +33,35 @@ class ComingFire:
     request: str
 
 
-def standing(request: ProcessRequest, state: RequestState | None, now: datetime) -> RequestState:
+def standing(request: Outline, state: RequestState | None, now: datetime) -> RequestState:
     """Return the state that a request will have once a runner has read its present file."""
     return register(request, state, now).state
 
 
+class Standings:
+    """What requests will be once a runner has read their files, at one moment.
+
+    New requests with the same timing stand alike: their state is computed once.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        # The timing is kept, so that no other one can get its id.
+        self._new: dict[tuple[int, bool, str | None], tuple[Timing | None, RequestState]] = {}
+
+    def of(self, request: Outline, state: RequestState | None) -> RequestState:
+        """Return `standing` of a request."""
+        if state is not None:
+            return standing(request, state, self._now)
+        timing = request.timing
+        key = (id(timing), request.scheduled, request.reschedule)
+        if key not in self._new:
+            self._new[key] = timing, standing(request, None, self._now)
+        return self._new[key][1]
+
+
 def coming_fires(
-    request: ProcessRequest, state: RequestState, after: datetime, held: Held = NOT_HELD
+    request: Outline, state: RequestState, after: datetime, held: Held = NOT_HELD
 ) -> Iterator[datetime]:
     """Yield the unsettled fire times of a request from `after` on, ascending.
 
@@ -61,7 +83,7 @@ def coming_fires(
 
 
 def planned_fires(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState,
     begin: datetime,
     now: datetime,
@@ -91,7 +113,7 @@ def planned_fires(
 
 
 def merged(
-    requests: Mapping[str, ProcessRequest],
+    requests: Mapping[str, Outline],
     states: Mapping[str, RequestState],
     *,
     after: datetime,
@@ -102,12 +124,13 @@ def merged(
 
     If `after` is earlier than `now`, this includes fires of the past, settled or not.
     """
+    standings = Standings(now)
     streams = (
         _stream(
             name,
             planned_fires(
                 request,
-                standing(request, states.get(name), now),
+                standings.of(request, states.get(name)),
                 after,
                 now,
                 pauses.held(request),
@@ -119,7 +142,7 @@ def merged(
 
 
 def next_fires(
-    requests: Mapping[str, ProcessRequest],
+    requests: Mapping[str, Outline],
     states: Mapping[str, RequestState],
     now: datetime,
     pauses: Pauses = NO_PAUSES,
@@ -138,7 +161,7 @@ def next_fires(
 
 
 def first_fires(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState,
     after: datetime,
     count: int,

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from runner.requests.building.request import draft_from
 from runner.requests.dates import lines_of, parse_entry
-from runner.requests.model import ProcessRequest, Schedule, Timing
+from runner.requests.model import Outline, Schedule, Timing
 from runner.timing.moves import origins
 from runner.timing.rules import Rule
 from runner.values import counted, neutral
@@ -15,7 +15,7 @@ from runner.values import counted, neutral
 _MOST_NAMED = 2
 
 
-def moved_words(request: ProcessRequest, fire: datetime) -> str | None:
+def moved_words(request: Outline, fire: datetime) -> str | None:
     """Return from where a fire moved: "moved from 2026-12-31, excepted by holidays.txt:14".
 
     None for a fire that stays on its date.
@@ -42,7 +42,7 @@ def _origin_words(rule: Rule, day: date, where: Callable[[date], str | None]) ->
     return f"{day}, excepted by {place}" if place else f"{day}, an excepted date"
 
 
-def excepting_line(request: ProcessRequest, day: date) -> str | None:
+def excepting_line(request: Outline, day: date) -> str | None:
     """Return the line of a file that excepts a date, such as "holidays.txt:14", if one does."""
     if not request.source.definition:
         return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from runner.lifecycle import Check, IfInterrupted, Misfire, OnOverlap
 from runner.timing.rules import Rule
@@ -262,6 +263,37 @@ class Retention:
 NO_RETENTION = Retention()
 
 
+class Outline(Protocol):
+    """What decides when a request fires, and what lists show of it.
+
+    A `ProcessRequest` has all of it. The cache of a jobs folder has it for requests that
+    are not built.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def timing(self) -> Timing | None: ...
+    @property
+    def scheduled(self) -> bool: ...
+    @property
+    def reschedule(self) -> str | None: ...
+    @property
+    def formerly(self) -> str | None: ...
+    @property
+    def owner(self) -> str | None: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def receivers(self) -> tuple[str, ...]: ...
+    @property
+    def retention(self) -> Retention: ...
+    @property
+    def source(self) -> Source: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRequest:
     """One valid document of a jobs folder, with its defaults.
@@ -289,3 +321,13 @@ class ProcessRequest:
     ping: str | None = None
     expect: Expect = Expect()
     notify: tuple[Route, ...] | None = None
+
+    @property
+    def file(self) -> str:
+        """The file that supplies it, relative to the jobs folder."""
+        return self.source.file
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """The receivers that its `notify` names."""
+        return tuple(sorted({route.to for route in self.notify or ()}))

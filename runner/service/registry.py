@@ -15,6 +15,7 @@ from runner.planning.states.firing import delay_of, due_at
 from runner.planning.states.pauses import NO_PAUSES, Held, Pauses, pauses_in
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition
+from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 from runner.store.rows import RequestRow
@@ -32,7 +33,7 @@ class Incumbents(Mapping[str, str]):
         self.requests = requests
 
     def __getitem__(self, name: str) -> str:
-        return self.requests[name].source.file
+        return outlines_of(self.requests)[name].file
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.requests)

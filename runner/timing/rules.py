@@ -161,23 +161,28 @@ class Rule:
         only if dates matter to the rule. Dates appear as a digest because the list may be
         a long file.
         """
-        parts = [_pattern_text(self.pattern)]
-        if self.at:
-            parts.append("at " + ",".join(sorted({at.isoformat("seconds") for at in self.at})))
-        if self.has_calendar or not isinstance(self.pattern, Interval):
-            parts.append(f"in {self.zone}")
-        if self.start is not None:
-            parts.append(f"from {instant_text(self.start)}")
-        if self.repetitions is not None:
-            parts.append(f"repetitions {self.repetitions}")
-        if self.excepted:
-            what = "workdays except" if self.counts_workdays else "except"
-            parts.append(f"{what} {_digest(self.excepted)}")
-        if self.only is not None:
-            parts.append(f"only {_digest(self.only)}")
-        if self.moves:
-            parts.append(f"shift {self.shift}")
-        return "; ".join(parts)
+        return _key_of(self)
+
+
+@lru_cache(maxsize=1 << 12)  # many requests share a rule
+def _key_of(rule: Rule) -> str:
+    parts = [_pattern_text(rule.pattern)]
+    if rule.at:
+        parts.append("at " + ",".join(sorted({at.isoformat("seconds") for at in rule.at})))
+    if rule.has_calendar or not isinstance(rule.pattern, Interval):
+        parts.append(f"in {rule.zone}")
+    if rule.start is not None:
+        parts.append(f"from {instant_text(rule.start)}")
+    if rule.repetitions is not None:
+        parts.append(f"repetitions {rule.repetitions}")
+    if rule.excepted:
+        what = "workdays except" if rule.counts_workdays else "except"
+        parts.append(f"{what} {_digest(rule.excepted)}")
+    if rule.only is not None:
+        parts.append(f"only {_digest(rule.only)}")
+    if rule.moves:
+        parts.append(f"shift {rule.shift}")
+    return "; ".join(parts)
 
 
 @lru_cache(maxsize=256)  # many requests share a file of dates

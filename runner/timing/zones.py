@@ -18,6 +18,7 @@ therefore uses the same data.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import struct
@@ -76,6 +77,21 @@ def zone_named(key: str) -> ZoneInfo:
 def zone_data_in_use() -> dict[str, bytes]:
     """Return the zone data of each key that was used so far, sorted by key."""
     return {key: raw for key, (raw, _) in sorted(_in_use.items())}
+
+
+def zone_digests() -> dict[str, str]:
+    """Return a digest of the zone data of each key that was used so far."""
+    return {key: hashlib.sha256(raw).hexdigest() for key, raw in zone_data_in_use().items()}
+
+
+def are_zones(digests: Mapping[str, str]) -> bool:
+    """Return whether the zones in use have these digests; take the zones of all keys in use."""
+    try:
+        for key in digests:
+            zone_named(key)
+    except RuleError:
+        return False
+    return digests.items() <= zone_digests().items()
 
 
 def changed_zone_data() -> dict[str, bytes]:

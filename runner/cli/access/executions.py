@@ -129,10 +129,14 @@ def reason_for_none(name: str, places: Places) -> str | None:
     """Return why a request has no records: its file is invalid, or the name is misspelt."""
     if not is_folder(places.jobs):
         return None
+    from runner.requests.catalog.cache_file import CacheFile
     from runner.requests.catalog.catalog_reader import CatalogReader
     from runner.requests.catalog.unknown_names import reason_for
 
-    catalog = CatalogReader(places.jobs, default_zone=places.zone).read()
+    cache = CacheFile(places.state) if places.has_state else None
+    reader = CatalogReader(places.jobs, default_zone=places.zone, cache=cache, builds_late=True)
+    reader.recall()
+    catalog = reader.read()
     return (
         None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
     )

@@ -15,6 +15,7 @@ from runner.cli.access.last_results import LastResults
 from runner.cli.access.ownership import meta_of, other_jobs, served_jobs, serves, words_of
 from runner.cli.access.places import Places
 from runner.cli.access.root_view import is_roots
+from runner.cli.access.stored import StoredStates, stored_requests
 from runner.cli.output.tables import echo
 from runner.errors import RefusedError, UsageError
 from runner.planning.alerts.alert import Alert
@@ -23,6 +24,7 @@ from runner.planning.last_good import InForce
 from runner.planning.states.pauses import Pauses, pauses_in
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.cache_file import CacheFile
+from runner.requests.catalog.cached_requests import differing
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.unknown_names import is_rejected, words_for
@@ -30,7 +32,7 @@ from runner.requests.model import ProcessRequest
 from runner.requests.settings import NO_JOBS_HINT
 from runner.service.alerts.stored_alerts import open_alerts
 from runner.service.clocks.kept_zones import ZONE
-from runner.service.registry import Incumbents, remembered
+from runner.service.registry import Incumbents
 from runner.store.opening import read_store
 from runner.store.rows import Snapshot
 from runner.system.garbage_collection import collection_disabled
@@ -95,11 +97,16 @@ def load(places: Places) -> Loaded:
         default_zone=places.zone,
         is_guarded=is_roots(places.jobs, places.given_state),
         cache=CacheFile(places.state) if served is None else None,
+        builds_late=True,
     )
     with collection_disabled():
         snapshot = _snapshot(places)
         zone = snapshot.meta.get(ZONE, places.zone)
-        supplied, states = remembered(snapshot.requests, zone=zone, accepted=reader.recall())
+        recalled = reader.recall()
+        if zone != places.zone:  # the runner has built them in another zone
+            recalled = dict.fromkeys(recalled)
+        supplied = stored_requests(snapshot.requests, zone=zone, recalled=recalled)
+        states = StoredStates(snapshot.requests)
         if zone == places.zone:
             reader.reuse(supplied)
         catalog = reader.read(Incumbents(supplied))
@@ -108,7 +115,7 @@ def load(places: Places) -> Loaded:
         require_visible(places.jobs)
         raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
     stored = Served(requests=supplied, states=states, pauses=pauses_in(snapshot.meta))
-    change = changeover(stored, catalog)
+    change = changeover(stored, catalog, among=differing(supplied, catalog.requests))
     own_state = places.state if snapshot.meta else None
     return Loaded(
         catalog=catalog,

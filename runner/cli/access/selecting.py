@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from runner.cli.access.last_results import LastResults
@@ -14,20 +15,23 @@ from runner.matching import is_glob
 from runner.monitor.names import path_of
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import RequestView, views
-from runner.requests.model import ProcessRequest
+from runner.requests.catalog.cached_requests import outlines_of
+from runner.requests.model import Outline
 from runner.service.executions.execution import execution_of
 
 
-def views_of(loaded: Loaded) -> list[RequestView]:
-    """Return all requests with their status, and the rejected documents."""
-    stored = loaded.stored.requests
+def views_of(loaded: Loaded, *, among: AbstractSet[str] | None = None) -> list[RequestView]:
+    """Return all requests with their status, or those `among` these names, and the rejected
+    documents.
+    """
     return views(
         loaded.in_force,
         loaded.catalog.rejections,
         loaded.states,
         loaded.now,
-        supplied=stored,
+        supplied=loaded.stored.requests,
         pauses=loaded.pauses,
+        among=among,
     )
 
 
@@ -39,7 +43,7 @@ def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidat
 
 
 def candidate_of(
-    name: str, request: ProcessRequest | None, results: LastResults, *, status: str
+    name: str, request: Outline | None, results: LastResults, *, status: str
 ) -> Candidate:
     """Return what a selection looks at in a request with this definition, if it has one."""
     last = results.of(name)
@@ -59,7 +63,7 @@ def selected_views(loaded: Loaded, selection: Selection) -> list[RequestView]:
     UsageError for a name, a label or an owner that no request has, and RefusedError for
     the name of a request whose file is invalid or gone.
     """
-    found = views_of(loaded)
+    found = views_of(loaded, among=frozenset(selection.names) if selection.is_by_name else None)
     if selection.is_empty:
         return found
     known = {view.name for view in found}
@@ -72,7 +76,7 @@ def selected_views(loaded: Loaded, selection: Selection) -> list[RequestView]:
     return [view for view in found if view.name in names]
 
 
-def selected_requests(loaded: Loaded, selection: Selection) -> dict[str, ProcessRequest]:
+def selected_requests(loaded: Loaded, selection: Selection) -> Mapping[str, Outline]:
     """Return the selected requests that are in force, by name.
 
     Raises UsageError and RefusedError as `selected_views`, and RefusedError for the name
@@ -81,7 +85,7 @@ def selected_requests(loaded: Loaded, selection: Selection) -> dict[str, Process
     if selection.is_by_name:
         return {name: loaded.request(name) for name in selection.names}
     if selection.is_empty:
-        return dict(loaded.in_force.requests)
+        return outlines_of(loaded.in_force.requests)
     found = [view for view in selected_views(loaded, selection) if view.name]
     for view in found:
         if view.request is None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from runner.cli.output.tables import echo, local_text, style, unstyle, width_of
+from runner.cli.output.tables import echo_all, local_text, style, unstyle, width_of
 from runner.monitor.names import short_id
 from runner.timing.zones import zone_named
 from runner.values import neutral
@@ -48,8 +48,8 @@ def print_fitted(
             if _total([widths[column] for column in shown]) > room and name in columns:
                 shown.remove(columns.index(name))
         widths = narrowed(widths, shown, room)
-    for line in lines:
-        echo(padded([line[column] for column in shown], [widths[column] for column in shown]))
+    room_of = [widths[column] for column in shown]
+    echo_all(padded([line[column] for column in shown], room_of) for line in lines)
 
 
 def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -112,6 +112,14 @@ def echo(line: str = "", *, err: bool = False) -> None:
     )
 
 
+def echo_all(lines: Iterable[str]) -> None:
+    """Print lines as `echo` does, at once: faster, for many."""
+    click.echo(
+        "\n".join(shown_line(line, is_coloured=True) for line in lines),
+        color=False if os.environ.get("NO_COLOR") else None,
+    )
+
+
 def echo_error(text: str) -> None:
     """Print to stderr why a command fails; lines after the first are indented."""
     first, *more = text.split("\n")
@@ -138,8 +146,7 @@ def local_text(instant: datetime | None, zone: str) -> str:
     """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for None."""
     if instant is None:
         return "-"
-    local = instant.astimezone(zone_named(zone))
-    return f"{local:%Y-%m-%d %H:%M:%S}{_offset_text(local)}"
+    return instant.astimezone(zone_named(zone)).isoformat(" ", "seconds")
 
 
 def json_line(item: Mapping[str, Any]) -> str:
@@ -187,17 +194,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def width_of(cell: str) -> int:
     """Return the number of characters that a cell shows."""
+    if cell.isascii() and cell.isprintable():  # nearly every cell
+        return len(cell)
     return len(neutral(unstyle(cell)))
 
 
 @cache
 def _styles() -> re.Pattern[str]:
     return re.compile(rf"{_MARK}(\d+)m")
-
-
-def _offset_text(local: datetime) -> str:
-    text = local.strftime("%z")
-    return f"{text[:3]}:{text[3:]}"
 
 
 def _plain(value: object) -> object:

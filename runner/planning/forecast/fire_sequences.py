@@ -15,7 +15,7 @@ from itertools import chain, pairwise, takewhile
 from runner.planning.coming_fires import coming_fires
 from runner.planning.states.due_fires import coming
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, Schedule
+from runner.requests.model import Outline, Schedule
 from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Cron, Interval, Rule
 from runner.timing.upcoming import fires, span
@@ -64,7 +64,7 @@ class Timetable:
         self.end = end
         self._known: dict[tuple[Rule, datetime | None], FireSequences] = {}
 
-    def of(self, request: ProcessRequest, state: RequestState) -> FireSequences:
+    def of(self, request: Outline, state: RequestState) -> FireSequences:
         """Return the fires of a request; an unscheduled one has none.
 
         A simulation asks what would happen, so the fires of a schedule include settled ones

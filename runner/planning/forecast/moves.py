@@ -13,7 +13,7 @@ from runner.planning.coming_fires import standing
 from runner.planning.forecast.fire_sequences import FireSequences, Timetable
 from runner.planning.moved_fires import moved_words
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, Schedule
+from runner.requests.model import Outline, Schedule
 from runner.timing.calendars import is_blocked
 from runner.timing.rules import Rule
 from runner.timing.zones import day_exists, first_instant, wall_at, zone_named
@@ -34,7 +34,7 @@ class MovedFire:
 
 
 def moved_fires(
-    requests: Iterable[ProcessRequest],
+    requests: Iterable[Outline],
     states: Mapping[str, RequestState],
     *,
     begin: datetime,
@@ -53,7 +53,7 @@ def moved_fires(
 
 
 def _moved(
-    request: ProcessRequest, rule: Rule, found: FireSequences, timetable: Timetable
+    request: Outline, rule: Rule, found: FireSequences, timetable: Timetable
 ) -> Iterator[MovedFire]:
     zone = zone_named(rule.zone)
     day, last = wall_at(timetable.begin, zone).date(), wall_at(timetable.end, zone).date()

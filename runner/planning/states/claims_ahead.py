@@ -12,15 +12,13 @@ from runner.lifecycle import RequestStatus
 from runner.planning.states.firing import due_at
 from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Outline
 
 AHEAD = timedelta(milliseconds=5)
 """How long before its time a fire may be claimed."""
 
 
-def claimable_at(
-    request: ProcessRequest, state: RequestState, held: Held = NOT_HELD
-) -> datetime | None:
+def claimable_at(request: Outline, state: RequestState, held: Held = NOT_HELD) -> datetime | None:
     """Return when the pending fire of a request may be claimed; None without one.
 
     A fire that a pause held is not claimed ahead of the end of the pause.
@@ -30,7 +28,7 @@ def claimable_at(
 
 
 def verdict_at(
-    request: ProcessRequest, state: RequestState, now: datetime, held: Held = NOT_HELD
+    request: Outline, state: RequestState, now: datetime, held: Held = NOT_HELD
 ) -> datetime:
     """Return the instant at which a verdict at `now` looks: `now`, or just ahead of it.
 

@@ -33,7 +33,7 @@ from runner.lifecycle import RequestEvent, RequestStatus, after
 from runner.planning.states.due_fires import unclaimed_fires
 from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
 from runner.timing.passing_time import measures_passing_time
 from runner.timing.zones import TICK
 
@@ -57,7 +57,7 @@ def went_back(latest_seen: datetime, now: datetime) -> bool:
     return latest_seen - now > STEP_BACK
 
 
-def stepped_back(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+def stepped_back(request: Outline, state: RequestState, now: datetime) -> RequestState:
     """Return the state after the clock went back to `now`. None of its times lies ahead.
 
     A rule that measures passing time opens a generation, in which claimed fire times fire
@@ -124,7 +124,7 @@ def _with_origins_until(state: RequestState, now: datetime) -> RequestState:
     return replace(state, since=since, counted_from=counted_from)
 
 
-def _is_unclaimed_fire_ahead(request: ProcessRequest, state: RequestState) -> bool:
+def _is_unclaimed_fire_ahead(request: Outline, state: RequestState) -> bool:
     match request.timing:
         case Schedule(rule=rule):
             return next(unclaimed_fires(rule, state, state.fired_through), None) is not None

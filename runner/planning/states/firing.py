@@ -20,7 +20,7 @@ from runner.planning.states.due_fires import (
 )
 from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
 from runner.timing.rules import Rule
 from runner.timing.upcoming import Span, spread_offset
 from runner.timing.zones import END
@@ -61,7 +61,7 @@ class Settlement:
         return next((each for each in self.misses if not each.is_paused), None)
 
 
-def pending_fire(request: ProcessRequest, state: RequestState) -> datetime | None:
+def pending_fire(request: Outline, state: RequestState) -> datetime | None:
     """Return the first fire time, without spread, that can still fire.
 
     The status of the request does not matter.
@@ -95,7 +95,7 @@ def has_run_at(timing: RunImmediately | RunLater, state: RequestState, fire: dat
     return isinstance(timing, RunLater) and fire == timing.start and fire in state.claimed
 
 
-def due_at(request: ProcessRequest, state: RequestState, held: Held = NOT_HELD) -> datetime | None:
+def due_at(request: Outline, state: RequestState, held: Held = NOT_HELD) -> datetime | None:
     """Return when the loop must settle a request next: its pending fire plus its spread.
 
     A pause (`held`) puts this off until it ends. None if the request is not scheduled, has no
@@ -111,7 +111,7 @@ def due_at(request: ProcessRequest, state: RequestState, held: Held = NOT_HELD) 
 
 
 def settle(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState,
     now: datetime,
     *,
@@ -147,7 +147,7 @@ def settle(
 
 
 def abandoned(
-    request: ProcessRequest, before: RequestState, changed: RequestState, now: datetime
+    request: Outline, before: RequestState, changed: RequestState, now: datetime
 ) -> Miss | None:
     """Return the due fires that would lose their verdict by a change of state: they are missed.
 
@@ -170,7 +170,7 @@ def abandoned(
 
 
 def without_abandoned(
-    request: ProcessRequest | None,
+    request: Outline | None,
     before: RequestState | None,
     changed: RequestState,
     now: datetime,
@@ -313,7 +313,7 @@ def _last_recorded(misfire: Misfire, missed: tuple[datetime, ...]) -> datetime:
     return missed[-CATCH_UP_LIMIT - 1] if misfire is Misfire.FIRE_ALL else missed[-1]
 
 
-def delay_of(request: ProcessRequest) -> timedelta:
+def delay_of(request: Outline) -> timedelta:
     """Return the delay that a request's spread adds to each of its fires."""
     timing = request.timing
     if isinstance(timing, Schedule) and timing.spread:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from itertools import compress
 from typing import Any
 
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Outline
 from runner.timing.zones import END
 from runner.values import EPOCH, from_microseconds, to_microseconds
 
@@ -93,7 +93,7 @@ class Pause:
     is_over: bool = False
     """Whether its end is recorded. It does not begin again if the clock goes back."""
 
-    def is_of(self, request: ProcessRequest) -> bool:
+    def is_of(self, request: Outline) -> bool:
         """Return whether the pause holds a request. A renamed request keeps its pause."""
         return self.is_of_name(request.name, request.formerly)
 
@@ -124,7 +124,7 @@ class Pauses:
         """When the next active pause ends by itself; None if none does."""
         return min((pause.end for pause in self.active if pause.end is not None), default=None)
 
-    def at(self, now: datetime, request: ProcessRequest | None = None) -> tuple[Pause, ...]:
+    def at(self, now: datetime, request: Outline | None = None) -> tuple[Pause, ...]:
         """Return the pauses that hold fires at `now`: of a request, or of any."""
         return tuple(
             pause
@@ -132,7 +132,7 @@ class Pauses:
             if now < (pause.end or END) and (request is None or pause.is_of(request))
         )
 
-    def held(self, request: ProcessRequest) -> Held:
+    def held(self, request: Outline) -> Held:
         """Return when fires of a request are held."""
         return self.held_by_name(request.name, request.formerly) if self.known else NOT_HELD
 
@@ -149,7 +149,7 @@ class Pauses:
                 spans.append((pause.begin, end))
         return Held(spans=tuple(spans))
 
-    def holding(self, request: ProcessRequest, due: datetime) -> Pause | None:
+    def holding(self, request: Outline, due: datetime) -> Pause | None:
         """Return the latest pause that holds a request's fire which falls due at `due`."""
         holding = (each for each in self.known if each.holds(due) and each.is_of(request))
         return next(reversed(tuple(holding)), None)
@@ -176,7 +176,7 @@ def begun(pauses: Pauses, pause: Pause) -> Pauses:
 
 
 def resumed(
-    pauses: Pauses, requests: Collection[ProcessRequest] | None, now: datetime
+    pauses: Pauses, requests: Collection[Outline] | None, now: datetime
 ) -> tuple[Pauses, tuple[Pause, ...]]:
     """Return the pauses after a resume of `requests` (None: of all), and those that ended.
 
@@ -237,7 +237,7 @@ def stepped_back(pauses: Pauses, now: datetime) -> Pauses:
 
 
 def _split(
-    pause: Pause, requests: Collection[ProcessRequest] | None, now: datetime
+    pause: Pause, requests: Collection[Outline] | None, now: datetime
 ) -> tuple[Pause | None, Pause | None]:
     """Return what goes on of a pause and what ends now by a resume; None for nothing."""
     if requests is None:

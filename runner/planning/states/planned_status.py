@@ -21,7 +21,7 @@ from runner.planning.states.firing import (
     with_verdict_through,
 )
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
 from runner.timing.zones import TICK
 
 
@@ -61,7 +61,7 @@ class Registration:
 
 
 def with_planned_status(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState,
     now: datetime,
     *,
@@ -86,7 +86,7 @@ def with_planned_status(
 
 
 def _wanted(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState,
     now: datetime,
     *,
@@ -117,7 +117,7 @@ def _wanted(
     )
 
 
-def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> RequestState:
+def cut_off(request: Outline, state: RequestState, generation: int) -> RequestState:
     """Mark a one-time request whose only execution of `generation` a restart interrupted."""
     if isinstance(request.timing, Schedule | None) or generation != state.generation:
         return state
@@ -126,7 +126,7 @@ def cut_off(request: ProcessRequest, state: RequestState, generation: int) -> Re
     return replace(state, status=after(state.status, RequestEvent.CUT_OFF))
 
 
-def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+def _resumed(request: Outline, state: RequestState, now: datetime) -> RequestState:
     """Resume a request from now on: it was unscheduled, or a later finish revives it.
 
     A run-immediately that has not run, and a run-later whose Reschedule has not run yet,
@@ -150,7 +150,7 @@ def _resumed(request: ProcessRequest, state: RequestState, now: datetime) -> Req
 
 
 def _without_late_one_time(
-    request: ProcessRequest, state: RequestState, now: datetime
+    request: Outline, state: RequestState, now: datetime
 ) -> tuple[RequestState, Miss | None]:
     """Settle a run-later as missed if its time had passed before it was scheduled."""
     timing = request.timing

@@ -14,7 +14,7 @@ from runner.lifecycle import RequestEvent, RequestStatus, after
 from runner.planning.states.planned_status import Registration, RequestChange, with_planned_status
 from runner.planning.states.registration import rescheduled
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Outline
 
 
 def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
@@ -33,9 +33,7 @@ def unschedule(state: RequestState, now: datetime, *, by: str) -> Registration:
     )
 
 
-def schedule(
-    request: ProcessRequest, state: RequestState, now: datetime, *, by: str
-) -> Registration:
+def schedule(request: Outline, state: RequestState, now: datetime, *, by: str) -> Registration:
     """Press Schedule: fire again from now on.
 
     Raises RefusedError for a definition, and for a request that only Reschedule can run.
@@ -50,9 +48,7 @@ def schedule(
     return with_planned_status(request, overridden, now, previous=state)
 
 
-def reschedule(
-    request: ProcessRequest, state: RequestState, now: datetime, *, by: str
-) -> Registration:
+def reschedule(request: Outline, state: RequestState, now: datetime, *, by: str) -> Registration:
     """Press Reschedule.
 
     A one-time request runs again. A schedule is planned from now on, and its repetitions

@@ -16,7 +16,7 @@ from runner.planning.states.planned_status import (
 from runner.planning.states.state import RequestState, rule_of
 from runner.requests.model import (
     NO_RETENTION,
-    ProcessRequest,
+    Outline,
     Retention,
     RunImmediately,
     RunLater,
@@ -31,7 +31,7 @@ _BEFORE_ALL = EPOCH - timedelta(days=1)
 _TOKENS_KEPT = 100
 
 
-def register(request: ProcessRequest, state: RequestState | None, now: datetime) -> Registration:
+def register(request: Outline, state: RequestState | None, now: datetime) -> Registration:
     """Return the state at `now` of a request that a file supplies, whether new or known.
 
     Fires that were due before the registration, or before a change of the rule, never run.
@@ -67,7 +67,7 @@ def register(request: ProcessRequest, state: RequestState | None, now: datetime)
 
 
 def register_renamed(
-    request: ProcessRequest, state: RequestState, now: datetime, *, former: str
+    request: Outline, state: RequestState, now: datetime, *, former: str
 ) -> Registration:
     """Return the state at `now` of a request that continues the state of `former`.
 
@@ -80,7 +80,7 @@ def register_renamed(
 
 def settling_former(
     registration: Registration,
-    former: ProcessRequest | None,
+    former: Outline | None,
     before: RequestState | None,
     now: datetime,
 ) -> Registration:
@@ -116,7 +116,7 @@ def remove(
     return Registration(state=removed, change=RequestChange.REMOVED)
 
 
-def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
+def _first_seen(request: Outline, now: datetime) -> Registration:
     status = RequestStatus.DEFINITION if request.timing is None else RequestStatus.UNSCHEDULED
     tokens = () if request.reschedule is None else (request.reschedule,)
     state = RequestState(
@@ -131,7 +131,7 @@ def _first_seen(request: ProcessRequest, now: datetime) -> Registration:
     return with_planned_status(request, state, now, previous=None)
 
 
-def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
+def _settled_before(request: Outline, now: datetime) -> datetime:
     """Return the watermark of the first generation.
 
     A run-later starts unsettled even if its time is past, so that it is recorded as missed.
@@ -145,13 +145,11 @@ def _settled_before(request: ProcessRequest, now: datetime) -> datetime:
             return now
 
 
-def _new_token(request: ProcessRequest, state: RequestState) -> str | None:
+def _new_token(request: Outline, state: RequestState) -> str | None:
     return None if request.reschedule in state.tokens else request.reschedule
 
 
-def _replanned(
-    request: ProcessRequest, state: RequestState, now: datetime, *, rule: str
-) -> RequestState:
+def _replanned(request: Outline, state: RequestState, now: datetime, *, rule: str) -> RequestState:
     """Open a generation for a changed rule. A one-time fire gets no second verdict."""
     opened = replace(
         state,
@@ -177,7 +175,7 @@ def _replanned(
             return opened
 
 
-def rescheduled(request: ProcessRequest, state: RequestState, now: datetime) -> RequestState:
+def rescheduled(request: Outline, state: RequestState, now: datetime) -> RequestState:
     """Return the state in a new generation that counts from now.
 
     A schedule fires only after `now`, a one-time request exactly at `now`.

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Outline
 
 States = Mapping[str, RequestState]
 
 
 def renamings(
-    added: Iterable[str], requests: Mapping[str, ProcessRequest], states: States
+    added: Iterable[str], requests: Mapping[str, Outline], states: States
 ) -> dict[str, str]:
     """Return the former name of each of the `added` names that continues another's state.
 
@@ -49,7 +49,7 @@ def current_name(name: str, states: States) -> str:
 def _claim(
     name: str,
     former: str | None,
-    requests: Mapping[str, ProcessRequest],
+    requests: Mapping[str, Outline],
     states: States,
     found: dict[str, str],
     taken: set[str],

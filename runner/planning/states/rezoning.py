@@ -13,7 +13,7 @@ from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.planned_status import Registration
 from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState, rule_of
-from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
 from runner.timing.passing_time import measures_passing_time
 from runner.timing.rules import Rule
 from runner.timing.upcoming import next_fire
@@ -33,7 +33,7 @@ class KnownFires:
     settled_wall: datetime | None
 
 
-def zone_of(request: ProcessRequest) -> str | None:
+def zone_of(request: Outline) -> str | None:
     """Return the zone whose clocks decide when a request fires; None if none does."""
     match request.timing:
         case RunLater(zone=zone):
@@ -44,7 +44,7 @@ def zone_of(request: ProcessRequest) -> str | None:
             return None
 
 
-def known_fires(request: ProcessRequest, state: RequestState) -> KnownFires:
+def known_fires(request: Outline, state: RequestState) -> KnownFires:
     """Return the known fires of a request by the zone data in use."""
     timing, wall = request.timing, None
     if (
@@ -57,7 +57,7 @@ def known_fires(request: ProcessRequest, state: RequestState) -> KnownFires:
 
 
 def rezoned(
-    former: KnownFires, request: ProcessRequest, state: RequestState, now: datetime
+    former: KnownFires, request: Outline, state: RequestState, now: datetime
 ) -> Registration:
     """Return the registration of a request under the new zone data, now in use.
 
@@ -100,7 +100,7 @@ def _is_fire(rule: Rule, state: RequestState) -> bool:
 
 
 def _settled_through(
-    former: KnownFires, request: ProcessRequest, state: RequestState, now: datetime
+    former: KnownFires, request: Outline, state: RequestState, now: datetime
 ) -> datetime:
     """Return the watermark by the new zone data."""
     assert isinstance(request.timing, Schedule), "only a schedule has more than one fire"

@@ -16,7 +16,7 @@ from runner.planning.states.claimed_spans import (
 )
 from runner.requests.model import (
     NO_RETENTION,
-    ProcessRequest,
+    Outline,
     Retention,
     RunImmediately,
     RunLater,
@@ -113,7 +113,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _encode = json.JSONEncoder(default=instant_text).encode
 
 
-def rule_of(request: ProcessRequest) -> str:
+def rule_of(request: Outline) -> str:
     """Return the normal form of what decides a request's fire times.
 
     If it changes, the request gets a new generation.

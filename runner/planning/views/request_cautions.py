@@ -11,7 +11,7 @@ from typing import Any
 from runner.planning.views.cautions import AHEAD, Caution, CautionKind, cautions
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.dates import dates_of
-from runner.requests.model import ProcessRequest, Retention, Schedule, Source, Timing
+from runner.requests.model import Outline, Retention, Schedule, Source, Timing
 from runner.timing.moves import destination
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires
@@ -22,7 +22,7 @@ ENDS_SOON = timedelta(days=60)
 _MOST_LOOKED_AT = 1000  # fires
 
 
-def request_cautions(request: ProcessRequest, now: datetime) -> list[Caution]:
+def request_cautions(request: Outline, now: datetime) -> list[Caution]:
     """Return the warnings about a request for its author, as of `now`."""
     found = [*_of_timing(request.timing, now)]
     found += [
@@ -49,7 +49,7 @@ def _of_timing(timing: Timing | None, now: datetime) -> tuple[Caution, ...]:
     return tuple(cautions(timing, now))
 
 
-def calendars_that_end(request: ProcessRequest, now: datetime) -> Iterator[tuple[str, date]]:
+def calendars_that_end(request: Outline, now: datetime) -> Iterator[tuple[str, date]]:
     """Yield the files of dates of a request that end within 60 days, with their last dates.
 
     A file with a date of every year has no end.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
 from runner.lifecycle import INVALID, RequestStatus
-from runner.planning.coming_fires import coming_fires, standing
+from runner.planning.coming_fires import Standings, coming_fires
 from runner.planning.difference import changed_fields
 from runner.planning.last_good import InForce
 from runner.planning.states.failures_in_a_row import stop_words
 from runner.planning.states.firing import pending_fire
 from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pause, Pauses
 from runner.planning.states.state import RequestState
+from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Rejection
-from runner.requests.model import ProcessRequest
+from runner.requests.model import Outline, ProcessRequest
 from runner.values import instant_text
 
 IN_SYNC, DRIFTED, NEW, KEPT = "in sync", "drifted", "new", "kept"
@@ -29,7 +31,7 @@ class RequestView:
     file: str
     status: str
     """A RequestStatus, or "invalid"."""
-    request: ProcessRequest | None
+    request: Outline | None
     """None if the request has no good version."""
     state: RequestState | None
     """The state in force; for a new request, the state that its file will give it."""
@@ -67,53 +69,69 @@ def views(
     *,
     supplied: Mapping[str, ProcessRequest] | None = None,
     pauses: Pauses = NO_PAUSES,
+    among: AbstractSet[str] | None = None,
 ) -> list[RequestView]:
     """Return all requests in force, and all rejected documents without a good version.
 
     They are sorted by name. `supplied`, if known, are the requests as the runner has them.
+    With `among`, return only those with these names.
     """
-    is_kept = in_force.is_kept_whole
-    found = [
-        _view(
-            request,
-            states.get(name),
-            in_force.kept.get(name),
-            now,
-            (supplied or {}).get(name),
-            is_kept=is_kept,
-            pauses=pauses,
+    is_kept, requests = in_force.is_kept_whole, in_force.requests
+    outlines, former = outlines_of(requests), outlines_of(supplied or {})
+    found, standings = [], Standings(now)
+    for name in outlines if among is None else among & outlines.keys():
+        outline, known = outlines[name], former.get(name)
+        is_same = known is None or known is outline
+        found.append(
+            _view(
+                outline,
+                states.get(name),
+                standings.of(outline, states.get(name)),
+                in_force.kept.get(name),
+                now,
+                () if is_same else _changed(name, supplied, requests),
+                is_kept=is_kept,
+                pauses=pauses,
+            )
         )
-        for name, request in in_force.requests.items()
-    ]
     with_good_version = set(map(id, in_force.kept.values()))
     for rejection in rejections:
-        lost = sorted(rejection.names - in_force.requests.keys())
+        lost = sorted(rejection.names - requests.keys())
         is_shown = id(rejection) in with_good_version
         for name in lost or ([] if is_shown else [""]):
-            found.append(_without_good_version(name, rejection, states.get(name)))
+            if among is None or name in among:
+                found.append(_without_good_version(name, rejection, states.get(name)))
     return sorted(found, key=lambda view: (view.name, view.file))
 
 
+def _changed(
+    name: str,
+    former: Mapping[str, ProcessRequest] | None,
+    requests: Mapping[str, ProcessRequest],
+) -> tuple[str, ...]:
+    return changed_fields(former[name], requests[name]) if former else ()
+
+
 def _view(
-    request: ProcessRequest,
+    request: Outline,
     state: RequestState | None,
+    stands: RequestState,
     rejection: Rejection | None,
     now: datetime,
-    supplied: ProcessRequest | None,
+    changed: tuple[str, ...],
     *,
     is_kept: bool,
     pauses: Pauses,
 ) -> RequestView:
-    stands = standing(request, state, now)
     pausing = pauses.at(now, request)
     return RequestView(
         name=request.name,
-        file=request.source.file,
+        file=request.file,
         status=INVALID if rejection else str((state or stands).status),
         request=request,
         state=state or stands,
         next_fire=_next_fire(request, stands, now, pauses.held(request) if pausing else NOT_HELD),
-        drift=_drift(state, stands, changed_fields(supplied, request) if supplied else ()),
+        drift=_drift(state, stands, changed),
         rejection=rejection,
         is_new=state is None,
         is_kept=is_kept,
@@ -122,9 +140,7 @@ def _view(
     )
 
 
-def _next_fire(
-    request: ProcessRequest, state: RequestState, now: datetime, held: Held
-) -> datetime | None:
+def _next_fire(request: Outline, state: RequestState, now: datetime, held: Held) -> datetime | None:
     """Return the first fire that can still run, even if it is due already."""
     if state.status is not RequestStatus.SCHEDULED:
         return None

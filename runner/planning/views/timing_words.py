@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
 from runner.lifecycle import Misfire
@@ -12,6 +13,7 @@ from runner.timing.zones import wall_at, zone_named
 from runner.values import duration_text
 
 
+@lru_cache(maxsize=1 << 12)  # many requests share a timing
 def timing_words(timing: Timing | None) -> str:
     """Describe in one line when a request fires, with any spread and catching up.
 

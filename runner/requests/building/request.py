@@ -190,6 +190,13 @@ def _request(
     )
 
 
+def timing_text(definition: str) -> tuple[str, str] | None:
+    """Return the texts from which `timing_in` builds the timing of a definition, if it has one."""
+    parts = json.loads(definition)
+    data, dates = parts["data"].get("timing"), parts.get("dates")
+    return None if data is None else (_encode(data), _encode(dates) if dates else "{}")
+
+
 class _WrongTimingError(Exception):
     """A timing cannot be built; `findings` say why."""
 
@@ -203,14 +210,14 @@ def _timing(whole: Part, default_zone: str, dates: DatesByKey) -> Timing | None:
     if data is None:
         return None
     try:
-        return _timing_in(_encode(data), default_zone, _encode(dates) if dates else "{}")
+        return timing_in(_encode(data), default_zone, _encode(dates) if dates else "{}")
     except _WrongTimingError as wrong:
         whole.findings.extend(wrong.findings)
         return None
 
 
 @kept_by_zone_data(maxsize=_TIMINGS_KEPT)
-def _timing_in(text: str, default_zone: str, dates: str) -> Timing:
+def timing_in(text: str, default_zone: str, dates: str) -> Timing:
     """Return the timing in a JSON text, with the dates in another, cached by these texts.
 
     Finding the first fire is the slow part, and many requests share a timing. Raises

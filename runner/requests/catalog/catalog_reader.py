@@ -6,13 +6,13 @@ with the folder.
 
 from __future__ import annotations
 
-from collections.abc import Container, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
-from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
 from runner.requests.catalog.cache_file import CacheFile
+from runner.requests.catalog.cached_requests import Recalled, by_name
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.catalog.merging import Merging
@@ -31,6 +31,8 @@ class CatalogReader:
 
     With `is_guarded`, a file or folder that another user may change is rejected: root
     must not run its content. `cache` is what this reader and others kept of the folder.
+    With `builds_late`, a request of the cache is built when it is needed whole, if nothing
+    can be wrong with it since it was kept.
     """
 
     def __init__(
@@ -40,9 +42,12 @@ class CatalogReader:
         default_zone: str,
         is_guarded: bool = False,
         cache: CacheFile | None = None,
+        builds_late: bool = False,
     ) -> None:
         self._folder = folder
         self._cache = cache
+        self._default_zone = default_zone
+        self._builds_late = builds_late
         self._is_anothers = False
         self._plain: PlainMerge | None = None
         self._root = str(folder.absolute())
@@ -65,16 +70,18 @@ class CatalogReader:
         """The absolute paths of links and of other files that the last scan used."""
         return self._files.followed
 
-    def recall(self) -> Container[str]:
+    def recall(self) -> Recalled:
         """Take from the cache, before the first scan, what others read of this folder.
 
         Return the definitions that this version of the program found valid.
         """
         if self._cache is None:
-            return ()
+            return {}
         content = self._cache.read()
         self._is_anothers = root_in(content) not in (None, self._root)
         self._files.validated = validated_in(content, origin_of(self._root))
+        if self._builds_late:
+            self._files.validated.build_late(self._default_zone)
         return self._files.validated.definitions
 
     def reuse(self, requests: Mapping[str, ProcessRequest]) -> None:
@@ -90,7 +97,8 @@ class CatalogReader:
             return
         if self._cache is not None and self._files.is_news:
             self._files.is_news = False
-            self._cache.write(cache_text(self._files.by_path, origin_of(self._root)))
+            text = cache_text(self._files.by_path, origin_of(self._root), zone=self._default_zone)
+            self._cache.write(text)
 
     def scan(
         self, incumbents: Mapping[str, str], changed: ChangedPaths | None = None
@@ -120,7 +128,7 @@ class CatalogReader:
         """Scan in one go; the requests are sorted by name."""
         with collection_disabled():
             catalog = exhausted(self.scan(incumbents or {}))
-        return replace(catalog, requests=dict(sorted(catalog.requests.items(), key=itemgetter(0))))
+        return replace(catalog, requests=by_name(catalog.requests))
 
     def glance(self, changed: ChangedPaths | None = None) -> Generator[None, None, bool]:
         """Read changed files in slices, so that the next scan has little left to read.

@@ -212,7 +212,7 @@ class _Loading:
 
     def _accept(self, document: Document, request: ProcessRequest) -> None:
         candidate = Candidate(
-            request=request,
+            supply=request,
             display=self._place.display,
             name_spot=document.spot(("name",)),
             mentions=tuple(

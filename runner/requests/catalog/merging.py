@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
+from typing import cast
 
 from runner.errors import Problem
+from runner.requests.catalog.cached_requests import Requests, Supply
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.catalog.cross_checks.references import broken_references, with_unique_names
 from runner.requests.catalog.plain_merge import PlainMerge
@@ -29,7 +31,9 @@ class Merging:
         self._rejected = _Rejected()
         self._chosen: dict[str, Candidate] = {}
         self._rivals: dict[str, list[Candidate]] = {}
-        self._requests: dict[str, ProcessRequest] = {}
+        self._supplies: dict[str, Supply] = {}
+        self._requests: Mapping[str, ProcessRequest] = Requests(self._supplies)
+        self._is_whole = True
         self._mentioning: list[str] = []
 
     @property
@@ -49,8 +53,10 @@ class Merging:
         tolerated = frozenset((*self._rejected.names, *kept))
         broken = list(broken_references(self._chosen, tolerated, self._incumbents))
         self._rejected.refuse(broken)
-        for name in dict.fromkeys(candidate.request.name for candidate, _ in broken):
+        for name in dict.fromkeys(candidate.name for candidate, _ in broken):
             self._drop(name)
+        if self._is_whole:
+            self._requests = cast("Mapping[str, ProcessRequest]", self._supplies)
         count = len(self._files.by_path) + sum(
             not trouble.is_folder for trouble in self._files.troubles.values()
         )
@@ -96,17 +102,18 @@ class Merging:
 
     def _choose(self) -> Generator[None, None, None]:
         """Give each name to its first candidate, by file and line; note rivals for `_settle`."""
-        by_path, chosen, requests = self._files.by_path, self._chosen, self._requests
+        by_path, chosen, supplies = self._files.by_path, self._chosen, self._supplies
         for count, relative in enumerate(self._files.order):
             for candidate in by_path[relative].candidates:
-                request = candidate.request
-                first = chosen.setdefault(request.name, candidate)
+                name = candidate.name
+                first = chosen.setdefault(name, candidate)
                 if first is candidate:
-                    requests[request.name] = request
+                    supplies[name] = candidate.supply
+                    self._is_whole &= isinstance(candidate.supply, ProcessRequest)
                     if candidate.mentions:
-                        self._mentioning.append(request.name)
+                        self._mentioning.append(name)
                 else:
-                    self._rivals.setdefault(request.name, [first]).append(candidate)
+                    self._rivals.setdefault(name, [first]).append(candidate)
             if count % _BETWEEN_YIELDS == 0:
                 yield
 
@@ -130,11 +137,11 @@ class Merging:
             self._rejected.refuse(refused)
             self._drop(name)
             for winner in winners.values():
-                self._chosen[name], self._requests[name] = winner, winner.request
+                self._chosen[name], self._supplies[name] = winner, winner.supply
             yield
 
     def _drop(self, name: str) -> None:
-        del self._chosen[name], self._requests[name]
+        del self._chosen[name], self._supplies[name]
 
 
 class _Rejected:
@@ -166,10 +173,10 @@ class _Rejected:
     def refuse(self, refused: list[tuple[Candidate, Problem]]) -> None:
         """Reject candidates, each with its own problem."""
         for candidate, problem in refused:
-            name = candidate.request.name
+            name = candidate.name
             self.add(
                 Rejection(
-                    file=candidate.request.source.file,
+                    file=candidate.file,
                     problems=(problem,),
                     names=frozenset({name}),
                     blamed=((name, problem),),

@@ -41,11 +41,11 @@ class PlainMerge:
         if files.bad or files.troubles or files.defaults.problems:
             return None
         former = [each for file in altered.values() if file for each in file.candidates]
-        gone = {each.request.name for each in former}
+        gone = {each.name for each in former}
         new: dict[str, Candidate] = {}
         for relative in altered.keys() & files.by_path.keys():
             for each in files.by_path[relative].candidates:
-                name = each.request.name
+                name = each.name
                 if name in new or (name in self._requests and name not in gone):
                     return None  # two claim the name
                 new[name] = each
@@ -90,7 +90,7 @@ class _Chosen(Mapping[str, Candidate]):
 
     def __getitem__(self, name: str) -> Candidate:
         file = self._files.by_path[self._requests[name].source.file]
-        return next(each for each in file.candidates if each.request.name == name)
+        return next(each for each in file.candidates if each.name == name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._requests

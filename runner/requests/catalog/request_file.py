@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.errors import Problem
 from runner.requests.building.mentions import Mention
 from runner.requests.catalog import defaults as shared
+from runner.requests.catalog.cached_requests import Supply, whole
 from runner.requests.catalog.defaults import Defaults
 from runner.requests.files.bounded_read import Trouble, signature_at
 from runner.requests.files.dates_file import DatesFile, dates_file
@@ -63,18 +64,36 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A valid request before the cross checks, with the positions of its name and its mentions."""
+    """A valid request before the cross checks, with the positions of its name and its mentions.
 
-    request: ProcessRequest
+    `supply` is the request, or what it can be built from.
+    """
+
+    supply: Supply
     display: str
     name_spot: Spot
     mentions: tuple[Mention, ...] = ()
+
+    @property
+    def request(self) -> ProcessRequest:
+        """The request itself."""
+        return whole(self.supply)
+
+    @property
+    def name(self) -> str:
+        """The name of the request."""
+        return self.supply.name
+
+    @property
+    def file(self) -> str:
+        """Its file, relative to the jobs folder."""
+        return self.supply.file
 
     def display_of(self, mention: Mention) -> str:
         """Return the file that contains a mention, as messages show it."""
         if mention.file is None:
             return self.display
-        return self.display.removesuffix(neutral(self.request.source.file)) + neutral(mention.file)
+        return self.display.removesuffix(neutral(self.file)) + neutral(mention.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,21 +26,27 @@ from typing import TYPE_CHECKING, Any
 
 from runner import __version__
 from runner.requests.building.mentions import ON_FAILURE, Mention, mentioned
-from runner.requests.building.request import built, draft_from
+from runner.requests.building.request import built, draft_from, timing_text
+from runner.requests.catalog.cached_requests import CachedRequest, Facts, Timings, whole
 from runner.requests.catalog.request_file import Candidate, Place, RequestFile, reads_differ
 from runner.requests.files.bounded_read import signature_at
 from runner.requests.findings import Spot
+from runner.requests.model import NO_RETENTION
 from runner.resources import schema_text
 from runner.system.trust import ROOT
+from runner.timing.zones import are_zones, zone_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from runner.requests.catalog.cached_requests import Recalled, Supply, TimingText
     from runner.requests.model import ProcessRequest
     from runner.system.regular_files import Signature
 
 _JUDGES = ("yaml", "jsonschema")
 """The packages that decide, besides this program, what a file means and whether it is valid."""
+_FACTS = ("reschedule", "formerly", "owner", "labels", "receivers")
+"""What the cache keeps of an outline as it is, where it is not empty."""
 _Entry = tuple[list[Any], list[str]]
 """The notes about a file, not yet checked, and the definitions of its requests."""
 
@@ -46,18 +54,44 @@ _Entry = tuple[list[Any], list[str]]
 class ValidatedFiles:
     """The files in a text of `cache_text` that are still unused."""
 
-    def __init__(self, entries: Mapping[str, _Entry] | None = None) -> None:
-        self._entries = dict(entries or {})
+    def __init__(self, text: _Text | None = None) -> None:
+        self._text = text or _Text()
+        self._entries = dict(self._text.entries)
         self._built: Mapping[str, ProcessRequest] = {}
+        self._late: dict[str, CachedRequest] = {}
 
     @property
-    def definitions(self) -> Collection[str]:
+    def definitions(self) -> Recalled:
         """The definitions that this version of the program found valid."""
-        return {each for _, definitions in self._entries.values() for each in definitions}
+        if self._late:
+            return self._late
+        return {each: None for _, definitions in self._entries.values() for each in definitions}
 
     def reuse(self, requests: Mapping[str, ProcessRequest]) -> None:
         """Use requests that are already built, by name, where their definitions are equal."""
         self._built = requests
+
+    def build_late(self, zone: str) -> None:
+        """Build no request until it is needed whole.
+
+        A definition that was built once can be built again in the same zone, with the same
+        zone data. If they differ, nothing changes: what cannot be built must be read again.
+        """
+        text = self._text
+        if zone != text.zone or not are_zones(text.zones):
+            return
+        timings = Timings(text.timings, zone)
+        for relative, (notes, definitions) in self._entries.items():
+            for (name, timing, facts, *_), definition in zip(notes[-1], definitions, strict=True):
+                self._late[definition] = CachedRequest(
+                    name,
+                    relative,
+                    definition,
+                    facts=facts,
+                    timing=timing,
+                    timings=timings,
+                    zone=zone,
+                )
 
     def take(self, place: Place, signature: Signature) -> RequestFile | None:
         """Return what a read of the file at `place` would find, None if only a read can say.
@@ -83,11 +117,14 @@ class ValidatedFiles:
         if tuple(numbers) != signature or defaults != place.defaults.digest.hex():
             return None
         found = []
-        for (name, files, *spots), definition in zip(candidates, definitions, strict=True):
-            request = self._request(name, definition, place.default_zone)
-            if request is None:
+        for noted, definition in zip(candidates, definitions, strict=True):
+            name, _, _, files, *spots = noted
+            supply = self._late.get(definition) or self._request(
+                name, definition, place.default_zone
+            )
+            if supply is None:
                 return None
-            found.append(_candidate(request, place.display, files, spots))
+            found.append(_candidate(supply, place.display, files, spots))
         return RequestFile(
             candidates=tuple(found),
             reads={path: _signature(*read) for path, read in reads.items()},
@@ -103,6 +140,20 @@ class ValidatedFiles:
         return built(draft_from(definition), default_zone=zone)[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Text:
+    """The content of a text of `cache_text`.
+
+    `zone` is the one of times without an offset, and `zones` are digests of the zone data
+    with which the requests were built.
+    """
+
+    zone: str = ""
+    zones: Mapping[str, str] = field(default_factory=dict)
+    timings: Sequence[TimingText] = ()
+    entries: Mapping[str, _Entry] = field(default_factory=dict)
+
+
 def origin_of(root: str) -> list[Any]:
     """Return what two programs must share so that one takes what the other read in `root`.
 
@@ -112,8 +163,11 @@ def origin_of(root: str) -> list[Any]:
     return [root, user, __version__, sys.version, _judges_digest()]
 
 
-def cache_text(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
-    """Return the text for the valid files whose state is certain."""
+def cache_text(files: Mapping[str, RequestFile], origin: list[Any], *, zone: str) -> bytes:
+    """Return the text for the valid files whose state is certain.
+
+    `zone` is the one of times without an offset.
+    """
     kept = {
         relative: file
         for relative, file in files.items()
@@ -122,10 +176,14 @@ def cache_text(files: Mapping[str, RequestFile], origin: list[Any]) -> bytes:
         and file.rejection is None
         and all(file.reads.values())
     }
-    notes = [[relative, *_noted(file)] for relative, file in kept.items()]
-    definitions = (
-        each.request.source.definition for file in kept.values() for each in file.candidates
-    )
+    timings: dict[TimingText, int] = {}
+    notes = {
+        "zone": zone,
+        "zones": zone_digests(),
+        "files": [[relative, *_noted(file, timings)] for relative, file in kept.items()],
+        "timings": list(timings),
+    }
+    definitions = (_definition(each.supply) for file in kept.values() for each in file.candidates)
     text = "\n".join((json.dumps(notes, separators=(",", ":")), *definitions))
     body = text.encode("utf-8", "surrogatepass")
     return b"\n".join((json.dumps(_header(origin, body)).encode("ascii"), body))
@@ -138,8 +196,16 @@ def validated_in(text: bytes, origin: list[Any]) -> ValidatedFiles:
     try:
         if not first or json.loads(first) != _header(origin, body):
             return ValidatedFiles()
-        notes, *definitions = str(body, "utf-8", "surrogatepass").split("\n")
-        return ValidatedFiles(_entries(json.loads(notes), definitions))
+        line, *definitions = str(body, "utf-8", "surrogatepass").split("\n")
+        notes = json.loads(line)
+        return ValidatedFiles(
+            _Text(
+                zone=notes["zone"],
+                zones=notes["zones"],
+                timings=[(timing, dates) for timing, dates in notes["timings"]],
+                entries=_entries(notes["files"], definitions),
+            )
+        )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ValidatedFiles()
 
@@ -167,33 +233,51 @@ def _entries(notes: list[Any], definitions: list[str]) -> dict[str, _Entry]:
     return entries
 
 
-def _noted(file: RequestFile) -> list[Any]:
-    """Return the notes of a file, in the order in which `_rebuilt` reads them."""
+def _noted(file: RequestFile, timings: dict[TimingText, int]) -> list[Any]:
+    """Return the notes of a file, in the order in which `_rebuilt` reads them.
+
+    `timings` numbers the texts of timings; new ones are added.
+    """
     return [
         file.signature,
         file.digest.hex(),
         file.defaults.hex(),
         dict(file.reads),
-        [_noted_candidate(each) for each in file.candidates],
+        [_noted_candidate(each, timings) for each in file.candidates],
     ]
 
 
-def _noted_candidate(candidate: Candidate) -> list[Any]:
+def _noted_candidate(candidate: Candidate, timings: dict[TimingText, int]) -> list[Any]:
+    timing, facts = _outline(candidate.supply)
+    number = None if timing is None else timings.setdefault(timing, len(timings))
     spots = (candidate.name_spot, *(mention.spot for mention in candidate.mentions))
     places = (number for spot in spots for number in (spot.line, spot.column))
     files = [mention.file for mention in candidate.mentions if mention.file is not None]
-    return [candidate.request.name, files, *places]
+    return [candidate.name, number, facts, files, *places]
 
 
-def _candidate(
-    request: ProcessRequest, display: str, files: list[str], spots: Sequence[int]
-) -> Candidate:
+def _outline(supply: Supply) -> tuple[TimingText | None, Facts]:
+    if isinstance(supply, CachedRequest):
+        return supply.noted()
+    facts = {name: getattr(supply, name) for name in _FACTS if getattr(supply, name)}
+    if not supply.scheduled:
+        facts["scheduled"] = False
+    if supply.retention != NO_RETENTION:
+        facts["retention"] = True  # rarely needed: then the request is built
+    return timing_text(supply.source.definition), facts
+
+
+def _definition(supply: Supply) -> str:
+    return supply.definition if isinstance(supply, CachedRequest) else supply.source.definition
+
+
+def _candidate(supply: Supply, display: str, files: list[str], spots: Sequence[int]) -> Candidate:
     line, column, *others = spots
     return Candidate(
-        request=request,
+        supply=supply,
         display=display,
         name_spot=Spot(line=line, column=column),
-        mentions=tuple(_mentions(request, files, others)) if others else (),
+        mentions=tuple(_mentions(whole(supply), files, others)) if others else (),
     )
 
 

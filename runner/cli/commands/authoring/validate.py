@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runner.requests.catalog.catalog import Catalog
     from runner.requests.catalog.catalog_reader import CatalogReader
-    from runner.requests.model import ProcessRequest
+    from runner.requests.model import Outline
     from runner.requests.receivers import AlertSettings
 
 _LARGE = 1_000
@@ -91,6 +91,7 @@ def _place(problem: Problem) -> tuple[str, int, int]:
 
 def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     """Read each folder once, and return what concerns `paths`."""
+    from runner.requests.catalog.cached_requests import outlines_of
     from runner.values import neutral
 
     now = datetime.now(UTC)
@@ -101,9 +102,9 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
         reader, catalog = _read(folder, places)
         if catalog.missing:  # it exists, as _folders checked, so it cannot be read
             require_visible(folder)
-        is_meant = partial(_is_meant, meant)
-        for request in catalog.requests.values():
-            file = neutral(str(folder / request.source.file))
+        is_meant, prefix = partial(_is_meant, meant), str(folder / "-").removesuffix("-")
+        for request in outlines_of(catalog.requests).values():
+            file = neutral(prefix + request.file)
             if is_meant(file):
                 good.append(file)
                 cautions += _cautions_of(request, file, now)
@@ -119,7 +120,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     )
 
 
-def _cautions_of(request: ProcessRequest, file: str, now: datetime) -> Iterator[Problem]:
+def _cautions_of(request: Outline, file: str, now: datetime) -> Iterator[Problem]:
     """Yield the cautions about a request, at the line where it begins."""
     from runner.planning.views.request_cautions import request_cautions
 
@@ -129,15 +130,13 @@ def _cautions_of(request: ProcessRequest, file: str, now: datetime) -> Iterator[
         )
 
 
-def _unknown_receivers(
-    request: ProcessRequest, file: str, alerts: AlertSettings
-) -> Iterator[Problem]:
+def _unknown_receivers(request: Outline, file: str, alerts: AlertSettings) -> Iterator[Problem]:
     """Yield a problem for each receiver of a request that the settings lack.
 
     A runner accepts such a request and runs it: a mistake about messages must stop no
     work. But nobody would hear of its alerts.
     """
-    missing = {route.to for route in request.notify or ()} - alerts.receivers.keys()
+    missing = set(request.receivers) - alerts.receivers.keys()
     if not missing:
         return
     from runner.requests.building.alert_settings import unknown_receiver
@@ -226,6 +225,7 @@ def _read(folder: Path, places: Places) -> tuple[CatalogReader, Catalog]:
         folder,
         default_zone=places.own_zone,
         cache=CacheFile(places.state) if is_cached else None,
+        builds_late=True,
     )
     reader.recall()
     catalog = _read_visibly(reader, folder)

@@ -72,7 +72,7 @@ def show_command(selection: Selection, resolved: bool, output: str, places: Plac
         if number and output == "text":
             echo()
         if resolved:
-            _print_resolved(view, output, places)
+            _print_resolved(view, loaded, output, places)
         else:
             _print_details(view, loaded, revision, output, places)
 
@@ -108,12 +108,12 @@ def _print_details(
             key = ""
 
 
-def _print_resolved(view: RequestView, output: str, places: Places) -> None:
+def _print_resolved(view: RequestView, loaded: Loaded, output: str, places: Places) -> None:
     """Print all settings of a request with their origins, defaults included."""
     from runner.requests.catalog.resolved_settings import settings_of
     from runner.values import neutral
 
-    request = view.request
+    request = loaded.in_force.requests.get(view.name)
     if view.rejection is not None or request is None:
         raise RefusedError(f"the file of {view.name} is invalid: {_reason(view)}")
     display = partial(_display, places.jobs)
@@ -193,7 +193,7 @@ def _details(
     view: RequestView, loaded: Loaded, revision: str | None, places: Places
 ) -> dict[str, Any]:
     """Return all fields of a request that `show` prints. Fields without a value are left out."""
-    request, state = view.request, view.state
+    request, state = loaded.in_force.requests.get(view.name), view.state
     item: dict[str, Any] = {**item_of(view, loaded)}
     if view.rejection:
         item["problems"] = [str(problem) for problem in view.rejection.problems_of(view.name)]

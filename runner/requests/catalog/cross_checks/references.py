@@ -37,12 +37,12 @@ def with_unique_names(
     """
     rivals: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        rivals.setdefault(candidate.request.name, []).append(candidate)
+        rivals.setdefault(candidate.name, []).append(candidate)
     chosen: dict[str, Candidate] = {}
     refused: Refused = []
     for name, claimants in rivals.items():
         holder = incumbents.get(name)
-        own = [claimant for claimant in claimants if claimant.request.source.file == holder]
+        own = [claimant for claimant in claimants if claimant.file == holder]
         if holder is not None and not own and is_kept(name, holder):
             refused.extend(
                 (claimant, _taken(claimant, f"{holder}, whose last good version stays in force"))
@@ -99,7 +99,7 @@ class _Mentioned:
     def problems(self) -> Iterator[tuple[Candidate, Problem]]:
         """Yield each candidate with each of its problems."""
         for candidate in self._mentioning:
-            is_around = candidate.request.name in self._running.by_name
+            is_around = candidate.name in self._running.by_name
             members = {} if is_around else self._groups.wrong(candidate)
             cycles = dict(self._cycles_of(candidate))
             for mention in candidate.mentions:
@@ -116,7 +116,7 @@ class _Mentioned:
 
     def _cycles_of(self, candidate: Candidate) -> Iterator[tuple[DataPath, Wrong]]:
         """Yield the mentions that close a cycle, at most one of each kind: one path is enough."""
-        name = candidate.request.name
+        name = candidate.name
         for cycles in (self._running, self._following):
             for mention in candidate.mentions:
                 if mention.name != name and (way := cycles.way(name, mention)):
@@ -128,12 +128,12 @@ class _Mentioned:
             return self._wrong_successor(candidate, mention.name)
         if mention.name not in self._chosen and mention.name not in self._tolerated:
             return f"no request is named `{mention.name}`", self._meant(mention.name)
-        if mention.name == candidate.request.name:
+        if mention.name == candidate.name:
             return _own_name(mention)
         return None
 
     def _wrong_successor(self, candidate: Candidate, former: str) -> Wrong | None:
-        own = candidate.request.name
+        own = candidate.name
         if former == own:
             return f"`{own}` is the request's name now, not a former one", "leave `formerly` out"
         if former in self._chosen:
@@ -159,7 +159,7 @@ class _Mentioned:
 
     def _meant(self, name: str) -> str | None:
         if name in self._successors:
-            return f"it is named `{self._successors[name].request.name}` now"
+            return f"it is named `{self._successors[name].name}` now"
         # Each search compares with every name, so only the first few get one.
         self._suggestions_left -= 1
         return (
@@ -175,7 +175,7 @@ class _Cycles:
     def __init__(self, mentioning: Iterable[Candidate], is_kind: Callable[[Mention], bool]) -> None:
         self._is_kind = is_kind
         self._targets = {
-            each.request.name: [mention.name for mention in each.mentions if is_kind(mention)]
+            each.name: [mention.name for mention in each.mentions if is_kind(mention)]
             for each in mentioning
         }
         self.by_name = {name: cycle for cycle in cycles_in(self._targets) for name in cycle}
@@ -216,7 +216,7 @@ def _successors(
         if request.formerly is None:
             continue
         first = successors.setdefault(request.formerly, candidate)
-        if first.request.name not in incumbents and request.name in incumbents:
+        if first.name not in incumbents and request.name in incumbents:
             successors[request.formerly] = candidate
     return successors
 
@@ -235,7 +235,7 @@ def _own_name(mention: Mention) -> Wrong:
 
 
 def _taken(candidate: Candidate, place: str) -> Problem:
-    message = f"the name `{candidate.request.name}` is taken by {place}"
+    message = f"the name `{candidate.name}` is taken by {place}"
     return _problem(
         candidate.display, candidate.name_spot, "name", message, "give one of them another `name`"
     )

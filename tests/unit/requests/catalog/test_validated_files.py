@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import DOCUMENTS, blocks
 
-from runner.requests.catalog import cache_file, file_reader, request_file, validated_files
+from runner.requests.building.stored import request_from_definition
+from runner.requests.catalog import (
+    cache_file,
+    cached_requests,
+    file_reader,
+    request_file,
+    validated_files,
+)
 from runner.requests.catalog.cache_file import CacheFile
+from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
 from runner.requests.catalog.validated_files import cache_text, validated_in
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
+from runner.requests.model import ProcessRequest
 from runner.requests.schema.shipped import schema_of
 from runner.resources import example_files
 from runner.timing.zones import use_zone_data, zone_data_in_use
@@ -34,6 +44,10 @@ SCHEDULES = TIMINGS["schedule"]["properties"]
 ACTIONS = {"command", "shell", "python", "group", "request"}
 ORIGIN: list[Any] = ["/srv", 1]
 SIGNATURE = (1, 2, 3, 4, 5)
+OUTLINE = (
+    "name", "file", "timing", "scheduled", "reschedule", "formerly", "owner", "labels",
+    "receivers", "retention", "source",
+)  # fmt: skip
 
 
 def examples_in(schema: Mapping[str, Any]) -> list[Any]:
@@ -90,10 +104,14 @@ def state(tmp_path: Path) -> Path:
 
 
 def read_by(reader: CatalogReader) -> tuple[object, dict[str, RequestFile], list[str]]:
-    """Return the catalog, the files behind it, and the definitions of its requests."""
+    """Return the catalog, the files behind it, and the definitions of its requests, all built."""
     reader.recall()
-    catalog = reader.read()
-    files = dict(reader._files.by_path)
+    read = reader.read()
+    for name, outline in outlines_of(read.requests).items():
+        of_whole = {each: getattr(read.requests[name], each) for each in OUTLINE}
+        assert {each: getattr(outline, each) for each in OUTLINE} == of_whole
+    catalog = replace(read, requests=dict(read.requests))
+    files = {path: built(file) for path, file in reader._files.by_path.items()}
     definitions = [
         each.request.source.definition for file in files.values() for each in file.candidates
     ]
@@ -104,8 +122,22 @@ def cold(folder: Path, *, zone: str = "UTC") -> object:
     return read_by(CatalogReader(folder, default_zone=zone))
 
 
-def warm(folder: Path, state: Path, *, zone: str = "UTC") -> object:
-    return read_by(CatalogReader(folder, default_zone=zone, cache=CacheFile(state)))
+def built(file: RequestFile) -> RequestFile:
+    """Return a file with all its requests built."""
+    whole = (replace(each, supply=each.request) for each in file.candidates)
+    return replace(file, candidates=tuple(whole))
+
+
+def warm(folder: Path, state: Path, *, zone: str = "UTC", builds_late: bool = False) -> object:
+    cache = CacheFile(state)
+    return read_by(CatalogReader(folder, default_zone=zone, cache=cache, builds_late=builds_late))
+
+
+def warm_both_ways(folder: Path, state: Path, *, zone: str = "UTC") -> object:
+    """Read with the cache, once building all requests at once and once as late as possible."""
+    late, at_once = (warm(folder, state, zone=zone, builds_late=late) for late in (True, False))
+    assert late == at_once
+    return late
 
 
 def keep(folder: Path, state: Path) -> None:
@@ -129,7 +161,7 @@ def test_a_hit_is_what_a_read_finds_for_every_example(
     keep(folder, state)
     expected = cold(folder)
     opened.clear()
-    assert warm(folder, state) == expected
+    assert warm_both_ways(folder, state) == expected
     rejected = [name for name in names_in(folder) if is_rejected(folder / name)]
     assert sorted(set(opened)) == sorted(rejected)
     assert len(rejected) < 5 < 80 < len(names_in(folder))
@@ -181,7 +213,7 @@ def test_a_hit_is_what_a_read_finds_for_any_combination_of_examples(data: list[A
         signature=SIGNATURE,
         digest=b"1",
     )
-    text = cache_text({"a.yaml": file}, ORIGIN)
+    text = cache_text({"a.yaml": file}, ORIGIN, zone="UTC")
     found = validated_in(text, ORIGIN).take(place, SIGNATURE)
     assert found == file
     assert found is not None
@@ -252,7 +284,7 @@ def test_after_any_change_of_an_input_the_cache_shows_what_a_read_finds(
     keep(folder, state)
     before = cold(folder)
     change(folder)
-    assert warm(folder, state) == cold(folder) != before
+    assert warm_both_ways(folder, state) == cold(folder) != before
 
 
 @pytest.mark.parametrize("zone", ["Europe/Madrid", "America/Apia", "Pacific/Apia"])
@@ -261,7 +293,7 @@ def test_in_another_zone_the_cache_shows_what_a_read_finds(
 ) -> None:
     filled(folder)
     keep(folder, state)
-    assert warm(folder, state, zone=zone) == cold(folder, zone=zone)
+    assert warm_both_ways(folder, state, zone=zone) == cold(folder, zone=zone)
     assert warm(folder, state, zone=zone) != cold(folder)
 
 
@@ -276,12 +308,55 @@ def test_with_other_zone_data_the_cache_shows_what_a_read_finds(
     data = zone_data_in_use()
     try:
         use_zone_data({"Europe/Madrid": data["UTC"]})
-        assert warm(folder, state) == cold(folder) != before
+        assert warm_both_ways(folder, state) == cold(folder) != before
     finally:
         use_zone_data(data)
     opened.clear()
     assert warm(folder, state) == before
     assert opened == []
+
+
+def test_a_request_is_built_when_it_is_needed_whole(
+    folder: Path, state: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(folder)
+    keep(folder, state)
+    made: list[str] = []
+
+    def noted(definition: str, **options: Any) -> ProcessRequest:
+        made.append(json.loads(definition)["name"])
+        return request_from_definition(definition, **options)
+
+    monkeypatch.setattr(cached_requests, "request_from_definition", noted)
+    reader = CatalogReader(folder, default_zone="UTC", cache=CacheFile(state), builds_late=True)
+    reader.recall()
+    catalog = reader.read()
+    mentioning = list(made)  # the cross checks look into them
+    assert len(mentioning) < len(catalog.requests)
+    name = next(each for each in catalog.requests if each not in mentioning)
+    for _ in range(2):
+        assert (
+            catalog.requests[name]
+            == CatalogReader(folder, default_zone="UTC").read().requests[name]
+        )
+    assert made == [*mentioning, name]
+
+
+def test_a_cache_that_a_late_reader_writes_again_is_as_good(
+    folder: Path, state: Path, opened: list[str]
+) -> None:
+    filled(folder)
+    keep(folder, state)
+    (folder / "new.yaml").write_text(DAILY)
+    reader = CatalogReader(folder, default_zone="UTC", cache=CacheFile(state), builds_late=True)
+    reader.recall()
+    reader.read()
+    reader.keep()
+    opened.clear()
+    expected = cold(folder)
+    opened.clear()
+    assert warm_both_ways(folder, state) == expected
+    assert not [name for name in opened if not is_rejected(folder / name)]
 
 
 def changed_schema(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +444,7 @@ def test_a_damaged_cache_is_no_cache(data: st.DataObject) -> None:
     file = RequestFile(
         candidates=loaded(DAILY.encode(), place).candidates, reads={}, signature=SIGNATURE
     )
-    text = cache_text({"a.yaml": file}, ORIGIN)
+    text = cache_text({"a.yaml": file}, ORIGIN, zone="UTC")
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = data.draw(
         st.sampled_from(
