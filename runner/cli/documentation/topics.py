@@ -32,6 +32,7 @@ _TABLE: dict[str, tuple[str, str | None, str]] = {
     "failures": (_REQUESTS, "Failures and retries", "What happens after a failure"),
     "secrets": (_REQUESTS, "Secrets", "What Runner masks"),
     "limits": (_REQUESTS, "Limits", "Memory, processors, files"),
+    "retention": (_REQUESTS, "Retention", "How long outputs are kept"),
     "defaults": (
         _REQUESTS,
         "Settings that requests share",

@@ -201,6 +201,32 @@ def test_the_output_of_a_group_is_that_of_its_members(world: World) -> None:
     assert len(list(world.settings.outputs.glob("*/*/*.out"))) == 2
 
 
+def test_the_next_round_completes_one_that_ended_before_its_commit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner was killed, or the store refused."""
+    world.serve(keep_count=0)
+    ids = [world.ended(NOON - n * HOUR) for n in range(NEWEST_RESULTS + 5)]
+    with monkeypatch.context() as patch:
+        patch.setattr(World, "forget", lambda self, executions: None)
+        world.prune()
+    assert (world.outputs(), world.results()) == (set(), set(ids))
+    world.prune()
+    assert world.results() == set(ids[:NEWEST_RESULTS])
+
+
+def test_an_execution_that_ends_during_the_round_keeps_its_result(world: World) -> None:
+    world.serve()
+    for number in range(NEWEST_RESULTS):
+        world.ended(NOON + 3 * HOUR + number * timedelta(seconds=1))
+    pruning = world.pruning()
+    world.clock.go_on(2 * HOUR)
+    pruning.advance()
+    late = world.ended(NOON + 2 * HOUR)
+    world.finish(pruning)
+    assert late in world.results()
+
+
 def test_a_result_whose_row_is_damaged_ends_the_round_and_not_the_runner(world: World) -> None:
     row = ResultRow(new_id(), "p", "direct", "success", None, 0, 1, 0, 0, 0)
     world.store.commit(Batch(results=[row._replace(ended="soon")]))  # type: ignore[arg-type]
