@@ -79,7 +79,7 @@ class Runner:
         self._is_firing = parts.options.is_firing
         self._notifier = parts.options.notifier
         self._journal = parts.journal
-        self._alerts = core.alerts
+        self.alerts = core.alerts
         self._own_checks = parts.own_checks
         self._executor = core.executor
         self._dispatcher = core.dispatcher
@@ -233,10 +233,11 @@ class Runner:
         if not self._is_amid_burst and not self._mail.take():
             self._store_pause.begin()
         overdue = self._dispatcher.timeouts.take_overdue()
-        expired = self._alerts.take_expired(self._clock.elapsed_s()) if may_fire else []
+        now_s = self._clock.elapsed_s()
+        expired = self.alerts.take_expired(now_s) if may_fire else []
         has_pause_over = may_fire and self.registry.is_pause_over
         is_asked = self._mail.is_taken or self._journal.has_facts
-        own_news = self._look_at_self()
+        own_news = self._news_of_self(now_s)
         has_work = due or overdue or expired or has_pause_over or is_asked or own_news
         if not has_work and not self.in_progress.is_release_due(self._clock.now()):
             return
@@ -260,16 +261,16 @@ class Runner:
                 self._mail.forget_answered()
         else:
             self._dispatcher.timeouts.put_back(overdue)
-            self._alerts.put_back(expired, self._clock.elapsed_s())
+            self.alerts.put_back(expired, self._clock.elapsed_s())
         for name in due:
             if self.registry.states.get(name) is not decision.states.get(name):
                 self.registry.plan_when_due(name)  # no verdict yet, or the store refused
 
-    def _look_at_self(self) -> list[tuple[Check, News]]:
+    def _news_of_self(self, now_s: float) -> list[tuple[Check, News]]:
         """Return the news about the runner's own checks; `runner exec` has none."""
         if not self._is_firing:
             return []
-        return self._own_checks.look(is_store_sound=self._journal.store_trouble is None)
+        return self._own_checks.look(now_s, is_store_sound=self._journal.store_trouble is None)
 
     def _look_at_clock(self) -> None:
         """Follow the clock; read the folder for the first time once the clock is right."""

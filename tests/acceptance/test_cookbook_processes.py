@@ -45,6 +45,14 @@ def test_it_is_stopped_after_its_timeout(kitchen: Kitchen) -> None:
     assert 2 <= record["duration_s"] < 600
 
 
+@tries("How do I hear that something runs late, or not at all?")
+def test_an_alert_says_that_it_runs_too_long(kitchen: Kitchen) -> None:
+    kitchen.place.start()
+    wait_until(lambda: kitchen.place.events("alert.opened", "load-rates"), what="an alert")
+    (shown,) = kitchen.type_all()
+    assert "load-rates  overrun  1      an execution runs longer than 2s" in shown
+
+
 @tries("How do I keep two executions from overlapping?")
 def test_a_second_start_is_skipped_or_replaces_the_first(kitchen: Kitchen) -> None:
     place = kitchen.place

@@ -23,7 +23,7 @@ BENCHMARKS = {
         measure=lateness.measure,
     ),
     "idle-turn": Benchmark(
-        what="idle turn with registered requests",
+        what="idle turn with requests that must succeed in time",
         size=100_000,
         quick=10_000,
         smallest=2,

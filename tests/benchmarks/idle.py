@@ -8,19 +8,23 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import schedule
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, daily, end
 
+from runner.lifecycle import Check
+from runner.planning.alerts.expectations import Deadline, Limit
 from runner.planning.states.state import RequestState
 from runner.schedule_loop import FireScheduler
 from runner.service.loop import Runner, running
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 from runner.system.clock import SystemClock
 
 _MINIMUM_S = 0.01  # of repeated calls, so that the clock's own cost does not count
@@ -37,7 +41,7 @@ _IMPORTS = (
 
 def measure_turn(setting: Setting) -> Result:
     """Measure a whole turn, and `run_pending` of Runner and of `schedule`, with `size`
-    requests.
+    requests, each of which is expected to succeed within a time.
     """
     ours = FireScheduler(time.time)
     for number in range(setting.size):
@@ -150,6 +154,15 @@ def _register_copies(runner: Runner, count: int) -> None:
         **{name: replace(request, name=name) for name in names},
     }
     runner.registry.accept(copies)
+    expect_a_success_of(runner, names)
+
+
+def expect_a_success_of(runner: Runner, names: Collection[str]) -> None:
+    """Give each request a deadline, as `expect: {success_every: 26h}` does."""
+    now = Situation(now=datetime.now(UTC), now_s=time.monotonic())
+    limit = Limit(begin=now.now, length=timedelta(hours=26))
+    deadlines = (Deadline(check=Check.ABSENT, request=name, overdue="") for name in names)
+    runner.alerts.accept({}, {each.key: limit for each in deadlines}, now)
 
 
 def _each_us(call: Callable[[], None]) -> float:

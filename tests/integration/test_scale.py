@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,8 @@ from support.runner_inside import GivenClock
 from runner.cli.access.loading import load
 from runner.cli.access.places import Places
 from runner.cli.group import cli
+from runner.lifecycle import Check
+from runner.planning.alerts.expectations import Deadline, Limit
 from runner.planning.difference import touched
 from runner.requests.building import stored
 from runner.requests.catalog import file_reader, request_file
@@ -35,6 +38,7 @@ from runner.service.registry import Incumbents
 from runner.service.reload import catalog_change
 from runner.service.reload.reloader import Reading
 from runner.service.runner_settings import Settings
+from runner.service.situation import Situation
 
 DAILY = (
     'process: {{command: [/bin/true, "{}"]}}\ntiming: {{schedule: {{frequency: '
@@ -295,7 +299,10 @@ def test_one_edit_among_many_opens_one_file(place: Place, opened: list[str]) -> 
 
 
 def idle_calls(place: Place, copies: int) -> int:
-    """Return the steps of an idle turn and of the wait before it, with so many requests."""
+    """Return the steps of an idle turn and of the wait before it, with so many requests.
+
+    Each request is expected to succeed within a time.
+    """
     clock = GivenClock()
     write_many(place, 1)
     with started(place, clock) as runner:
@@ -305,6 +312,10 @@ def idle_calls(place: Place, copies: int) -> int:
         }
         runner.registry.requests = {**runner.registry.requests, **more}
         runner.registry.accept(dict.fromkeys(more, state))
+        limit = Limit(begin=clock.now(), length=timedelta(hours=26))
+        deadlines = (Deadline(check=Check.ABSENT, request=name, overdue="") for name in more)
+        now = Situation(now=clock.now(), now_s=clock.elapsed_s())
+        runner.alerts.accept({}, {each.key: limit for each in deadlines}, now)
         for _ in range(3):
             runner.turn()
             runner.wait(at_most_s=0)

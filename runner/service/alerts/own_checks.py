@@ -15,7 +15,9 @@ from runner.values import size_text
 
 LEAST_FREE = 0.05
 """The part of a file system that should be free."""
-LOOK_EVERY_S = 60.0
+LOOK_EVERY_S = 0.25
+"""How often to look at all, in seconds. A look takes a sixth of an idle turn."""
+DISK_EVERY_S = 60.0
 """How often to look at the free space, in seconds."""
 
 Troubles = Callable[[], Mapping[Check, str | None]]
@@ -34,7 +36,7 @@ class OwnChecks:
         self._troubles = troubles
         self._state = state
         self._clock = clock
-        self._look_at_s = 0.0
+        self._next_look_s = self._next_disk_s = 0.0
         self._disk: str | None = None
         self._store: News | None = None
 
@@ -43,9 +45,17 @@ class OwnChecks:
         if trouble is not None and self._store is None:
             self._store = News(fact=Fact.BROKEN, at=self._clock.now(), message=trouble)
 
-    def look(self, *, is_store_sound: bool) -> list[tuple[Check, News]]:
-        """Return the news about the runner; the next call repeats what was not committed."""
-        self._look_at_disk()
+    def look(self, now_s: float, *, is_store_sound: bool) -> list[tuple[Check, News]]:
+        """Return the news about the runner at `now_s`, in elapsed seconds.
+
+        A later look repeats what was not committed.
+        """
+        if now_s < self._next_look_s:
+            return []
+        self._next_look_s = now_s + LOOK_EVERY_S
+        if now_s >= self._next_disk_s:
+            self._next_disk_s = now_s + DISK_EVERY_S
+            self._look_at_disk()
         now, checks = self._clock.now(), self._alerts.of(None)
         found = []
         for check, trouble in {**self._troubles(), Check.DISK: self._disk}.items():
@@ -65,9 +75,6 @@ class OwnChecks:
             self._store = None
 
     def _look_at_disk(self) -> None:
-        if (now_s := self._clock.elapsed_s()) < self._look_at_s:
-            return
-        self._look_at_s = now_s + LOOK_EVERY_S
         with suppress(OSError):  # the store is on the same disk, and reports the trouble
             disk = os.statvfs(self._state)
             self._disk = _full_words(self._state, disk.f_bavail, disk.f_blocks, disk.f_frsize)

@@ -13,7 +13,7 @@ import pytest
 from support.alerts_world import AlertsWorld
 
 from runner.lifecycle import Check
-from runner.service.alerts.own_checks import LOOK_EVERY_S, OwnChecks
+from runner.service.alerts.own_checks import DISK_EVERY_S, OwnChecks
 
 MINUTE = timedelta(minutes=1)
 FULL = "the disk is full"
@@ -47,12 +47,13 @@ class OwnWorld(AlertsWorld):
         self.checks.note_store(self.store)
         if self.store is not None:
             return  # the loop leaves the store alone
-        news = self.checks.look(is_store_sound=True)
+        news = self.checks.look(self.now_s, is_store_sound=True)
         decision = self._decision()
         for check, each in news:
             decision.note(None, None, each, check)
         self._commit(decision)
         self.checks.accept(news)
+        self.wait(timedelta(seconds=1))
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_trouble_opens_one_alert_and_its_end_closes_it(here: OwnWorld, check: 
 def test_a_lost_folder_alerts_after_five_minutes(here: OwnWorld) -> None:
     here.troubles = {Check.RELOAD: "gone"}
     here.turn()
-    here.wait(5 * MINUTE - timedelta(seconds=1))
+    here.wait(5 * MINUTE - timedelta(seconds=3))
     here.turn()
     assert own(here) == []
     here.wait(timedelta(seconds=1))
@@ -130,6 +131,6 @@ def test_a_disk_with_less_than_5_percent_free_alerts_until_there_is_more(
     here.turn()
     assert here.open() == {Check.DISK: 1}
     free = 5
-    here.wait(timedelta(seconds=LOOK_EVERY_S))
+    here.wait(timedelta(seconds=DISK_EVERY_S))
     here.turn()
     assert here.open() == {}
