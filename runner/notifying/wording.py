@@ -60,7 +60,7 @@ def headline(notice: Notice, setting: Setting) -> str:
     """Return an alert in one line."""
     facts, name = notice.facts, _name(notice.facts, setting)
     if facts.closed_at is not None:
-        return f"{name} is well again: {facts.closing}"
+        return f"{name} has recovered: {facts.closing}"
     again = "still " if notice.stage is Stage.OPEN else ""
     return f"{name} {again}{_WHAT[facts.check]}: {facts.message}"
 

@@ -70,7 +70,7 @@ def test_the_operator_gets_a_test_mail_a_failure_and_its_recovery(kitchen: Kitch
         assert server.drained() == [], "an open alert is not repeated at each failure"
         failing.write_text(failing.read_text().replace("exit 1", "exit 0"))
         recovery = server.next()
-    assert recovery["Subject"].startswith("sync-prices is well again: ")
+    assert recovery["Subject"].startswith("sync-prices has recovered: ")
     assert recovery["In-Reply-To"] == failure["Message-ID"]
 
 

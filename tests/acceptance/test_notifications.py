@@ -61,7 +61,7 @@ def test_with_one_receiver_a_failure_and_its_recovery_reach_it_in_one_thread(
     assert post_office.drained() == [], "an open alert is not repeated at each failure"
     (place.folder / "mended").touch()
     recovery = post_office.next()
-    assert recovery["Subject"] == "backup is well again: ended as success"
+    assert recovery["Subject"] == "backup has recovered: ended with status success"
     assert recovery["In-Reply-To"] == mail["Message-ID"]
     first, second = sent(place, 2)
     assert (first["receiver"], first["alerts"], first["attempt"]) == ("ops", ["backup/failure"], 1)

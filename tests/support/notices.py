@@ -38,7 +38,7 @@ def change(
     record: Mapping[str, object] | None = RECORD,
 ) -> AlertChange:
     """Return a change of an alert that opened at noon."""
-    ended = "ended as success" if kind is Change.CLOSED else "exit code 3"
+    ended = "ended with status success" if kind is Change.CLOSED else "exit code 3"
     alert = Alert(
         request=request,
         check=check,

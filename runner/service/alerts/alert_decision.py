@@ -102,7 +102,7 @@ class AlertDecision:
         is_by_person = execution.claim.channel is Channel.DIRECT and not (
             execution.claim.extra_variables  # a person's request has none
         )
-        message = outcome.message or f"ended as {outcome.status}"
+        message = outcome.message or f"ended with status {outcome.status}"
         fact = fact_of_end(outcome.status, outcome.reason, is_by_person=is_by_person)
         is_news = fact is not Fact.SUCCEEDED or bool(self.of(name))
         if fact is not None and is_news and is_last and is_counted:

@@ -44,7 +44,7 @@ def test_a_message_names_its_alerts_and_their_earlier_message() -> None:
     assert (first["event"], first["request"], first["check"]) == ("opened", "b", "failure")
     assert (first["since"], first["closed_at"]) == ("2026-11-30T12:00:00.000000Z", None)
     assert (first["exit_code"], first["execution"]) == (3, EXECUTION)
-    assert (second["event"], second["closing"]) == ("closed", "ended as success")
+    assert (second["event"], second["closing"]) == ("closed", "ended with status success")
     assert second["closed_at"] == "2026-11-30T14:05:00.000000Z"
 
 

@@ -48,7 +48,11 @@ def test_an_open_alert_is_repeated_and_its_end_belongs_to_the_first_message() ->
     assert notice.thread == "m1"
     end = closed(notice, change(Change.CLOSED, NOON + timedelta(days=3)))
     assert end is not None
-    assert (end.stage, end.thread, end.facts.closing) == (Stage.CLOSING, "m1", "ended as success")
+    assert (end.stage, end.thread, end.facts.closing) == (
+        Stage.CLOSING,
+        "m1",
+        "ended with status success",
+    )
     assert end.due == NOON + timedelta(days=3) + GROUPING
     assert after_message(end, "m3", end.due) is None
 

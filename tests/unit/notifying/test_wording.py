@@ -17,7 +17,7 @@ from runner.notifying.wording import headline, subject_of, text_of
     [
         (news(change()), "nightly-posting fails: exit code 3"),
         (known(change()), "nightly-posting still fails: exit code 3"),
-        (recovery(change()), "nightly-posting is well again: ended as success"),
+        (recovery(change()), "nightly-posting has recovered: ended with status success"),
         (
             news(change(check=Check.LATE_START, message="not started within 5m")),
             "nightly-posting starts late: not started within 5m",
