@@ -16,7 +16,6 @@ from runner.planning.states.due_fires import (
     due_fires,
     next_pending,
     parts_without_verdict,
-    without_verdict,
 )
 from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
@@ -146,52 +145,6 @@ def settle(
     return settled
 
 
-def abandoned(
-    request: Outline, before: RequestState, changed: RequestState, now: datetime
-) -> Miss | None:
-    """Return the due fires that would lose their verdict by a change of state: they are missed.
-
-    `request` is the definition in force until `now`. Unscheduling alone does not make a
-    run-immediately miss its fire: it runs when it is scheduled again.
-    """
-    is_planned_anew = changed.generation != before.generation
-    is_kept = changed.status is RequestStatus.SCHEDULED or isinstance(
-        request.timing, RunImmediately
-    )
-    if is_kept and not is_planned_anew:
-        return None
-    if (due := due_at(request, before)) is None or due > now:
-        return None
-    if isinstance(request.timing, RunImmediately | RunLater):
-        fire = one_time_fire(request.timing, before)
-        return None if _had_verdict(before, fire) else Miss(count=1, first=fire, last=fire)
-    assert isinstance(request.timing, Schedule), "a request without timing is never due"
-    return _miss(without_verdict(request.timing.rule, before, now - delay_of(request)))
-
-
-def without_abandoned(
-    request: Outline | None,
-    before: RequestState | None,
-    changed: RequestState,
-    now: datetime,
-) -> tuple[RequestState, Miss | None]:
-    """Return the changed state with its abandoned fires settled, and those fires.
-
-    `request` and `before` are None for a new request.
-    """
-    if (
-        request is None
-        or before is None
-        or (miss := abandoned(request, before, changed, now)) is None
-    ):
-        return changed, None
-    if changed.generation != before.generation:
-        # The new generation has a watermark of its own, and a reschedule may fire at this
-        # very instant: do not move the watermark past it.
-        return changed, miss
-    return with_verdict_through(changed, max(changed.fired_through, miss.last), miss.last), miss
-
-
 def with_verdict_through(
     state: RequestState,
     fired_through: datetime,
@@ -217,7 +170,7 @@ def _settle_one_time(
     # A one-time fire waits for the end of a pause. Then it is on time.
     if now - held.released_at(fire) <= timing.misfire_grace:
         return _claiming_once(state, fire)
-    if _had_verdict(state, fire):
+    if had_verdict(state, fire):
         return Settlement(state=with_verdict_through(state, fire, fire))
     if timing.misfire is Misfire.FIRE_ALL:
         return _claiming_once(state, fire)
@@ -234,7 +187,7 @@ def _claiming_once(state: RequestState, fire: datetime) -> Settlement:
     )
 
 
-def _had_verdict(state: RequestState, fire: datetime) -> bool:
+def had_verdict(state: RequestState, fire: datetime) -> bool:
     """Return whether a fire had its verdict before the clock went back."""
     return state.furthest_verdict is not None and fire <= state.furthest_verdict
 
@@ -272,7 +225,7 @@ def _by_cause(rule: Rule, state: RequestState, held: Held, whole: Miss) -> tuple
         return (whole,)
     parts: list[Miss] = []
     for found, is_paused in parts_without_verdict(rule, state, held, whole.last):
-        if (part := _miss(found)) is None:
+        if (part := miss_of(found)) is None:
             continue
         if parts and parts[-1].is_paused == is_paused:
             former = parts.pop()
@@ -281,7 +234,8 @@ def _by_cause(rule: Rule, state: RequestState, held: Held, whole: Miss) -> tuple
     return tuple(parts)
 
 
-def _miss(span: Span) -> Miss | None:
+def miss_of(span: Span) -> Miss | None:
+    """Return a summary of fires as a miss; None without a fire."""
     return (
         None
         if span.first is None

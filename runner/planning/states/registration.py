@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runner.lifecycle import RequestEvent, RequestStatus, after
-from runner.planning.states.firing import without_abandoned
+from runner.planning.states.abandoned_fires import without_abandoned
 from runner.planning.states.planned_status import (
     EVENT_OF_STATUS,
     Registration,

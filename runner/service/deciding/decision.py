@@ -233,7 +233,7 @@ class Decision:
                 message=message,
             )
         if registration.miss is not None:
-            self._record_miss(self.requests[name], state, registration.miss)
+            self._record_not_run(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
         """Claim the due fires of a request, and record those that are missed.
@@ -318,17 +318,10 @@ class Decision:
 
     def _record_not_run(self, request: ProcessRequest, state: RequestState, span: Miss) -> None:
         if span.is_paused:
-            self._record_held(request, state, span, self._pause_of(request, span))
-        else:
-            self._record_miss(request, state, span)
-
-    def _record_held(
-        self, request: ProcessRequest, state: RequestState, span: Miss, pause: Pause | None
-    ) -> None:
-        outcome = spans.held(span, pause.reason if pause else None)
-        self.record_span(request.name, span, outcome, generation=state.generation)
-
-    def _record_miss(self, request: ProcessRequest, state: RequestState, span: Miss) -> None:
+            pause = self._pause_of(request, span)
+            outcome = spans.held(span, pause.reason if pause else None)
+            self.record_span(request.name, span, outcome, generation=state.generation)
+            return
         outcome = spans.missed(span)
         fields = self.record_span(request.name, span, outcome, generation=state.generation)
         news = News(

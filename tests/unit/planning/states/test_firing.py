@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from support.planning_world import NOON, request_of
 
 from runner.lifecycle import Misfire, RequestStatus
+from runner.planning.states.abandoned_fires import abandoned
 from runner.planning.states.firing import (
     CATCH_UP_LIMIT,
     Miss,
     Settlement,
-    abandoned,
     delay_of,
     due_at,
     pending_fire,

@@ -32,10 +32,10 @@ from support.timed_requests import (
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire
+from runner.planning.states.abandoned_fires import abandoned
 from runner.planning.states.firing import (
     Miss,
     Settlement,
-    abandoned,
     delay_of,
     due_at,
     pending_fire,
