@@ -8,7 +8,7 @@ request took so far; a request without a known duration takes no time.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from heapq import heapreplace, merge
@@ -152,10 +152,15 @@ def simulate(
         loads=tuple(sorted(loads.values(), key=lambda load: (-load.fires, load.request))),
         rush=_rush(lines, minutes, origin) if fires else None,
         origin=from_microseconds(origin),
-        quarters=tuple(
-            sum(minutes[first : first + _QUARTER_MINUTES])
-            for first in range(0, len(minutes), _QUARTER_MINUTES)
-        ),
+        quarters=_quarters(minutes),
+    )
+
+
+def _quarters(minutes: Sequence[int]) -> tuple[int, ...]:
+    """Return the starts in each quarter of an hour."""
+    return tuple(
+        sum(minutes[first : first + _QUARTER_MINUTES])
+        for first in range(0, len(minutes), _QUARTER_MINUTES)
     )
 
 

@@ -94,14 +94,7 @@ def list_files(
                 continue
             reason = f"the folder cannot be read: {reason_of(error)}"
             walk.troubles[relative] = Trouble(reason=reason, is_folder=True)
-    return Listing(
-        files=walk.files,
-        troubles=walk.troubles,
-        changed=tuple(walk.changed),
-        defaults=walk.defaults,
-        links=tuple(walk.links),
-        folders=frozenset(walk.folders),
-    )
+    return walk.listing()
 
 
 def is_plain_name(name: str) -> bool:
@@ -165,6 +158,17 @@ class _Walk:
     def is_too_large(self) -> bool:
         """Whether the walk has reached `MOST_ENTRIES`."""
         return self.entries >= MOST_ENTRIES
+
+    def listing(self) -> Listing:
+        """Return what the walk has found."""
+        return Listing(
+            files=self.files,
+            troubles=self.troubles,
+            changed=tuple(self.changed),
+            defaults=self.defaults,
+            links=tuple(self.links),
+            folders=frozenset(self.folders),
+        )
 
     def enter(self, path: str, relative: str) -> bool:
         """Plan to walk a folder unless it was walked before; return whether it is a folder."""
