@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from queue import Empty
 
 import pytest
@@ -221,3 +222,82 @@ def test_pings_that_cannot_be_sent_are_reported_once(place: Place) -> None:
     wait_until(lambda: said in place.console(), within_s=60, what="the report")
     assert "SECRET" not in place.console()
     assert place.stop(runner) == 0
+
+
+def test_an_alert_for_a_receiver_that_does_not_exist_is_recorded_as_failed(
+    place: Place, web: WebServer
+) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK})
+    text = {"process": {"shell": "exit 3"}, "timing": "run_immediately"}
+    place.write("lost.yaml", json.dumps({**text, "notify": [{"to": "chatt"}]}))
+    place.write("found.yaml", json.dumps(text))
+    runner = place.start()
+    assert [each["request"] for each in web.next().data["alerts"]] == ["found"]
+    (failed,) = wait_until(lambda: place.events("notification.failed"), what="the failure")
+    assert (failed["receiver"], failed["alerts"]) == ("chatt", ["lost/failure"])
+    assert failed["message"] == "there is no receiver `chatt` (did you mean `chat`?)"
+    assert failed["retry_at"] is None
+    assert place.stop(runner) == 0
+
+
+def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(
+    place: Place, web: WebServer
+) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "1s"}])
+    place.declare("a", FAILS_UNTIL_MENDED, SECONDLY)
+    runner = place.start()
+    web.next()
+    assert place.run("alerts", "--ack", "a", "--until", "1h").returncode == 0
+    sent(place, len(place.events("notification.sent")))
+    web.drained()
+    count = len(place.finished("a"))
+    place.await_finished("a", count=count + 4)  # in which it would be repeated
+    assert web.drained() == []
+    (place.folder / "mended").touch()
+    assert web.next().data["alerts"][0]["event"] == "closed"
+    assert place.stop(runner) == 0
+
+
+def test_a_renamed_request_is_heard_of_under_its_new_name(place: Place, web: WebServer) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "2s"}])
+    place.declare("old", FAILS_UNTIL_MENDED, SECONDLY)
+    runner = place.start()
+    assert web.next().data["alerts"][0]["request"] == "old"
+    text = (place.jobs / "old.yaml").read_text()
+    place.write("new.yaml", json.dumps({**json.loads(text), "formerly": "old"}))
+    (place.jobs / "old.yaml").unlink()
+    heard = {"old"}
+    while "new" not in heard:
+        heard = {each["request"] for each in web.next().data["alerts"]}
+    (place.folder / "mended").touch()
+    closed: set[str] = set()
+    while "new" not in closed:
+        posts = web.next().data["alerts"]
+        closed |= {each["request"] for each in posts if each["event"] == "closed"}
+    assert place.stop(runner) == 0
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_a_thousand_failures_of_one_second_are_one_message_and_hold_up_no_fire(
+    place: Place, web: WebServer
+) -> None:
+    """At the real pace: the message waits 30 s for others."""
+    settings(place, {"chat": HOOK})
+    start = datetime.now(UTC) + timedelta(seconds=60)
+    later = {"run_later": {"start": f"{start:%Y-%m-%d %H:%M:%S}", "timezone": "UTC"}}
+    for number in range(1000):
+        place.declare(f"r{number:04}", "exit 3", later)
+    place.declare("tick", "true", SECONDLY)
+    runner = place.start()
+    message = web.posts.get(timeout=600).data
+    assert message["alerts_count"] == 1000
+    assert message["subject"] == "1000 requests fail, first: r0000 fails: exit code 3"
+    assert place.stop(runner) == 0
+    ticks = place.finished("tick")
+    assert {record["status"] for record in ticks} == {"success"}
+    fires = {record["scheduled_for"] for record in ticks}
+    assert len(fires) == len(ticks) >= 60
