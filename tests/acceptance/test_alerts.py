@@ -136,6 +136,29 @@ def test_a_missed_fire_alerts_until_the_next_start(place: Place) -> None:
     await_alert(place, "closed", "tick", "missed")
 
 
+def test_explain_names_the_alert_that_a_fire_belongs_to(place: Place) -> None:
+    place.declare("fail", f"test -e {place.folder}/fixed", EACH_SECOND)
+    place.start()
+    opened = await_alert(place, "opened", "fail", "failure")
+    (failed, *_) = place.finished("fail", status="error")
+    at = str(failed["scheduled_for"])
+    assert "the alert failure was open from" in place.run("explain", "fail", "--at", at).stdout
+    (place.folder / "fixed").touch()
+    closed = await_alert(place, "closed", "fail", "failure")
+    (item,) = place.items("explain", "fail", "--at", at)
+    assert item["alerts"] == [
+        {
+            "check": "failure",
+            "since": opened["since"],
+            "until": closed["time"],
+            "message": "exit code 1",
+        }
+    ]
+    late = place.await_finished("fail", status="success", count=2)[-1]
+    (item,) = place.items("explain", "fail", "--at", str(late["scheduled_for"]))
+    assert item["alerts"] == []
+
+
 def test_an_execution_that_runs_too_long_alerts_until_it_ends(place: Place) -> None:
     place.declare(
         "slow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from runner.planning.views.history import (
     runs_in,
     step_over,
 )
+from runner.planning.views.past_alerts import PastAlert, alerts_at
 from runner.service.executions.execution import execution_of
 from runner.store.opening import owner_pid
 from runner.store.rows import Phase
@@ -36,6 +38,7 @@ from runner.values import instant_text, parse_instant
 _EXECUTIONS = frozenset({Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED})
 _LIVES = frozenset({Event.RUNNER_STARTED, Event.RUNNER_STOPPED})
 _CHANGES = frozenset(event for event in Event if event.startswith("request."))
+_ALERTS = frozenset({Event.ALERT_OPENED, Event.ALERT_CLOSED})
 _MOST = 100_000
 _MOST_FINISHED = 20_000
 _RUNS_OF_EACH = 25
@@ -97,6 +100,19 @@ def _lives(log: Path) -> list[dict[str, Any]]:
     """
     found = _records(log, Filter(events=_LIVES))
     return [each for each in found if parse_instant(each["time"]) >= RELEASED]
+
+
+def past_alerts(
+    places: Places, loaded: Loaded, name: str, at: datetime, executions: Collection[str]
+) -> tuple[PastAlert, ...]:
+    """Return the alerts of a request that were open at an instant, or that `executions` opened.
+
+    Raises RunnerError if the monitor log cannot be read.
+    """
+    if has_other_log(places):
+        return ()
+    matching = Filter(requests=_names(loaded, name), events=_ALERTS)
+    return alerts_at(_records(places.monitor_log, matching), at, executions)
 
 
 def durations(places: Places) -> dict[str, timedelta]:

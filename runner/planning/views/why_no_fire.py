@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from runner.planning.views.history import Run
+from runner.planning.views.past_alerts import PastAlert
 from runner.timing.calendars import FARTHEST_MOVE, NO_DATES
 from runner.timing.moves import destination
 from runner.timing.rules import Rule
@@ -67,6 +68,8 @@ class Explanation:
     runs: tuple[Run, ...] = ()
     before: datetime | None = None
     after: datetime | None = None
+    alerts: tuple[PastAlert, ...] = ()
+    """The alerts that were open at the instant, or that its executions opened."""
 
 
 Where = Callable[[date], str | None]

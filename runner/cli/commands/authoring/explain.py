@@ -4,6 +4,7 @@ did or did not run.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -164,6 +165,7 @@ def _print_answer(subject: Subject, at: datetime, output: str) -> None:
             "executions": [run.execution for run in answer.runs],
             "before": answer.before,
             "after": answer.after,
+            "alerts": [asdict(alert) for alert in answer.alerts],
         }
         echo(json_line(item))
         return
@@ -177,3 +179,7 @@ def _print_answer(subject: Subject, at: datetime, output: str) -> None:
             echo(f"  nearest fire {word}: {local_text(fire, zone)}")
     for run in answer.runs:
         echo(f"  execution {id_text(run.execution)}")
+    for alert in answer.alerts:
+        end = f"until {local_text(alert.until, zone)}" if alert.until else "and still is"
+        since = local_text(alert.since, zone)
+        echo(f"  the alert {alert.check} was open from {since} {end}: {alert.message}")

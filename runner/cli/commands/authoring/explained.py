@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,10 +125,10 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
     zone = _zone(request.timing, places)
 
     def answer(at: datetime) -> Explanation:
-        from runner.cli.access.past import history
+        from runner.cli.access.past import history, past_alerts
 
         past = history(places, loaded, name, at, member=member)
-        return why(
+        explanation = why(
             FireQuery(
                 request=request,
                 state=state,
@@ -139,6 +139,9 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
                 pauses=loaded.pauses,
             )
         )
+        executions = {run.execution for run in explanation.runs}
+        found = past_alerts(places, loaded, name, at, executions)
+        return replace(explanation, alerts=found)
 
     return Subject(
         about={
