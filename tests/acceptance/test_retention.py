@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import closing
 from datetime import timedelta
 
 from support.clock_world import NOON, GivenClock, living
-from support.place import GATE, Place, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, end_of, wait_until
+
+from runner.store.opening import read_store
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -72,6 +75,32 @@ def test_an_adopted_execution_keeps_its_output_until_it_ended(place: Place) -> N
     runner = place.start()
     wait_until(lambda: not outputs(place))
     assert place.stop(runner) == 0
+
+
+def test_each_end_has_exactly_one_result_whatever_moment_a_kill_hits(place: Place) -> None:
+    place.declare("fine", "true", SECONDLY)
+    place.declare("bad", "exit 1", SECONDLY, retry={"attempts": 2, "delay": "100ms"})
+    members = [{"name": "one", "shell": "true"}, {"name": "two", "shell": "true"}]
+    group = {"process": {"group": {"members": members}}, "timing": SECONDLY}
+    place.write("group.yaml", json.dumps(group))
+    for count in range(1, 6):
+        runner = place.start()
+        place.await_finished("group", count=2 * count, group=None)
+        place.stop(runner, by=signal.SIGKILL)
+    runner = place.start()
+    assert place.stop(runner) == 0
+    ended = [
+        (record["execution"], record["request"], record["status"])
+        for record in place.events("execution.finished")
+        if record["group"] is None and record["status"] not in ("skipped", "misfired")
+    ]
+    with closing(read_store(place.state)) as reader:
+        kept = [
+            (row.execution, row.request, row.status)
+            for name in ("fine", "bad", "group")
+            for row in reader.results_of(name)
+        ]
+    assert sorted(kept) == sorted(ended)
 
 
 def test_plan_says_which_outputs_a_shorter_retention_deletes_and_they_go(place: Place) -> None:
