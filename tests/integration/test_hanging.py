@@ -320,6 +320,8 @@ def test_every_command_ends_at_a_signal_while_it_waits_for_a_folder(
         "init": ("new",),
         **dict.fromkeys(("exec", "explain", "kill", "log", "show"), ("once",)),
         **dict.fromkeys(("reschedule", "schedule", "unschedule"), ("once",)),
+        "pause": ("once", "--reason", "why"),
+        "backfill": ("once", "--from", "2h", "--to", "now"),
     }
     with contextlib.ExitStack() as mounts:
         commands: dict[str, Process] = {}
@@ -430,5 +432,8 @@ def _pending_for(pid: int, field: str) -> bool:
 
 def _hangs(pid: int) -> bool:
     """Return whether a thread of a process waits for an answer of the file system."""
-    waits = Path(f"/proc/{pid}/task").glob("*/wchan")
-    return any("fuse" in wait.read_text() or "request" in wait.read_text() for wait in waits)
+    places = []
+    for wait in Path(f"/proc/{pid}/task").glob("*/wchan"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            places.append(wait.read_text())
+    return any("fuse" in place or "request" in place for place in places)
