@@ -43,8 +43,13 @@ def alert_settings_of(settings: Part, folder: Path) -> AlertSettings:
     for index, route in enumerate(notify):
         if route.to not in receivers:
             settings.find(("notify", index, "to"), *unknown_receiver(route.to, receivers))
-    if "notify" not in data and len(receivers) == 1:
-        notify = (Route(to=next(iter(receivers))),)
+    if "notify" not in data and receivers:
+        first = next(iter(receivers))
+        notify = (Route(to=first),)
+        if len(receivers) > 1:  # to choose one of them would be a guess, and silence a trap
+            message = "`notify` is missing: it says which of the receivers hears of alerts"
+            suggestion = f"for example notify: [{{to: {first}}}]"
+            settings.find(("receivers",), message, suggestion, at_key=True)
     return AlertSettings(
         receivers=receivers,
         notify=notify,

@@ -168,14 +168,21 @@ def test_an_error_does_not_show_a_secret(key: str) -> None:
 
 
 def test_the_default_alerts_go_to_the_only_receiver() -> None:
-    one, two = (
-        settings_in(f"receivers: {{{receivers}}}".encode(), "runner.yaml")
-        for receivers in ("a: {command: [x]}", "a: {command: [x]}, b: {command: [x]}")
-    )
+    one = settings_in(b"receivers: {a: {command: [x]}}", "runner.yaml")
     assert isinstance(one, FileSettings)
-    assert isinstance(two, FileSettings)
     assert one.alerts.notify == (Route(to="a"),)
-    assert two.alerts.notify == ()
+
+
+def test_several_receivers_need_a_word_on_who_hears_of_alerts() -> None:
+    several = "receivers: {a: {command: [x]}, b: {command: [x]}}"
+    (problem,) = settings_in(several.encode(), "runner.yaml")  # type: ignore[misc]
+    assert str(problem) == (
+        "runner.yaml:1:1: `notify` is missing: it says which of the receivers hears of alerts "
+        "(for example notify: [{to: a}])"
+    )
+    nobody = settings_in(f"{several}\nnotify: []".encode(), "runner.yaml")
+    assert isinstance(nobody, FileSettings)
+    assert nobody.alerts.notify == ()
 
 
 def test_the_settings_file_is_beside_the_jobs_folder(tmp_path: Path) -> None:
