@@ -79,6 +79,7 @@ def check(load: Load, *, settled: datetime) -> Counter[str]:
     _check_cut_off(records, load.deaths, found)
     _check_fires(load, records, waiting, settled, found)
     check_commands(load, records, found)
+    check_alerts(records, found)
     faults, counts = check_following(records, ledger, waiting)
     found.faults += faults
     found.counts.update(counts)
@@ -123,6 +124,24 @@ def is_settled(records: Sequence[Record], versions: Mapping[str, Planned], at: d
                 _at(record, "scheduled_for"), latest.get(record["request"], at)
             )
     return all(latest.get(window.request, at) > at for window in open_windows(records, versions))
+
+
+def check_alerts(records: Sequence[Record], found: Found) -> None:
+    """Each alert opens and closes in turn, and a failure opens after its execution ended."""
+    opened: dict[tuple[object, object], object] = {}
+    ends: set[object] = set()
+    for record in records:
+        if record["event"] == "execution.finished":
+            ends.add(record["execution"])
+        if record["event"] not in ("alert.opened", "alert.closed"):
+            continue
+        key, is_opening = (record["request"], record["check"]), record["event"] == "alert.opened"
+        expected = None if is_opening else record["since"]
+        found.expect(opened.get(key) == expected, f"{record['event']} twice: {key}")
+        opened[key] = record["since"] if is_opening else None
+        if record["check"] == "failure" and is_opening:
+            found.expect(record["execution"] in ends, f"an alert before its execution: {key}")
+        found.counts["alerts"] += is_opening
 
 
 def check_executions(records: Sequence[Record], waiting: Sequence[Waiting], found: Found) -> None:
