@@ -105,6 +105,15 @@ def _neutral_errors() -> Iterator[None]:
         raise
 
 
+def _print_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if not is_wanted or context.resilient_parsing:
+        return
+    from runner.installation import summary
+
+    click.echo(f"runner {__version__}\n{neutral(summary())}")
+    context.exit()
+
+
 _EPILOG = """\b
 Examples:
   runner init demo && cd demo && runner start
@@ -120,6 +129,13 @@ Exit codes: 0 done, 1 failed or invalid, 2 usage, 3 plan differs, 4 no runner re
 @click.group(
     cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Run background processes declared as YAML files, and log each execution as a line of JSON."""

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner import __version__
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
 from runner.examination.file_systems import MOUNTS, REMOTE, file_system_of
 from runner.examination.subject import Subject
 from runner.execution.trees.cgroups import folder_of
+from runner.installation import summary
 from runner.store.sqlite.checkup import sqlite_version
 
 _OF_ITS_OWN, _OF_AN_EXECUTION = 64, 4  # open files of the runner, upper estimates
@@ -23,9 +25,10 @@ _NONE_BYTES = 1 << 20  # a disk with less counts as full
 
 
 def version_findings(_subject: Subject) -> Iterator[DoctorFinding]:
-    """Report the versions of Python, SQLite and the system."""
+    """Report the versions of Python, SQLite and the system, and how Runner was installed."""
     python = f"Python {platform.python_version()}, SQLite {sqlite_version()}"
     yield good("versions", f"{python}, {platform.system()} {platform.release()}")
+    yield good("versions", f"Runner {__version__} is {summary()}")
 
 
 def limit_findings(subject: Subject) -> Iterator[DoctorFinding]:

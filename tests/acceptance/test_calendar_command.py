@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from support.place import Place
+from support.place import ROOT, Place
 
 needs_holidays = pytest.mark.skipif(
     importlib.util.find_spec("holidays") is None, reason="the extra [calendars] is not installed"
@@ -61,5 +61,6 @@ def test_without_the_library_one_sentence_names_the_command(place: Place, tmp_pa
     place.environment["PYTHONPATH"] = str(tmp_path / "absent")
     done = place.run("calendar", "ES")
     assert done.returncode == 2
-    assert "pip install 'yaml-job-runner[calendars]'" in done.stderr
+    assert "the extra `calendars` is not installed: " in done.stderr
+    assert done.stderr.endswith(f"-m pip install -e '{ROOT}[calendars]'\n")
     assert done.stderr.count("\n") == 1

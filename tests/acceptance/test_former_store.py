@@ -1,9 +1,10 @@
-"""A store that a former version wrote, brought up to date by the runner that opens it."""
+"""The store and the log of a former version, opened by this one."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,8 @@ SAMPLES = Path(__file__).parent / "samples"
 """What runners of version 1 left. `store-version-1`: results of `good`, `bad` and `group`,
 none of `never`, and one of `later`, which only `runner exec` knew.
 `store-version-1-executing`: a group at its second member, a process, a follow-up, and an
-attempt to come, left by kill -9.
+attempt to come, left by kill -9. `monitor-version-1`: the log of a run with each kind of
+result.
 """
 RESULTS = {
     "bad": ("error", "2026-11-30T08:00:22.687492Z"),
@@ -95,3 +97,29 @@ def test_a_runner_takes_over_the_executions_that_version_1_left(place: Place) ->
         ("running", None): "system_restart",
     }
     assert waiting == ["retried"]
+
+
+def test_this_version_reads_and_continues_the_log_of_version_1(place: Place) -> None:
+    """None of its records changes, and those without newer fields are shown."""
+    place.state.mkdir(mode=0o700)
+    text = (SAMPLES / "monitor-version-1.jsonl").read_text()
+    place.log.write_text(text.replace("{folder}", str(place.folder)))
+    former = place.log.read_bytes()
+    place.declare("good", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
+    assert place.stop(place.start()) == 0
+    assert place.log.read_bytes().startswith(former)
+    shown = place.items("monitor")
+    assert Counter((item["request"], item["status"]) for item in shown) == {
+        ("good", "success"): 1,
+        ("bad", "error"): 1,
+        ("group", "error"): 2,
+        ("group", "success"): 1,
+        ("late", "misfired"): 1,
+        ("once", "error"): 1,
+        ("slow", "error"): 1,
+        ("slow", "skipped"): 1,
+    }
+    (failed,) = place.items("monitor", "--status", "error", "--request", "slow")
+    assert (failed["reason"], failed["message"]) == ("timeout", "stopped after its timeout of 1s")
+    # The check after each test demands the fields of this version.
+    place.log.write_bytes(place.log.read_bytes().removeprefix(former))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.installation import missing_extra
 from runner.notifying.sending.variables import SendError, Variables
 from runner.requests.receivers import Apprise
-
-MISSING = "the extra `alerts` is not installed: pip install 'yaml-job-runner[alerts]'"
 
 
 def notify(target: Apprise, payload: Mapping[str, Any], variables: Variables) -> None:
@@ -16,7 +15,7 @@ def notify(target: Apprise, payload: Mapping[str, Any], variables: Variables) ->
     try:
         import apprise
     except ImportError:
-        raise SendError(MISSING) from None
+        raise SendError(missing_extra("alerts")) from None
     service = apprise.Apprise()
     if not service.add(variables.value(target.url_variable)):
         raise SendError(f"the variable {target.url_variable} does not hold an Apprise URL")

@@ -14,6 +14,7 @@ import click
 
 from runner.cli.output.tables import echo, print_table
 from runner.errors import UsageError
+from runner.installation import missing_extra
 from runner.spelling import nearest_word
 from runner.values import neutral
 
@@ -60,9 +61,7 @@ def _library() -> Any:
     try:
         import holidays
     except ImportError:
-        raise UsageError(
-            "the library holidays is not installed: pip install 'yaml-job-runner[calendars]'"
-        ) from None
+        raise UsageError(missing_extra("calendars")) from None
     return holidays
 
 

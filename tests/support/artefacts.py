@@ -1,0 +1,109 @@
+"""The wheel and the sdist, built and installed into fresh environments."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import distributions
+from pathlib import Path
+
+from support.place import check_log, wait_until
+
+BOUND_S = 240
+_OTHERS = ("RUNNER_", "PYTHON", "XDG_", "STATE_DIRECTORY", "LOGS_DIRECTORY")
+PIP = (sys.executable, "-m", "pip")
+
+
+def run(
+    *command: str | Path,
+    cwd: Path,
+    timeout_s: float = BOUND_S,
+    environment: Mapping[str, str] | None = None,
+    umask: int = -1,
+) -> str:
+    """Run a command without Runner's and Python's variables in its environment; return
+    its output.
+    """
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**bare(cwd), **(environment or {})},
+        umask=umask,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def bare(home: Path) -> dict[str, str]:
+    """Return the environment of a user who has no Runner yet."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+    return {**kept, "HOME": str(home), "TZ": "UTC", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def build(source: Path, folder: Path, *, umask: int = -1) -> tuple[Path, Path]:
+    """Build the sdist and the wheel of a source folder; return their paths."""
+    hatchling = (sys.executable, "-m", "hatchling", "build", "-d", folder)
+    run(*hatchling, cwd=source, umask=umask, environment={"HOME": str(folder.parent)})
+    (sdist,) = folder.glob("yaml_job_runner-*.tar.gz")
+    (wheel,) = folder.glob("yaml_job_runner-*.whl")
+    return sdist, wheel
+
+
+def install(wheel: Path, environment: Path, *options: str) -> Path:
+    """Install a wheel into a fresh environment; return the environment."""
+    # Without its own pip, which takes seconds to install.
+    venv.create(environment, with_pip=False)
+    into = ("--python", environment / "bin/python", "install", "-q")
+    run(*PIP, *into, *options, wheel, cwd=environment)
+    return environment
+
+
+def lend(requirements: Iterable[str], environment: Path) -> None:
+    """Link the declared dependencies, and theirs, from this environment into another one."""
+    (packages,) = environment.glob("lib/python*/site-packages")
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        # A dependency of an extra or of another platform may be missing here, and is
+        # not needed then.
+        lent = next(iter(distributions(name=name)), None)
+        if "extra ==" in requirement or lent is None:
+            continue
+        for part in {file.parts[0] for file in lent.files or ()} - {"..", "__pycache__"}:
+            with suppress(FileExistsError):
+                (packages / part).symlink_to(str(lent.locate_file(part)))
+        lend(lent.requires or (), environment)
+
+
+def first_execution(start: Path, folder: Path) -> None:
+    """Start a runner in a folder from `runner init`, and wait until `welcome` has run."""
+    log = folder / "state/monitor.jsonl"
+    process = subprocess.Popen(
+        [start, "start"],
+        cwd=folder,
+        env=bare(folder),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(
+            lambda: '"execution.finished"' in (log.read_text() if log.exists() else ""),
+            within_s=60,
+            what="welcome has finished",
+        )
+    finally:
+        process.terminate()
+        _, console = process.communicate(timeout=30)
+    assert process.returncode == 0, console
+    finished = [each for each in check_log(log) if each["event"] == "execution.finished"]
+    assert [each["status"] for each in finished if each["request"] == "welcome"] == ["success"]
+    assert "✓ welcome  success" in console

@@ -1,0 +1,48 @@
+"""The command that adds extras, for each way of installing; what an installation is called."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.place import ROOT
+
+from runner.installation import EXTRAS, Installation, Way, installation, missing_extra
+
+WHEEL = "file:///tmp/yaml_job_runner-1.0-py3-none-any.whl"
+LIBRARIES = {"alerts": "apprise>=1.9", "calendars": "holidays>=0.60"}
+PIP = f"{sys.executable} -m pip install"
+
+
+@pytest.mark.parametrize(
+    ("way", "source", "command"),
+    [
+        (Way.PIP, None, f"{PIP} 'yaml-job-runner[alerts]'"),
+        (Way.PIP, WHEEL, f"{PIP} 'yaml-job-runner[alerts] @ {WHEEL}'"),
+        (Way.EDITABLE, WHEEL, f"{PIP} -e '/there[alerts]'"),
+        (Way.CHECKOUT, None, f"{PIP} 'apprise>=1.9'"),
+        (Way.PACKAGE, None, f"sudo {PIP} 'apprise>=1.9'"),
+        (Way.PIPX, WHEEL, "pipx inject yaml-job-runner 'apprise>=1.9'"),
+        (Way.UV_TOOL, None, "uv tool install --force 'yaml-job-runner[alerts]'"),
+        (Way.UVX, None, "uvx --from 'yaml-job-runner[alerts]' runner"),
+    ],
+)
+def test_each_way_of_installing_has_its_command_for_an_extra(
+    way: Way, source: str | None, command: str
+) -> None:
+    found = Installation(way=way, folder=Path("/there"), source=source, libraries=LIBRARIES)
+    assert found.command_for(["alerts"]) == command
+
+
+def test_this_checkout_is_an_editable_installation_with_the_declared_libraries() -> None:
+    found = installation()
+    assert (found.way, found.folder) == (Way.EDITABLE, ROOT)
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = declared["optional-dependencies"]
+    assert found.libraries == {extra: extras[extra][0] for extra in EXTRAS}
+    assert set(EXTRAS) == set(extras) - {"dev", "test"}
+    assert missing_extra("alerts") == (
+        f"the extra `alerts` is not installed: {PIP} -e '{ROOT}[alerts]'"
+    )
