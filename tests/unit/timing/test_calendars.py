@@ -307,6 +307,14 @@ class Case:
                 return next(named for text, named, _ in EXPRESSIONS if text == expression)
         return True
 
+    def is_near(self, day: date) -> bool:
+        """Return whether a date lies in the case, or next to it.
+
+        Where the clocks go back over midnight, the first instant of a date comes before the
+        last hour of the date before.
+        """
+        return self.first - DAY <= day <= self.last + DAY
+
     def is_blocked(self, day: date) -> bool:
         is_weekend = self.rule.shift.value.endswith("workday") and day.weekday() > 4
         return is_weekend or holds(self.rule.excepted, day)
@@ -360,7 +368,7 @@ class Case:
     def moved(self, day: date) -> list[datetime]:
         """Return the instants at which the fires of a date happen, one for each fire."""
         target = self.target(day)
-        if target is None or not self.first <= target <= self.last:
+        if target is None or not self.is_near(target):
             return []
         if target == day:
             found = [at for at, _ in self.sources(day)]
@@ -373,7 +381,7 @@ class Case:
         """Return all fires of the dates of the case."""
         rule, length = self.rule, (self.last - self.first).days
         around = (self.first + number * DAY for number in range(-370, length + 371))
-        near = [day for day in around if self.first <= day <= self.last or self.is_blocked(day)]
+        near = [day for day in around if self.is_near(day) or self.is_blocked(day)]
         found = sorted(at for day in near for at in self.moved(day))
         bounded = [
             at
@@ -565,6 +573,16 @@ def test_a_shift_loses_no_fire_and_keeps_their_order(frequency: str) -> None:
         check_laws(case)
 
     judged()
+
+
+def test_fires_between_two_midnights_of_a_date_belong_to_the_date_before() -> None:
+    # In St. John's the clocks went back at 00:01 on 7 November 2010, to 23:01 on the 6th.
+    rule = Rule(pattern=Interval(seconds=3600), zone="America/St_Johns")
+    day = date(2010, 11, 7)
+    asked = instant_at(day, time(), rule.zone), instant_at(day + DAY, time(), rule.zone)
+    check(Case(rule=rule, first=day, last=day, asked=asked))
+    excepted = replace(rule, excepted=Dates(days=frozenset({day - DAY})))
+    check(Case(rule=excepted, first=day, last=day, asked=asked))
 
 
 @pytest.mark.campaign
