@@ -15,16 +15,14 @@ from typing import Any
 from runner import RELEASED
 from runner.commands import Answer, Command
 from runner.errors import StoreUnwritableError
-from runner.lifecycle import Check, Reason
 from runner.monitor.events import runner_stopped
-from runner.planning.alerts.check_states import News
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
-from runner.service.deciding import pausing
 from runner.service.deciding.answering import answer
 from runner.service.runner_settings import Settings
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import ALIVE, Cooldown, TroubleNote, TroubleReports
+from runner.service.turn_decisions import TurnDecisions
 from runner.service.waiting import LONGEST_WAIT_S, idle_s
 from runner.system.clock import Clock, exact_poll
 from runner.system.stalls import WATCH
@@ -95,7 +93,7 @@ class Runner:
         self._store_look = Cooldown(self._clock, lasts_s=STORE_LOOK_S)
         # A signal may have come during the start: then the first turn must start nothing.
         self._is_signalled = True
-        self._is_amid_burst = False
+        self._turn_decisions = TurnDecisions(parts)
         self._trouble_reports = TroubleReports()
         self._trouble_note = TroubleNote(parts.settings.state)
 
@@ -144,7 +142,7 @@ class Runner:
         if not self._store_pause.is_on:
             if self._is_firing:
                 self._look_at_clock()
-            self._decide()
+            self._turn_decisions.decide()
         self._dispatcher.start_committed()
         self._dispatcher.take_events()
         if not self._log_pause.is_on and not self._journal.log.append():
@@ -152,7 +150,8 @@ class Runner:
         is_woken = bool(self._parts.wakeups.poll.poll(0, 1))
         self._journal.show(is_busy=is_woken or self._executor.starting > 0)
         self._stopping.advance()
-        if self._folder.is_serving and not self._store_pause.is_on and not self._is_amid_burst:
+        is_amid_burst = self._turn_decisions.is_amid_burst
+        if self._folder.is_serving and not self._store_pause.is_on and not is_amid_burst:
             if not self._stopping.is_asked and not self._folder.is_switching:
                 self._parts.clock_changes.look_at_zone()
             self._folder.advance()
@@ -215,62 +214,6 @@ class Runner:
     def is_executing(self) -> bool:
         """Whether an execution that this runner claimed has not ended yet."""
         return any(not execution.is_inherited for execution in self.in_progress)
-
-    def _decide(self) -> None:
-        """Decide about waiting executions, due fires and commands, commit, and apply it.
-
-        The order matters: a fire that is due now stays due, whatever a command then says.
-        So commands wait until all fires that are due together have their verdict.
-        """
-        is_stopping = self._stopping.is_asked
-        may_fire = self._folder.is_serving and not is_stopping
-        due = (
-            self.registry.take_due(has_claims_ahead=self.in_progress.has_claims_ahead)
-            if may_fire
-            else []
-        )
-        self._is_amid_burst = may_fire and self.registry.has_due
-        if not self._is_amid_burst and not self._mail.take():
-            self._store_pause.begin()
-        overdue = self._dispatcher.timeouts.take_overdue()
-        now_s = self._clock.elapsed_s()
-        expired = self.alerts.take_expired(now_s) if may_fire else []
-        has_pause_over = may_fire and self.registry.is_pause_over
-        is_asked = self._mail.is_taken or self._journal.has_facts
-        own_news = self._news_of_self(now_s)
-        has_work = due or overdue or expired or has_pause_over or is_asked or own_news
-        if not has_work and not self.in_progress.is_release_due(self._clock.now()):
-            return
-        decision = self._decisions.begin()
-        if has_pause_over:
-            pausing.end_elapsed(decision)
-        for group in overdue:
-            decision.claims.stop(group, Reason.TIMEOUT)
-        if not is_stopping:
-            decision.claims.release_waiting()
-        for name in due:
-            decision.fire(name)
-        decision.note_expired(expired)
-        for check, news in own_news:
-            decision.alerts.note(None, None, news, check)
-        if not self._is_amid_burst:
-            self._mail.answer(decision, self._folder.reload_on_command if self._is_firing else None)
-        if self._decisions.commit(decision):
-            self._own_checks.accept(own_news)
-            if not self._is_amid_burst:
-                self._mail.forget_answered()
-        else:
-            self._dispatcher.timeouts.put_back(overdue)
-            self.alerts.put_back(expired, self._clock.elapsed_s())
-        for name in due:
-            if self.registry.states.get(name) is not decision.states.get(name):
-                self.registry.plan_when_due(name)  # no verdict yet, or the store refused
-
-    def _news_of_self(self, now_s: float) -> list[tuple[Check, News]]:
-        """Return the news about the runner's own checks; `runner exec` has none."""
-        if not self._is_firing:
-            return []
-        return self._own_checks.look(now_s, is_store_sound=self._journal.store_trouble is None)
 
     def _look_at_clock(self) -> None:
         """Follow the clock; read the folder for the first time once the clock is right."""
