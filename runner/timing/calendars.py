@@ -53,6 +53,8 @@ class Dates:
 
     def next_from(self, day: date) -> date | None:
         """Return the first of these dates at or after `day`; None if there is none."""
+        if day in self:
+            return day
         ascending = _ascending(self.days)
         index = bisect_left(ascending, day)
         found = [*ascending[index : index + 1]]

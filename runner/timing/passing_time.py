@@ -11,7 +11,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from itertools import groupby, takewhile
+from itertools import chain, groupby, takewhile
 from operator import itemgetter
 from typing import TypeGuard
 from zoneinfo import ZoneInfo
@@ -71,17 +71,27 @@ def passing_fires(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iter
 def _with_moved(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iterator[datetime]:
     """Merge the fires that stay and the fires that moved.
 
-    The fires that moved to a date are listed only when the walk reaches that date.
+    The fires that moved to a date are listed only when the walk reaches that date. Ends
+    after 400 years without a fire, because then the calendar repeats itself.
     """
-    zone, cursor = zone_named(rule.zone), after
+    zone, cursor, last = zone_named(rule.zone), after, after
     for target, sources in _moves(rule, pattern, after):
         begin = max(cursor, first_instant(target, zone) - TICK)
-        yield from _unmoved(rule, pattern, cursor, begin)
         moved = _moved_onto(rule, pattern, target, sources)
-        cursor = max(begin, first_instant(target + _DAY, zone) - TICK, *moved[-1:])
-        staying = _unmoved(rule, pattern, begin, cursor)
-        yield from heapq.merge(staying, moved[bisect_right(moved, after) :])
+        end = max(begin, first_instant(target + _DAY, zone) - TICK, *moved[-1:])
+        onto = heapq.merge(_unmoved(rule, pattern, begin, end), moved[bisect_right(moved, after) :])
+        for fire in chain(_unmoved(rule, pattern, cursor, begin), onto):
+            yield fire
+            last = fire
+        if end - last > _enough(rule):
+            return
+        cursor = end
     yield from _unmoved(rule, pattern, cursor)
+
+
+def _enough(rule: Rule) -> timedelta:
+    """Return for how long a rule that still fires may not fire: excepted dates do not repeat."""
+    return GREGORIAN_CYCLE + len(rule.excepted.days) * _DAY
 
 
 def _unmoved(
@@ -94,7 +104,6 @@ def _unmoved(
     fire, because then the calendar repeats itself.
     """
     zone, begin = zone_named(rule.zone), after
-    enough = GREGORIAN_CYCLE + len(rule.excepted.days) * _DAY
     while begin < until:
         for fire in pattern_instants(rule, pattern, begin):
             if fire > until:
@@ -107,7 +116,7 @@ def _unmoved(
             after = fire
         else:
             return
-        if begin - after > enough:
+        if begin - after > _enough(rule):
             return
 
 
@@ -132,24 +141,62 @@ def _before_the_next(rule: Rule, day: date, fire: datetime, zone: ZoneInfo) -> d
     return max(fire, min(begins) - TICK) if begins else END
 
 
-def _moved(rule: Rule, pattern: Interval | Cron, after: datetime) -> Iterator[datetime]:
-    """Yield the fires that moved to other dates, later than `after`, ascending."""
-    for target, sources in _moves(rule, pattern, after):
+def _moved(
+    rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime
+) -> Iterator[datetime]:
+    """Yield the fires in (after, until] that moved to other dates, ascending."""
+    last = wall_at(until, zone_named(rule.zone)).date() + _DAY
+    for target, sources in takewhile(lambda each: each[0] <= last, _moves(rule, pattern, after)):
         moved = _moved_onto(rule, pattern, target, sources)
-        yield from moved[bisect_right(moved, after) :]
+        yield from moved[bisect_right(moved, after) : bisect_right(moved, until)]
 
 
 def _moves(
     rule: Rule, pattern: Interval | Cron, after: datetime
 ) -> Iterator[tuple[date, tuple[date, ...]]]:
-    """Yield each date that fires move to, and the dates they come from, both ascending."""
+    """Yield dates that fires may move to, and the dates they come from, both ascending.
+
+    A date that none comes from is yielded too: it says how far the walk has come. The
+    walk to the next source may be endless, and fires that stay must not wait for it.
+    """
     since = wall_at(after, zone_named(rule.zone)).date()
-    mover = DateMover(rule)
-    sources = _blocked_sources(rule, pattern, earliest_source(rule, since))
-    moves = ((target, day) for day in sources if (target := mover.target(day)) is not None)
-    for target, met in groupby(moves, key=itemgetter(0)):
+    for target, met in groupby(_sources(rule, pattern, since), key=itemgetter(0)):
         if target >= since:
-            yield target, tuple(day for _, day in met)
+            yield target, tuple(day for _, day in met if day is not None)
+
+
+def _sources(
+    rule: Rule, pattern: Interval | Cron, since: date
+) -> Iterator[tuple[date, date | None]]:
+    """Yield where blocked dates move to, and the date itself if it has fires.
+
+    Dates whose fires are dropped are passed over. Ends after 400 years of them.
+    """
+    mover, dropped, enough = DateMover(rule), 0, _enough(rule).days
+    day = next_blocked(earliest_source(rule, since), rule.excepted, rule.shift)
+    while day is not None and dropped <= enough:
+        following = day + _DAY
+        target = mover.target(day)
+        dropped = dropped + 1 if target is None else 0
+        if target is not None:
+            named = _next_named(rule, pattern, day)
+            if named is None:
+                return
+            yield target, day if named == day else None
+            following = max(named, following)
+        day = next_blocked(following, rule.excepted, rule.shift)
+
+
+def _next_named(rule: Rule, pattern: Interval | Cron, day: date) -> date | None:
+    """Return `day` if it has fires that `only` admits, else a later date, before which no
+    date has any; None if there is none.
+    """
+    if rule.only is not None and day not in rule.only:
+        return rule.only.next_from(day)
+    zone = zone_named(rule.zone)
+    fire = next(pattern_instants(rule, pattern, first_instant(day, zone) - TICK), None)
+    # The clocks may go back across midnight and show the date before once more.
+    return None if fire is None else max(day, wall_at(fire, zone).date())
 
 
 @kept_by_zone_data(maxsize=16)  # a rule of one fire a second asks at each fire of that date
@@ -160,25 +207,6 @@ def _moved_onto(
     times = sorted(fire.time() for day in sources for fire in _walls_on(rule, pattern, day))
     instants = (instant_on_its_day(datetime.combine(target, time), zone) for time in times)
     return tuple(instant for instant in instants if instant is not None)
-
-
-def _blocked_sources(rule: Rule, pattern: Interval | Cron, since: date) -> Iterator[date]:
-    """Yield the blocked dates from `since` on that have fires and that `only` admits."""
-    zone = zone_named(rule.zone)
-    day: date | None = since
-    while day is not None:
-        blocked = next_blocked(day, rule.excepted, rule.shift)
-        day = blocked if rule.only is None or blocked is None else rule.only.next_from(blocked)
-        if day is None or day != blocked:
-            continue
-        fire = next(pattern_instants(rule, pattern, first_instant(day, zone) - TICK), None)
-        if fire is None:
-            return
-        if (shown_date := wall_at(fire, zone).date()) > day:
-            day = shown_date  # skip what a sparse pattern does not name
-            continue
-        yield day
-        day += _DAY
 
 
 def _walls_on(rule: Rule, pattern: Interval | Cron, day: date) -> Iterator[datetime]:
@@ -202,7 +230,7 @@ def count(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime
     """Count the fires in (after, until]: unmoved ones by arithmetic, moved ones singly."""
     number = _count_unmoved(rule, pattern, after, until)
     if rule.moves:
-        moved = takewhile(lambda fire: fire <= until, _moved(rule, pattern, after))
+        moved = _moved(rule, pattern, after, until)
         alone = (fire for fire, _ in groupby(moved) if not _is_unmoved(rule, pattern, fire))
         number += sum(1 for _ in alone)
     return number

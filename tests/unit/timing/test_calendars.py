@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import effort_of
 
 from runner.timing.calendars import Dates, Shift, union
 from runner.timing.moves import destination, names, origins
@@ -617,3 +618,46 @@ def test_the_next_of_some_dates_is_the_first_that_they_hold(
     dates = Dates(days=days, yearly=yearly)
     walked = (since + number * DAY for number in range(8 * 366))
     assert dates.next_from(since) == next((day for day in walked if holds(dates, day)), None)
+
+
+ALL_YEAR = Dates(
+    yearly=frozenset((month, day) for month in range(1, 13) for day in range(1, 32))
+    - {(2, 30), (2, 31), (4, 31), (6, 31), (9, 31), (11, 31)}
+)
+CHRISTMAS = Dates(yearly=frozenset({(12, 25)}))
+MARCH = Dates(yearly=frozenset({(3, 31)}))
+
+
+@pytest.mark.parametrize(
+    ("expression", "shift", "excepted", "only", "count"),
+    [
+        # On none of the blocked dates are there fires that could move.
+        ("*/30 9-17 * * 1-5", Shift.NEXT_WORKDAY, Dates(), None, 20),
+        ("*/30 9-17 * * 1-5", Shift.PREVIOUS_WORKDAY, Dates(), None, 20),
+        ("*/30 9-17 * * 1", Shift.NEXT, Dates(days=frozenset({date(2027, 1, 5)})), None, 20),
+        ("0 * * 1-6 *", Shift.NEXT, CHRISTMAS, None, 20),
+        ("0 * * * *", Shift.PREVIOUS, CHRISTMAS, MARCH, 20),
+        ("0 * * * *", Shift.NEXT_WORKDAY, CHRISTMAS, MARCH, 20),
+        # No date is free, so all fires are dropped.
+        ("0 * * * *", Shift.NEXT, ALL_YEAR, None, 0),
+    ],
+)
+def test_fires_that_stay_do_not_wait_for_a_search_of_fires_that_move(
+    expression: str, shift: Shift, excepted: Dates, only: Dates | None, count: int
+) -> None:
+    rule = Rule(
+        pattern=Cron(expression=expression),
+        zone=MADRID,
+        shift=shift,
+        excepted=excepted,
+        only=only,
+    )
+    begin = datetime(2027, 1, 1, tzinfo=UTC)
+    found: list[datetime] = []
+    effort = effort_of(lambda: found.extend(islice(fires(rule, begin), count or 1)))
+    assert len(found) == count
+    assert effort < (100_000 if count else 20_000_000), "a walk to the year 9999 takes far more"
+    if count:
+        summary = span(rule, begin, found[-1], keep=count)
+        assert summary.latest == tuple(found)
+        assert effort_of(lambda: span(rule, begin, found[-1])) < 400_000
