@@ -48,13 +48,13 @@ RAN = ran()
 def alone(seconds: float, *, then: str = "true") -> str:
     """Return a shell line that reports a run, and any other unfinished run of its request.
 
-    The trap is set before the mark exists, so a stop always removes the mark.
+    The kernel releases the lock of a shell that ends in whatever way. A folder as a mark
+    would stay behind where a second signal reaches the process that removes it.
     """
-    mark = '"$LEDGER.$RUNNER_REQUEST"'
     overlap = 'echo "overlap $RUNNER_EXECUTION_ID $RUNNER_REQUEST" >> "$LEDGER"'
     return (
-        f"trap 'rmdir {mark}; exit 7' TERM; mkdir {mark} || {{ {overlap}; exit 9; }}; "
-        f"{RAN}; sleep {seconds}; rmdir {mark}; {then}"
+        f"trap 'exit 7' TERM; exec 9>>\"$LEDGER.$RUNNER_REQUEST\"; "
+        f"flock -n 9 || {{ {overlap}; exit 9; }}; {RAN} 9>&-; sleep {seconds} 9>&-; {then}"
     )
 
 
