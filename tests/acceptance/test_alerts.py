@@ -179,14 +179,16 @@ def test_an_execution_that_runs_too_long_alerts_until_it_ends(place: Place) -> N
     assert events["slow", "overrun"] == events["slow", "late"] == ["opened", "closed"]
 
 
-def test_unscheduling_and_removing_a_request_closes_its_alerts(place: Place) -> None:
-    for name in ("one", "two"):
+def test_unscheduling_removing_and_renaming_a_request_closes_its_alerts(place: Place) -> None:
+    for name in ("one", "two", "three"):
         place.declare(name, "false", EACH_SECOND)
     place.start()
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         await_alert(place, "opened", name, "failure")
     assert place.run("unschedule", "one").returncode == 0
     assert await_alert(place, "closed", "one", "failure")["message"] == "unscheduled"
     (place.jobs / "two.yaml").unlink()
     assert await_alert(place, "closed", "two", "failure")["message"] == "removed"
+    place.declare("three", "true", EACH_SECOND, top={"name": "four", "formerly": "three"})
+    assert await_alert(place, "closed", "three", "failure")["message"] == "renamed to four"
     wait_until(lambda: place.items("alerts") == [], what="no alert is open")

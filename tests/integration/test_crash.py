@@ -187,6 +187,7 @@ def test_kill_9_at_random_moments_loses_and_repeats_no_fire(place: Place) -> Non
     counts = _settle(load)
     print(dict(counts))
     assert counts["executions"] >= 60
+    assert counts["alerts"]
 
 
 @pytest.mark.campaign

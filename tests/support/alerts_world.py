@@ -179,7 +179,7 @@ class AlertsWorld:
     def retire(self) -> None:
         """Unschedule the request."""
         decision = self._decision()
-        decision.note_retired("a", is_removed=False)
+        decision.note_retired("a", "unscheduled", is_removed=False)
         self._commit(decision)
 
     def wait(self, time: timedelta) -> None:

@@ -130,12 +130,11 @@ class AlertDecision:
             self._limits[deadline.key] = None
             self.note(deadline.request, request, news, deadline.check)
 
-    def note_retired(self, name: str, *, is_removed: bool) -> None:
+    def note_retired(self, name: str, why: str, *, is_removed: bool) -> None:
         """Close the alerts of a request that is unscheduled or removed, and forget its counts.
 
         It remains open that a file is rejected.
         """
-        why = "removed" if is_removed else "unscheduled"
         news = News(fact=Fact.RETIRED, at=self._now, message=why)
         for check in sorted(self.of(name).keys() - {Check.INVALID}):
             self.note(name, None, news, check)

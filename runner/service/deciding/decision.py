@@ -139,7 +139,7 @@ class Decision:
             is_unscheduled = state.status is RequestStatus.UNSCHEDULED
             # The alert about the failures that unscheduled a request stays open.
             if state.removed or (is_unscheduled and not state.is_stopped_by_failures):
-                self.alerts.note_retired(name, is_removed=state.removed)
+                self.alerts.note_retired(name, _why_retired(state), is_removed=state.removed)
         self.alerts.finish(self.requests, self.batch, self.record)
 
     def note_expired(self, deadlines: Iterable[Deadline]) -> None:
@@ -336,3 +336,9 @@ class Decision:
     def _pause_of(self, request: ProcessRequest, span: Miss) -> Pause | None:
         """Return the pause that held the last fire of a span."""
         return self.pauses.holding(request, span.last + delay_of(request))
+
+
+def _why_retired(state: RequestState) -> str:
+    if state.renamed_to is not None:
+        return f"renamed to {state.renamed_to}"
+    return "removed" if state.removed else "unscheduled"
