@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from runner.errors import StoreError
 from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.catalog.folder.listing import Listing, list_files
-from runner.requests.settings import OutputBounds
+from runner.requests.file_settings import OutputBounds
 from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust

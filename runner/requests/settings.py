@@ -1,43 +1,10 @@
-"""The values of a settings file. Pure."""
+"""The name of the settings file. Pure.
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
-
-from runner.requests.model import Retention
-from runner.requests.receivers import AlertSettings
+Every command imports this module, so it imports nothing. The values of the file are in
+`file_settings`.
+"""
 
 NO_JOBS_HINT = "create it with mkdir, set up a new folder with `runner init DIR`, or use --jobs"
 """What to do if there is no jobs folder."""
 NAME = "runner.yaml"
 """The name of the settings file; it lies beside the jobs folder."""
-RETENTION = Retention(keep_for=timedelta(days=30))
-"""The retention of a request if no file sets one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputBounds:
-    """Bounds for the outputs of all requests together: their total bytes and their number."""
-
-    size: int = 2**30
-    count: int = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSettings:
-    """The values of a settings file; None where it sets none.
-
-    Paths are relative to the file's folder, or absolute.
-    """
-
-    timezone: str | None = None
-    state: Path | None = None
-    monitor_log: Path | None = None
-    max_running: int | None = None
-    drain: timedelta | None = None
-    retention: Retention = RETENTION
-    """For requests that set no retention of their own; `keep_for` is always set."""
-    outputs: OutputBounds = OutputBounds()
-    alerts: AlertSettings = field(default_factory=AlertSettings)

@@ -9,12 +9,13 @@ from typing import Any
 from runner.errors import Problem, RuleError, UsageError
 from runner.requests.building.document_part import Part
 from runner.requests.building.retention import retention_of
+from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import Finding
 from runner.requests.receivers import ALERT_KEYS, AlertSettings
 from runner.requests.schema.checking import findings_in
-from runner.requests.settings import NAME, RETENTION, FileSettings, OutputBounds
+from runner.requests.settings import NAME
 from runner.requests.yaml.document import documents_in
 from runner.system.regular_files import is_missing
 from runner.system.trust import Trust

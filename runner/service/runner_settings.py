@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import outputs_folder
+from runner.requests.file_settings import RETENTION, OutputBounds
 from runner.requests.model import Retention
 from runner.requests.receivers import AlertSettings
-from runner.requests.settings import RETENTION, OutputBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

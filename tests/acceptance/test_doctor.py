@@ -25,7 +25,7 @@ from runner.examination.doctor_findings import DoctorFinding, Level
 from runner.examination.file_systems import file_system_of
 from runner.examination.subject import Subject
 from runner.execution.output import output_path
-from runner.requests.settings import OutputBounds
+from runner.requests.file_settings import OutputBounds
 from runner.store.opening import own_store
 from runner.store.rows import Batch, ResultRow
 from runner.store.sqlite.connection import database_path

@@ -27,7 +27,7 @@ from support.place import PERSON, ROOT, check_log, zone_away_from_two
 from support.reference import generated
 
 from runner.requests.catalog.catalog_reader import CatalogReader
-from runner.requests.settings import FileSettings
+from runner.requests.file_settings import FileSettings
 from runner.requests.settings_file import settings_in
 from runner.timing.zones import zone_named
 

@@ -5,13 +5,17 @@ defaults. Each file is read only on first use.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import RuleError, RunnerError, UsageError
-from runner.requests.settings import NAME, FileSettings
+from runner.requests.settings import NAME
 from runner.system.regular_files import is_folder
+
+if TYPE_CHECKING:
+    from runner.requests.file_settings import FileSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,16 @@ class Places:
     given_state: Path | None
     given_log: Path | None
     given_zone: str | None
-    settings: FileSettings = field(default_factory=FileSettings)
+    given_settings: FileSettings | None = None
+    """None without a settings file."""
+
+    @cached_property
+    def settings(self) -> FileSettings:
+        """The values of the settings file; the defaults without one."""
+        # Imported late, like the parser: most commands need none of the values.
+        from runner.requests.file_settings import FileSettings
+
+        return self.given_settings or FileSettings()
 
     @cached_property
     def state(self) -> Path:
@@ -107,21 +120,21 @@ def places(
     settings = _settings_beside(jobs, is_guarded=is_guarded)
     return Places(
         jobs=jobs,
-        given_state=state or settings.state,
-        given_log=monitor_log or settings.monitor_log,
-        given_zone=timezone or settings.timezone,
-        settings=settings,
+        given_state=state or (settings.state if settings else None),
+        given_log=monitor_log or (settings.monitor_log if settings else None),
+        given_zone=timezone or (settings.timezone if settings else None),
+        given_settings=settings,
     )
 
 
-def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings:
-    """Read the settings file beside the jobs folder.
+def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings | None:
+    """Read the settings file beside the jobs folder; return None without one.
 
-    Without such a file, the modules that parse it are not imported. Raises UsageError.
+    Then the modules that parse it are not imported. Raises UsageError.
     """
     # Unlike Path.exists, os.access does not raise for a folder that we may not search.
     if not os.access(jobs.absolute().parent / NAME, os.F_OK):
-        return FileSettings()
+        return None
     from runner.requests.settings_file import settings_beside
     from runner.system.trust import own_trust
 

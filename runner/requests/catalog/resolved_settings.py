@@ -10,13 +10,13 @@ from typing import Any
 from runner.errors import Problem, RefusedError
 from runner.requests.building.request import draft_from
 from runner.requests.catalog.defaults import NAMES
+from runner.requests.file_settings import RETENTION
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.findings import DataPath, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of
 from runner.requests.schema.shipped import keys_excluded_by, schema_of
 from runner.requests.settings import NAME as SETTINGS
-from runner.requests.settings import RETENTION
 from runner.requests.yaml.document import Document, documents_in
 from runner.system.regular_files import is_file
 from runner.values import duration_text

@@ -16,8 +16,8 @@ from runner.planning.retention import (
     retention_in_force,
     verdicts,
 )
+from runner.requests.file_settings import RETENTION
 from runner.requests.model import Retention, RunImmediately
-from runner.requests.settings import RETENTION
 
 NOW_S = 1000.0
 _seconds = st.integers(0, 40).map(lambda count: timedelta(seconds=count))

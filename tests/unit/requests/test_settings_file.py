@@ -13,6 +13,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.lifecycle import Check
+from runner.requests.file_settings import FileSettings, OutputBounds
 from runner.requests.model import Retention, Route
 from runner.requests.receivers import (
     AlertSettings,
@@ -23,7 +24,6 @@ from runner.requests.receivers import (
     RunnerPing,
     Webhook,
 )
-from runner.requests.settings import FileSettings, OutputBounds
 from runner.requests.settings_file import settings_beside, settings_in
 from runner.resources import schema_text
 
