@@ -136,8 +136,8 @@ def within_reach(notice: Notice, now: datetime) -> Notice:
 
     After a step of the clock back, `due` may lie years ahead.
     """
-    longest = GROUPING if notice.is_news else notice.repeat
-    return replace(notice, due=min(notice.due, now + longest))
+    latest = now + (GROUPING if notice.is_news else notice.repeat)
+    return notice if notice.due <= latest else replace(notice, due=latest)
 
 
 def facts_of(change: AlertChange) -> NotifiedAlert:

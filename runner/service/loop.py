@@ -230,7 +230,7 @@ class Runner:
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log.trouble,
-                "the pings": self._parts.messenger.trouble,
+                "pinging": self._parts.messenger.trouble,
                 "change notification": self._parts.reader.trouble if self._is_firing else None,
             }
         )

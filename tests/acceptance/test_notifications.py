@@ -224,6 +224,17 @@ def test_pings_that_cannot_be_sent_are_reported_once(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
+def test_pinging_that_works_again_is_reported(place: Place, web: WebServer) -> None:
+    web.behaviour = 503
+    settings(place, {}, ping={"url_variable": "HOOK", "every": "1s"})
+    place.declare("other", "true")
+    runner = place.start()
+    wait_until(lambda: "the runner's ping was not sent" in place.console(), within_s=60)
+    web.behaviour = 200
+    wait_until(lambda: "pinging works again" in place.console(), within_s=60)
+    assert place.stop(runner) == 0
+
+
 def test_an_alert_for_a_receiver_that_does_not_exist_is_recorded_as_failed(
     place: Place, web: WebServer
 ) -> None:
