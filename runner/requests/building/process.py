@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from runner.requests.building.document_part import Part
 
 _FOLDERS_KEPT = 1 << 10
+_EMPTY: dict[str, Any] = {}
+"""Shared by the processes of all requests: nothing changes a value after it is built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +68,10 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         name=name,
         action=_action(part, own),
         directory=own.directory,
-        environment=dict(own.environment),
+        environment=dict(own.environment) or _EMPTY,
         environment_files=own.environment_files,
         secrets=tuple(own.secrets),
-        params=dict(own.params),
+        params=dict(own.params) or _EMPTY,
         emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
         **{FIELDS.get(key, key): SETTINGS[key](part) for key in part.data if key in SETTINGS},
     )

@@ -35,6 +35,9 @@ _GRACE = timedelta(seconds=60)
 _SCHEDULE: DataPath = ("timing", "schedule")
 _TIMINGS_KEPT = 1 << 12
 _ANY_PROCESS = {"shell": ":"}
+# Shared by all requests without any: nothing changes a value after it is built.
+_NO_LABELS: dict[str, str] = {}
+_NO_CONTEXT = Context()
 _FOLDER = "_folder"
 """The suffix of the keys under which a definition keeps `RequestDraft.folders`."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -177,8 +180,8 @@ def _request(
         ),
         description=data.get("description"),
         owner=data.get("owner"),
-        labels=data.get("labels", {}),
-        context=Context(**data["context"]) if "context" in data else Context(),
+        labels=data.get("labels", _NO_LABELS),
+        context=Context(**data["context"]) if "context" in data else _NO_CONTEXT,
         scheduled=data.get("scheduled", True),
         reschedule=None if reschedule is None else str(reschedule),
         formerly=data.get("formerly"),

@@ -203,6 +203,18 @@ def test_missing_keys_have_the_defaults_of_the_model() -> None:
     assert process_of("shell: x, environment_file: a.env").environment_files == (f"{FOLDER}/a.env",)
 
 
+def test_requests_share_the_values_that_they_do_not_set() -> None:
+    first, second = (
+        built(draft_of("process: {shell: x}"), default_zone="UTC")[0] for _ in range(2)
+    )
+    assert first is not None
+    assert second is not None
+    assert first.labels is second.labels == {}
+    assert first.context is second.context
+    assert first.process.environment is second.process.environment == {}
+    assert first.process.params is second.process.params == {}
+
+
 def test_a_full_process_survives_both_of_its_texts() -> None:
     request = request_of(FULL)
     again, _ = built(draft_from(request.source.definition), default_zone="UTC")
