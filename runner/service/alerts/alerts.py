@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from runner.execution.deadlines import Deadlines
-from runner.lifecycle import Channel, Check
+from runner.lifecycle import Check
 from runner.planning.alerts.alert import Alert
 from runner.planning.alerts.check_states import NOTHING, CheckState, check_from
 from runner.planning.alerts.expectations import (
@@ -149,7 +149,7 @@ def limits_of(execution: Execution, request: ProcessRequest) -> Iterator[tuple[D
     if execution.claim.group is not None:
         return
     is_started = execution.started is not None and execution.phase is Phase.RUNNING
-    if execution.claim.channel in (Channel.PROCESS_SCHEDULER, Channel.RETRY):
+    if execution.claim.generation is not None:  # a rule asked for it, now or at a first attempt
         fire, delay = execution.claim.scheduled_for, delay_of(request)
         for deadline, limit in limits_of_fire(request, execution.id, fire, delay):
             is_late_start = deadline.check is Check.LATE_START

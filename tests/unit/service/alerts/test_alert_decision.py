@@ -163,6 +163,16 @@ def test_a_fire_that_does_not_finish_in_time_is_late_through_all_its_attempts() 
     assert here.open() == {}
 
 
+@pytest.mark.parametrize("channel", [Channel.BACKFILL, Channel.DIRECT, Channel.RETRY])
+def test_what_no_rule_asked_for_now_is_never_late(channel: Channel) -> None:
+    here = world(expect=Expect(start_within=MINUTE, finish_within=MINUTE))
+    here.claim("a1", channel=channel, generation=None, scheduled_for=NOON - timedelta(days=3))
+    here.wait(60 * MINUTE)
+    here.start("a1")
+    here.wait(60 * MINUTE)
+    assert here.open() == {}
+
+
 def test_an_execution_that_runs_too_long_is_an_overrun_until_it_ends() -> None:
     here = world(expect=Expect(duration=3 * MINUTE))
     here.claim("a1")
