@@ -172,3 +172,31 @@ def test_a_span_that_cannot_be_backfilled_is_refused_with_the_reason(place: Plac
     assert len(place.items("backfill", "tick", *many)) == 2
     assert place.stop(runner) == 0
     assert place.finished("tick") == []
+
+
+def test_a_selection_backfills_each_of_its_schedules_and_refuses_none_halfway(
+    place: Place,
+) -> None:
+    finance = {"labels": {"team": "finance"}}
+    for name in ("tick", "tock"):
+        place.declare(name, BROKEN, EACH_SECOND, top=finance)
+    place.declare("plain", "true", top=finance)
+    runner = place.start()
+    for name in ("tick", "tock"):
+        place.await_finished(name, count=2, status="error")
+    (place.folder / "mended").touch()
+    first = {name: place.finished(name)[0]["scheduled_for"] for name in ("tick", "tock")}
+    span = ("--from", min(first.values()), "--to", max(first.values()))
+    shown = place.run("backfill", "t*", *span, "--dry-run")
+    assert shown.stderr == "selected 2 to backfill: tick, tock\n"
+    assert {line.split()[-1] for line in shown.stdout.splitlines()} == {"tick", "tock"}
+    for wrong in (["--label", "team=x"], ["t*", "plain"], []):
+        assert place.run("backfill", *wrong, *span).returncode != 0
+    assert not place.events("execution.finished", channel="backfill")
+    done = place.run("backfill", "--label", "team=finance", *span)
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["tick", "tock"]
+    for name in ("tick", "tock"):
+        place.await_finished(name, channel="backfill", status="success")
+    assert place.stop(runner) == 0
+    check_log(place.log)

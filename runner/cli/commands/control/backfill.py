@@ -12,12 +12,15 @@ import click
 from runner.cli.access.loading import Loaded, load_served
 from runner.cli.access.ownership import require_own
 from runner.cli.access.places import Places
+from runner.cli.access.selecting import selected_requests
+from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_time
-from runner.cli.commands.control.buttons import carry_out
+from runner.cli.commands.control.buttons import answer_to, say_chosen
 from runner.cli.options import (
     complete_requests,
     output_option,
     place_options,
+    selection_options,
     shared_jobs_option,
 )
 from runner.cli.output.tables import echo, json_line, local_text
@@ -52,7 +55,7 @@ class _Past:
 
 
 @click.command("backfill")
-@click.argument("name", shell_complete=complete_requests)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 @click.option("--from", "begin", metavar="T", required=True, help="The first fire at or after T.")
 @click.option(
     "--to",
@@ -69,11 +72,12 @@ class _Past:
 )
 @click.option("--all", "is_for_all", is_flag=True, help="Also run fires that have a success.")
 @click.option("--dry-run", is_flag=True, help="Only list the fires that would run.")
+@selection_options
 @output_option
 @shared_jobs_option
 @place_options
 def backfill_command(
-    name: str,
+    selection: Selection,
     begin: str,
     end: str,
     at_most: int | None,
@@ -84,7 +88,7 @@ def backfill_command(
     places: Places,
 ) -> None:
     """Run the fires of the request NAME in a past span that have no success, one after
-    another, the oldest first.
+    another, the oldest first. The backfills of several requests run side by side.
 
     Each execution has the time of its fire in RUNNER_SCHEDULED_FOR, and `backfill` in
     RUNNER_CHANNEL. Retries and `on_failure` work as usual, and the next fire follows even
@@ -97,24 +101,54 @@ def backfill_command(
     Examples:
       runner backfill nightly-posting --from 2026-11-01 --to 2026-11-07 --dry-run
       runner backfill nightly-posting --from 2026-11-01 --to 2026-11-07
+      runner backfill --label team=finance --from 2026-11-01 --to 2026-11-07
     """
+    if selection.is_empty:
+        raise UsageError("give the names of requests, or a selection such as --label team=finance")
     require_own(places)
     loaded = load_served(places)
-    past = _past_of(name, loaded, places)
     first, last = (
         read_time(option, text, places.zone, loaded.now, toward=Toward.PAST, of_day=of_day)
         for option, text, of_day in (("--from", begin, OfDay.FIRST), ("--to", end, OfDay.LAST))
     )
     if last < first:
         raise UsageError("--to is earlier than --from")
-    fires = _fires(past, first, min(last, loaded.now), at_most, is_for_all=is_for_all)
-    if not fires:
-        echo(f"{name}: no fire of this span is left to run", err=True)
-    elif dry_run:
-        _print(fires, past, output, places.zone)
-    else:
-        command = Command(kind=CommandKind.BACKFILL, targets=(name,), fires=fires)
-        carry_out(command, allow_shared_jobs, places)
+    # Every request is looked at before one of them runs: a refusal runs none of them.
+    names = _names(selection, loaded)
+    pasts = [_past_of(name, loaded, places) for name in names]
+    until = min(last, loaded.now)
+    found = [_fires(past, first, until, at_most, is_for_all=is_for_all) for past in pasts]
+    is_done = True
+    for past, fires in zip(pasts, found, strict=True):
+        if not fires:
+            echo(f"{past.name}: no fire of this span is left to run", err=True)
+        elif dry_run:
+            _print(fires, past, output, places.zone, is_named=len(pasts) > 1)
+        else:
+            command = Command(kind=CommandKind.BACKFILL, targets=(past.name,), fires=fires)
+            answer = answer_to(command, allow_shared_jobs, places)
+            for line in answer.lines:
+                echo(line)
+            is_done &= answer.is_done
+    if not is_done:
+        raise SystemExit(1)
+
+
+def _names(selection: Selection, loaded: Loaded) -> tuple[str, ...]:
+    """Return the names of the requests to backfill, after printing what is selected.
+
+    Only a schedule has fires of the past, so a selection leaves other requests out.
+    """
+    if selection.is_by_name:
+        return tuple(dict.fromkeys(selection.names))
+    names = tuple(
+        name
+        for name, request in selected_requests(loaded, selection).items()
+        if isinstance(request.timing, Schedule) or name in selection.names
+    )
+    if names:
+        say_chosen(names, CommandKind.BACKFILL)
+    return names
 
 
 def _past_of(name: str, loaded: Loaded, places: Places) -> _Past:
@@ -187,8 +221,11 @@ def _fires(
     return fires
 
 
-def _print(fires: tuple[datetime, ...], past: _Past, output: str, zone: str) -> None:
+def _print(
+    fires: tuple[datetime, ...], past: _Past, output: str, zone: str, *, is_named: bool
+) -> None:
     for fire in fires:
         local = local_text(fire, zone)
         item = {"request": past.name, "scheduled_for": fire, "local": local, "zone": zone}
-        echo(json_line(item) if output == "json" else local)
+        text = f"{local}  {past.name}" if is_named else local
+        echo(json_line(item) if output == "json" else text)

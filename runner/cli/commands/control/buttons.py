@@ -165,6 +165,11 @@ def _press(
 
 def carry_out(command: Command, allow_shared_jobs: bool, places: Places) -> None:
     """Let the runner carry out a command, or do it here if none is running; print the answer."""
+    _finish(answer_to(command, allow_shared_jobs, places))
+
+
+def answer_to(command: Command, allow_shared_jobs: bool, places: Places) -> Answer:
+    """Return the answer of the runner, or of this program if none is running."""
     from runner.cli.access.embedded import embedded
     from runner.cli.access.reaching import reach
 
@@ -172,7 +177,7 @@ def carry_out(command: Command, allow_shared_jobs: bool, places: Places) -> None
         with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
             return runner.carry_out(command)
 
-    _finish(reach(places, command, served=lambda answer: answer, alone=alone))
+    return reach(places, command, served=lambda answer: answer, alone=alone)
 
 
 def targets_of(kind: CommandKind, selection: Selection, places: Places) -> tuple[str, ...]:
@@ -196,7 +201,7 @@ def targets_of(kind: CommandKind, selection: Selection, places: Places) -> tuple
     if chosen and not targets:
         raise RefusedError("every selected request is a definition, without a timing")
     if targets:
-        _say_chosen(targets, kind)
+        say_chosen(targets, kind)
     return targets
 
 
@@ -213,11 +218,11 @@ def _running(selection: Selection, places: Places) -> tuple[str, ...]:
     names = running_names(load_served(places), selection)
     if not names:
         raise RefusedError("no selected request is running")
-    _say_chosen(names, CommandKind.KILL)
+    say_chosen(names, CommandKind.KILL)
     return names
 
 
-def _say_chosen(names: Sequence[str], kind: CommandKind) -> None:
+def say_chosen(names: Sequence[str], kind: CommandKind) -> None:
     """Print to stderr, before acting, what a selection has chosen."""
     echo(f"selected {len(names)} to {kind}: {listed(names, _MOST_SHOWN)}", err=True)
 
