@@ -312,3 +312,13 @@ def test_a_thousand_failures_of_one_second_are_one_message_and_hold_up_no_fire(
     assert {record["status"] for record in ticks} == {"success"}
     fires = {record["scheduled_for"] for record in ticks}
     assert len(fires) == len(ticks) >= 60
+
+
+def test_an_execution_that_a_stop_ends_is_still_pinged(place: Place, web: WebServer) -> None:
+    place.environment["HC"] = f"{web.url}/key"
+    text = {"process": {"shell": "sleep 300"}, "timing": "run_immediately"}
+    place.write("long.yaml", json.dumps({**text, "ping": {"url_variable": "HC"}}))
+    runner = place.start("--drain", "0s")
+    assert web.next().path.startswith("/key/start?rid=")
+    assert place.stop(runner) == 0
+    assert web.next().path.startswith("/key/fail?rid=")
