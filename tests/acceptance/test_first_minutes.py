@@ -8,7 +8,6 @@ rewrites the row, else the test compares all but the times.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
@@ -16,20 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.artefacts import BOUND_S, build, first_execution, run
+from support.artefacts import BOUND_S, artefacts, check_row, first_execution, run
 from support.place import ROOT
 
 from runner.installation import EXTRAS
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(2 * BOUND_S)]
-OPERATING = ROOT / "runner/README.md"
 Setup = Callable[[Path, Path], Path]
 """Install the wheel in an empty home; return the command `runner`."""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(ROOT, tmp_path_factory.mktemp("dist"))[1]
+    return artefacts(tmp_path_factory.mktemp("dist")).wheel
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +120,3 @@ def test_from_nothing_to_the_first_execution_and_the_extras(
 def installation_line(*command: str | Path, cwd: Path) -> str:
     (line,) = (line for line in run(*command, cwd=cwd).splitlines() if line.startswith("installed"))
     return line
-
-
-def check_row(way: str, elapsed_s: float) -> None:
-    """Compare, or rewrite, the row of a way of installing."""
-    text = OPERATING.read_text()
-    row = re.compile(rf"^\| {re.escape(way)} \| yes \| yes \| \d+ s \|$", re.MULTILINE)
-    assert row.search(text), f"the table has no row for {way}"
-    if os.environ.get("UPDATE_README") == "1":
-        new = f"| {way} | yes | yes | {elapsed_s:.0f} s |"
-        OPERATING.write_text(row.sub(lambda _: new, text))

@@ -14,7 +14,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-from support.artefacts import BOUND_S, build, first_execution, install, lend, run
+from support.artefacts import BOUND_S, artefacts, build, first_execution, install, lend, run
 from support.documents import DOCUMENTS
 from support.place import ROOT
 
@@ -37,8 +37,9 @@ def test_no_document_says_to_install_the_foreign_project_named_runner() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return the sdist and the wheel of this checkout."""
-    return build(ROOT, tmp_path_factory.mktemp("dist"))
+    """Return the sdist and the wheel."""
+    found = artefacts(tmp_path_factory.mktemp("dist"))
+    return found.sdist, found.wheel
 
 
 def test_a_build_from_the_sdist_gives_the_same_bytes(

@@ -9,12 +9,14 @@ import sys
 import venv
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from support.place import check_log, wait_until
+from support.place import ROOT, check_log, wait_until
 
 BOUND_S = 240
+OPERATING = ROOT / "runner/README.md"
 _OTHERS = ("RUNNER_", "PYTHON", "XDG_", "STATE_DIRECTORY", "LOGS_DIRECTORY")
 PIP = (sys.executable, "-m", "pip")
 
@@ -56,6 +58,36 @@ def build(source: Path, folder: Path, *, umask: int = -1) -> tuple[Path, Path]:
     (sdist,) = folder.glob("yaml_job_runner-*.tar.gz")
     (wheel,) = folder.glob("yaml_job_runner-*.whl")
     return sdist, wheel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefacts:
+    """What a release consists of."""
+
+    sdist: Path
+    wheel: Path
+
+    def debian_package(self) -> Path:
+        """Return the Debian package, built if it is not there."""
+        folder = self.wheel.parent
+        if not list(folder.glob("*.deb")):
+            program = ROOT / "runner/packaging/debian/build-package"
+            pip = {"PIP": " ".join(PIP)}
+            run(program, self.wheel, folder, cwd=folder, environment=pip)
+        (package,) = folder.glob("yaml-job-runner_*.deb")
+        return package
+
+
+def artefacts(folder: Path) -> Artefacts:
+    """Return the artefacts in the folder that the variable ARTEFACTS names (.ci/release),
+    else those of this checkout, built in `folder`.
+    """
+    if given := os.environ.get("ARTEFACTS"):
+        folder = Path(given)
+        (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+        return Artefacts(sdist=sdist, wheel=wheel)
+    sdist, wheel = build(ROOT, folder)
+    return Artefacts(sdist=sdist, wheel=wheel)
 
 
 def install(wheel: Path, environment: Path, *options: str) -> Path:
@@ -107,3 +139,13 @@ def first_execution(start: Path, folder: Path) -> None:
     finished = [each for each in check_log(log) if each["event"] == "execution.finished"]
     assert [each["status"] for each in finished if each["request"] == "welcome"] == ["success"]
     assert "✓ welcome  success" in console
+
+
+def check_row(way: str, elapsed_s: float) -> None:
+    """Compare the row of a way of installing in runner/README.md, or rewrite it."""
+    text = OPERATING.read_text()
+    row = re.compile(rf"^\| {re.escape(way)} \| yes \| yes \| \d+ s \|$", re.MULTILINE)
+    assert row.search(text), f"the table has no row for {way}"
+    if os.environ.get("UPDATE_README") == "1":
+        new = f"| {way} | yes | yes | {elapsed_s:.0f} s |"
+        OPERATING.write_text(row.sub(lambda _: new, text))
