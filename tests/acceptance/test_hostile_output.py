@@ -45,10 +45,15 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "schedule": [["hostile", IN_NAMES]],
     "unschedule": [["hostile", IN_NAMES]],
     "reschedule": [["hostile", IN_NAMES]],
+    "pause": [["hostile", "--reason", HOSTILE], [IN_NAMES, "--reason", "x"]],
+    "resume": [["hostile", IN_NAMES]],
+    "backfill": [["hostile", "--from", IN_NAMES, "--to", "now"], [IN_NAMES]],
     "exec": [["prints"], ["fails"], [IN_NAMES], ["prints", "--param", f"a={HOSTILE}"]],
     "kill": [[IN_NAMES]],
     "monitor": [[]],
     "log": [["EXECUTION"], [IN_NAMES]],
+    "notify": [["--test", IN_NAMES]],
+    "alerts": [[], ["--ack", IN_NAMES, "--until", "2h"]],
     "reload": [[]],
     "doctor": [[]],
     "schema": [[]],
@@ -80,7 +85,9 @@ def hostile(place: Place) -> Place:
     )
     place.declare("prints", "printf '%s' \"$RUNNER_PARAM_A\"; exit 3", params={"a": HOSTILE})
     (place.jobs / "raising.py").write_text(RAISING.replace("HOSTILE", repr(HOSTILE)))
-    place.write("fails.yaml", json.dumps({"process": {"python": "raising:fail"}}))
+    failing = {"process": {"python": "raising:fail"}}
+    place.write("fails.yaml", json.dumps(failing))
+    place.write("alarms.yaml", json.dumps({**failing, "timing": "run_immediately"}))
     place.write(
         "bad.yaml", json.dumps({"process": {"shell": HOSTILE, HOSTILE: 1}, "timing": HOSTILE})
     )
@@ -161,7 +168,8 @@ def test_no_command_prints_a_control_sequence_in_any_form(hostile: Place) -> Non
     runner = hostile.start()
     for name in ("prints", "fails"):
         hostile.run("exec", name)
-    wait_until(lambda: len(hostile.events("execution.finished")) == 2, what="two executions")
+    wait_until(lambda: len(hostile.events("execution.finished")) == 3, what="three executions")
+    wait_until(lambda: hostile.events("alert.opened", "alarms"), what="an alert")
     execution = hostile.finished("prints")[0]["execution"]
     context = click.Context(cli)
     for name, lines in ARGUMENTS.items():
@@ -255,9 +263,10 @@ def test_only_one_function_prints() -> None:
         for path in folder.rglob("*.py")
         if printing.search(path.read_text())
     }
-    # Console lines pass `shown_line`, the copier escapes for terminals itself, and
-    # `__init__.py` prints the help.
+    # Console lines pass `shown_line`, the copier escapes for terminals itself,
+    # `__init__.py` prints the help, and `group.py` neutralises what it says of the version.
     assert found == {
+        "group.py",
         "output/tables.py",
         "output/line_writer.py",
         "output/copying.py",
