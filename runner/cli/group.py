@@ -108,9 +108,11 @@ def _neutral_errors() -> Iterator[None]:
 def _print_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
     if not is_wanted or context.resilient_parsing:
         return
+    from runner.cli.output.tables import echo
     from runner.installation import summary
 
-    click.echo(f"runner {__version__}\n{neutral(summary())}")
+    echo(f"runner {__version__}")
+    echo(summary())
     context.exit()
 
 
