@@ -104,6 +104,12 @@ class World:
                 ]
             case "init":
                 return [str(self.folder / "new")]
+            case "pause":
+                return ["--reason", "a"]
+            case "backfill":
+                return ["a", "--from", "2026-01-01", "--to", "2026-01-02"]
+            case "notify":
+                return ["--test", "a"]
             case "log":
                 return [self.execution]
             case "help":
@@ -143,8 +149,8 @@ def test_a_user_without_a_home_folder_is_asked_for_a_state_folder_where_one_is_n
         assert "Traceback" not in done.text, line
         if line[0] in ("validate", "schema", "help"):
             assert done.code == 0, done.text
-        elif line[0] == "calendar":
-            assert done.code == 2 and "calendar" in done.messages, line  # it knows no place "a"
+        elif line[0] in ("calendar", "notify"):  # they know no place and no receiver "a"
+            assert done.code == 2 and "`a`" in done.messages.replace("'", "`"), line
         elif line[0] in ("init", "import"):
             assert "permission denied" in done.text.lower(), line
         else:

@@ -51,6 +51,7 @@ def test_an_unwritable_log_delays_only_records_and_gets_them_all_later(
         log.rmdir()
     place.await_finished("tool")
     wait_until(lambda: "the monitor log works again" in place.console(), what="the all-clear")
+    wait_until(lambda: place.events("alert.closed"), what="the end of the alert")
     events = [(record["event"], record.get("request")) for record in place.records()]
     assert len(set(events)) == len(events)
     assert set(events) == {

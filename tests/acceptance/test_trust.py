@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 SOMEBODY = 54321
 AS_SOMEBODY = f"sudo -u '#{SOMEBODY}' runner "
 LOOKING = {
+    "alerts": (),
     "doctor": (),
     "explain": ("plain",),
     "log": ("plain",),
@@ -37,11 +38,15 @@ LOOKING = {
     "validate": (),
 }
 ACTING = {
+    "backfill": ("plain", "--from", "2026-01-01", "--to", "2026-01-02"),
     "exec": ("plain",),
     "import": ("crontab", "-"),
     "kill": ("plain",),
+    "notify": ("--test", "ops"),
+    "pause": ("--reason", "x"),
     "reload": (),
     "reschedule": ("plain",),
+    "resume": (),
     "schedule": ("plain",),
     "start": (),
     "unschedule": ("plain",),
@@ -260,7 +265,8 @@ def test_root_looks_at_a_folder_and_runner_of_another_user_and_acts_on_neither(
         assert is_expected, (command, done)
         assert "root does not read" not in done.stdout + done.stderr, (command, done)
         assert "root's runner rejects" not in done.stdout + done.stderr, (command, done)
-    for command, arguments in ACTING.items():
+    acknowledgement = ("alerts", ("--ack", "plain", "--until", "2h"))
+    for command, arguments in (*ACTING.items(), acknowledgement):
         done = theirs.run(command, *arguments)
         assert done.returncode == 2, (command, done)
         assert AS_SOMEBODY in done.stderr, (command, done)

@@ -236,10 +236,10 @@ def test_a_file_that_is_no_cache_is_ignored(place: Place, opened: list[str], tex
 
 
 def changed_notes(text: bytes, change: Callable[[list[Any]], object]) -> bytes:
-    """Return the text of a cache with other notes, and the checksum that fits them."""
+    """Return the text of a cache with other notes of files, and the checksum that fits."""
     header, notes, *definitions = text.split(b"\n")
     parsed = json.loads(notes)
-    change(parsed)
+    change(parsed["files"])
     body = b"\n".join((json.dumps(parsed).encode(), *definitions))
     parts = {**json.loads(header), "sha256": hashlib.sha256(body).hexdigest()}
     return b"\n".join((json.dumps(parts).encode(), body))
@@ -248,15 +248,15 @@ def changed_notes(text: bytes, change: Callable[[list[Any]], object]) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda notes: notes[0].__setitem__(0, "other.yaml"),
-        lambda notes: notes[0].__setitem__(1, [1, 2, 3, 4, 5]),
-        lambda notes: notes[0].__setitem__(3, "00"),
-        lambda notes: notes.__setitem__(slice(None), [[name] for name, *_ in notes]),
-        lambda notes: notes.__setitem__(
-            slice(None), [[name, 1, 2, 3, 4, []] for name, *_ in notes]
+        lambda files: files[0].__setitem__(0, "other.yaml"),
+        lambda files: files[0].__setitem__(1, [1, 2, 3, 4, 5]),
+        lambda files: files[0].__setitem__(3, "00"),
+        lambda files: files.__setitem__(slice(None), [[name] for name, *_ in files]),
+        lambda files: files.__setitem__(
+            slice(None), [[name, 1, 2, 3, 4, []] for name, *_ in files]
         ),
-        lambda notes: notes[0][5][0].append(7),
-        lambda notes: notes.append(7),
+        lambda files: files[0][5][0].append(7),
+        lambda files: files.append(7),
     ],
     ids=[
         "another path",

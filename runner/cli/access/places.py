@@ -127,6 +127,14 @@ def places(
     )
 
 
+def require_trusted_settings(jobs: Path) -> None:
+    """Raise UsageError for root where another user may change the settings file.
+
+    For the option with which a command acts that otherwise looks.
+    """
+    _settings_beside(jobs, is_guarded=True)
+
+
 def _settings_beside(jobs: Path, *, is_guarded: bool) -> FileSettings | None:
     """Read the settings file beside the jobs folder; return None without one.
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import click
 
-from runner.cli.access.places import Places
+from runner.cli.access.places import Places, require_trusted_settings
 from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import carry_out
-from runner.cli.options import complete_requests, output_option, place_options
+from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.alert_words import alert_item, silence_words
 from runner.cli.output.fitting import moment_text, print_fitted
 from runner.cli.output.tables import echo, json_line, style
@@ -31,7 +31,7 @@ from runner.store.opening import read_store
 )
 @click.option("--until", metavar="T", help="When the silence ends; required with --ack.")
 @output_option
-@place_options
+@reading_options
 def alerts_command(
     acknowledged: tuple[str, ...], until: str | None, output: str, places: Places
 ) -> None:
@@ -85,6 +85,7 @@ def _print(found: tuple[Alert, ...], zone: str) -> None:
 def _acknowledge(names: tuple[str, ...], until: str, places: Places) -> None:
     from runner.commands import Command, CommandKind
 
+    require_trusted_settings(places.jobs)
     now = datetime.now(UTC)
     end = read_time("--until", until, places.zone, now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
     if end <= now:
