@@ -87,13 +87,12 @@ def test_kill_and_stop_end_a_condition_before_its_process_runs(place: Place) -> 
     condition = {"shell": f"echo asking; trap 'exit 0' TERM; {GATE}", "timeout": "10m"}
     for name in ("killed", "stopped"):
         place.declare(name, "touch ../ran", NOW, **{"if": condition})
-    runner = place.start()
+    runner = place.start("--drain", "1s")
     for name in ("killed", "stopped"):
         wait_until(lambda name=name: "asking" in place.run("log", name).stdout)  # type: ignore[misc]
     assert place.run("kill", "killed").returncode == 0
     place.await_finished("killed", status="killed", reason="killed_by_user")
     place.stop(runner)
-    place.stop(runner) if runner.poll() is None else None
     assert place.finished("stopped")[0]["status"] == "killed"
     assert not (place.folder / "ran").exists()
 
