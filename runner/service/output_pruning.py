@@ -5,6 +5,7 @@ the loop never pauses for it. Touches the outputs folder and reads the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby, islice
 from operator import attrgetter
@@ -30,6 +31,17 @@ Forget = Callable[[Sequence[str]], None]
 """Forgets the results of executions, in a commit."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prunable:
+    """What decides how long outputs and results are kept, and where the results are."""
+
+    settings: Settings
+    registry: Registry
+    in_progress: InProgress
+    store: Store
+    forget: Forget
+
+
 class OutputPruning:
     """Prunes the outputs and results of each request as its retention says.
 
@@ -40,20 +52,8 @@ class OutputPruning:
     corrected, and a clock that is years ahead would delete everything.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        in_progress: InProgress,
-        store: Store,
-        forget: Forget,
-        clock: Clock,
-    ) -> None:
-        self._settings = settings
-        self._registry = registry
-        self._in_progress = in_progress
-        self._store = store
-        self._forget = forget
+    def __init__(self, prunable: Prunable, clock: Clock) -> None:
+        self._prunable = prunable
         self._clock = clock
         self._begin_at_s = clock.elapsed_s()
         self._ages_count_at_s = self._begin_at_s + EVERY_S
@@ -76,11 +76,7 @@ class OutputPruning:
                 return
             self._begin_at_s = self._clock.elapsed_s() + EVERY_S
             self._round = _Round(
-                self._settings,
-                self._registry,
-                self._in_progress,
-                self._store,
-                self._forget,
+                self._prunable,
                 begun_s=self._clock.now().timestamp(),
                 do_ages_count=self._clock.elapsed_s() >= self._ages_count_at_s,
             ).slices()
@@ -97,25 +93,15 @@ _JUDGED = KeptOutput(0, 0, 0.0)
 class _Round:
     """One look at all outputs, begun at `begun_s` in epoch seconds."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        in_progress: InProgress,
-        store: Store,
-        forget: Forget,
-        *,
-        begun_s: float,
-        do_ages_count: bool,
-    ) -> None:
-        self._settings = settings
-        self._registry = registry
-        self._in_progress = in_progress
-        self._store = store
-        self._forget = forget
+    def __init__(self, prunable: Prunable, *, begun_s: float, do_ages_count: bool) -> None:
+        self._settings = prunable.settings
+        self._registry = prunable.registry
+        self._in_progress = prunable.in_progress
+        self._store = prunable.store
+        self._forget = prunable.forget
         self._begun_s = begun_s
         self._now_s = begun_s if do_ages_count else None
-        self._kept = KeptOutputs(settings.outputs)
+        self._kept = KeptOutputs(prunable.settings.outputs)
         # A heap of what stays, the oldest first: to sort all of it would block the loop.
         self._rest: list[tuple[float, str, KeptOutput]] = []
         self._size = self._files = 0

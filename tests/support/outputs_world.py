@@ -18,7 +18,7 @@ from runner.lifecycle import Channel
 from runner.requests.model import ProcessRequest, Retention, RunImmediately
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.in_progress import InProgress
-from runner.service.output_pruning import OutputPruning
+from runner.service.output_pruning import OutputPruning, Prunable
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
 from runner.store.opening import own_store
@@ -76,14 +76,14 @@ class World:
 
     def pruning(self) -> OutputPruning:
         """Start a runner."""
-        return OutputPruning(
-            self.settings,
-            self.registry,
-            self.in_progress,
-            self.store,
-            self.forget,
-            self.clock,
+        prunable = Prunable(
+            settings=self.settings,
+            registry=self.registry,
+            in_progress=self.in_progress,
+            store=self.store,
+            forget=self.forget,
         )
+        return OutputPruning(prunable, self.clock)
 
     def finish(self, pruning: OutputPruning) -> None:
         """Do all slices of a round that is due."""

@@ -24,7 +24,7 @@ from runner.service.housekeeping import Housekeeping, StatePruning, forget_resul
 from runner.service.jobs_lock import JobsLock
 from runner.service.notifying.messenger import Messenger
 from runner.service.notifying.sender_process import SenderProcess
-from runner.service.output_pruning import OutputPruning
+from runner.service.output_pruning import OutputPruning, Prunable
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
@@ -166,11 +166,13 @@ def _housekeeping(settings: Settings, clock: Clock, core: Core, store: Store) ->
     in_progress = core.in_progress
     return Housekeeping(
         OutputPruning(
-            settings,
-            core.registry,
-            in_progress,
-            store,
-            partial(forget_results, core.decisions),
+            Prunable(
+                settings=settings,
+                registry=core.registry,
+                in_progress=in_progress,
+                store=store,
+                forget=partial(forget_results, core.decisions),
+            ),
             clock,
         ),
         StatePruning(core.registry, in_progress, core.decisions, clock),
