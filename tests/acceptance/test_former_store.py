@@ -89,6 +89,7 @@ def test_a_runner_takes_over_the_executions_that_version_1_left(place: Place) ->
     ended = {
         (each["request"], each["sequence"]): each["status"]
         for each in place.events("execution.finished")
+        if each["started"]  # else it says which fires were missed since the sample was taken
     }
     assert ended == {
         ("group", None): "system_restart",
