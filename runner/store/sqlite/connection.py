@@ -165,8 +165,7 @@ def unusable(path: Path, what: str) -> StoreError:
     """Return the error for a file that is no usable store, with the least costly way out."""
     aside = shlex.quote(str(path.parent / "set-aside"))
     return StoreError(
-        f"the store {path} {what}; nothing was changed. To begin with an empty store, move it"
-        f" away and start again: "
+        f"the store {path} {what}. To begin with an empty store, move it away and start again: "
         f"mkdir {aside} && mv {shlex.quote(str(path))}* {aside}. The monitor log stays as it is; "
         f"what the store knew is forgotten, so one-time requests run again"
     )
