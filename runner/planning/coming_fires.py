@@ -65,7 +65,7 @@ def coming_fires(
 ) -> Iterator[datetime]:
     """Yield the unsettled fire times of a request from `after` on, ascending.
 
-    Left out are those that a pause holds (`held`), apart from a one-time fire that waits for
+    Leave out the fires that a pause holds (`held`), except a one-time fire, which waits for
     the pause's end.
     """
     if state.status is not RequestStatus.SCHEDULED or held.until >= END:

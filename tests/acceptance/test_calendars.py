@@ -76,7 +76,7 @@ def test_explain_says_why_an_excepted_date_is_no_workday(
     first.write("first.yaml", f"process: {{shell: echo}}\ntiming: {{schedule: {schedule}}}\n")
     answer = first.run("explain", "first", "--at", f"{day} 18:00").stdout
     assert f"{day} is an excepted date (holidays.txt:" in answer
-    assert "), so it is no workday\n" in answer
+    assert "), so it is not a workday\n" in answer
     sunday = first.run("explain", "first", "--at", "2100-01-03 18:00").stdout
     assert "its rule has no fire at that time" in sunday
 

@@ -83,7 +83,7 @@ class Ending:
 
     def __init__(self, status: int, signals: set[int], *, is_late: bool) -> None:
         self.status = status  # as from waitpid
-        self.signals = signals  # those that arrived at this process while the child ran
+        self.signals = signals  # what this process received while the child ran
         self.is_late = is_late  # the child took too long and was killed
 
 

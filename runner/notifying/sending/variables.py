@@ -53,7 +53,7 @@ class Variables:
         try:
             parts = urlsplit(value)
             is_good = parts.scheme in ("http", "https") and bool(parts.hostname)
-            is_good = is_good and parts.port != 0  # raises ValueError for what is no number
+            is_good = is_good and parts.port != 0  # raises ValueError without a number
             self._secrets.update((parts.path.strip("/"), parts.query, parts.password or ""))
         except ValueError:
             is_good = False

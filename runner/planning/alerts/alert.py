@@ -1,6 +1,6 @@
 """An alert, and a change of one. Pure.
 
-Whoever notifies people needs only this module. Each `AlertChange` belongs to the commit
+The code that notifies people needs only this module. Each `AlertChange` belongs to the commit
 of what caused it. `service.alerts.notices` is the place where it arrives.
 """
 

@@ -49,7 +49,7 @@ def past_fires(
     counted_from: datetime | None,
     settled: Collection[datetime],
 ) -> Iterator[datetime]:
-    """Yield the fires from `begin` to `end`, ascending, without those that are `settled`."""
+    """Yield the fires from `begin` to `end`, ascending, without the `settled` ones."""
     found = takewhile(
         lambda fire: fire <= end, fires(rule, begin - TICK, counted_from=counted_from)
     )

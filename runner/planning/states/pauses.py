@@ -168,7 +168,7 @@ def pauses_in(meta: Mapping[str, str]) -> Pauses:
 
 
 def begun(pauses: Pauses, pause: Pause) -> Pauses:
-    """Return the pauses with one that begins now. Those that ended long ago are forgotten."""
+    """Return the pauses with one that begins now. Pauses of long ago are forgotten."""
     oldest = pause.begin - _KEPT
     over = [each for each in pauses.known if each.is_over and (each.end or END) >= oldest]
     kept = sorted((*over[-_MOST_OVER:], *pauses.active), key=lambda each: each.begin)
@@ -178,7 +178,7 @@ def begun(pauses: Pauses, pause: Pause) -> Pauses:
 def resumed(
     pauses: Pauses, requests: Collection[Outline] | None, now: datetime
 ) -> tuple[Pauses, tuple[Pause, ...]]:
-    """Return the pauses after a resume of `requests` (None: of all), and those that ended.
+    """Return the pauses after a resume of `requests` (None: of all), and the ended ones.
 
     If a pause also holds others, it goes on for them, and its other part ends.
     """

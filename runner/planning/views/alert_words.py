@@ -1,4 +1,4 @@
-"""What is expected of a request, and who is notified, in words. Pure."""
+"""The expectations and the receivers of a request, in words. Pure."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ class _Passage:
 
     def _registered(self) -> tuple[RequestState, list[Miss], list[Miss]]:
         """Return the state of a request by its new file, and the fires that lose their verdict
-        by that: those that are missed, and those that a pause held.
+        by that: missed fires, and fires that a pause held.
         """
         if self._registration is None:
             assert self._before is not None, "a request without a state has a registration"

@@ -157,7 +157,7 @@ def _pattern_reason(rule: Rule, at: datetime, where: Where) -> Because:
     """Say why the pattern does not name an instant: only workdays, and the date is none?"""
     day = at.astimezone(zone_named(rule.zone)).date()
     if day in rule.excepted and fire_at(replace(rule.by_pattern, excepted=NO_DATES), at):
-        message = f"{_excepted_words(day, where)}, so it is no workday"
+        message = f"{_excepted_words(day, where)}, so it is not a workday"
         return Because(cause=Cause.EXCEPTED, message=message)
     return Because(cause=Cause.NO_FIRE, message="its rule has no fire at that time")
 

@@ -1,7 +1,7 @@
 """Pings: GETs of a URL when an execution starts and ends, and as long as the runner lives.
 
 A ping is sent once, with two quick retries. What cannot be sent is dropped, because a
-late ping would say what is no longer true.
+late ping would say what was true before.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Pings:
         self._targets.setdefault(request, _Target()).add(ping)
 
     def due(self, now_s: float) -> Iterator[Job]:
-        """Yield the jobs to begin now. Whoever takes one must begin it."""
+        """Yield the jobs to begin now. The caller must begin each job that it takes."""
         if self._runner is not None and self._next_s <= now_s:
             self._next_s = now_s + self._runner.every.total_seconds()
             self.add(_RUNNER, Ping(url_variable=self._runner.url_variable))

@@ -54,7 +54,7 @@ def begin(command: Command, decision: Decision) -> Answer:
 
 
 def advance(decision: Decision, names: Iterable[str]) -> None:
-    """Let the backfills of `names`, and those that the decision began, claim their next fire."""
+    """Let the backfills of `names` and the new ones of this decision claim their next fire."""
     situation = decision.situation
     if (
         situation.is_stopping

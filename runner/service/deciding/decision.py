@@ -236,7 +236,7 @@ class Decision:
             self._record_not_run(self.requests[name], state, registration.miss)
 
     def fire(self, name: str) -> None:
-        """Claim the due fires of a request, and record those that are missed.
+        """Claim the due fires of a request, and record the missed ones.
 
         Without a due fire, claim the next one if its time comes within `AHEAD` (5 ms): the
         commit takes about that long, and the process can then start on time.

@@ -71,7 +71,7 @@ def end_elapsed(decision: Decision) -> None:
 
 
 def _end(change: tuple[Pauses, tuple[Pause, ...]], decision: Decision, *, by: str | None) -> None:
-    """Put the changed pauses, and record those that ended."""
+    """Put the changed pauses, and record the ended ones."""
     pauses, ended = change
     if not ended:
         return

@@ -76,7 +76,7 @@ def statuses_of(connection: sqlite3.Connection) -> dict[str, int]:
 def coming_of(
     connection: sqlite3.Connection, *, at_most: int, by_due: bool = False
 ) -> tuple[Coming, ...]:
-    """Return the earliest of the next fires; with `by_due`, those that are due first."""
+    """Return the earliest of the next fires; with `by_due`, the fires due first."""
     rows = connection.execute(schema.SELECT_COMING.format("due" if by_due else "fire"), (at_most,))
     return tuple(
         Coming(request=to_text(request), fire=fire, due=due) for request, fire, due in rows

@@ -61,7 +61,7 @@ class SqliteReader:
         return self._ask(queries.statuses_of, {})
 
     def coming(self, at_most: int, *, by_due: bool = False) -> tuple[Coming, ...]:
-        """Return the earliest of the next fires; with `by_due`, those that are due first."""
+        """Return the earliest of the next fires; with `by_due`, the fires due first."""
         return self._ask(partial(queries.coming_of, at_most=at_most, by_due=by_due), ())
 
     def backfills(self) -> dict[str, str]:

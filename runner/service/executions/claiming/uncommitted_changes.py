@@ -29,7 +29,7 @@ class UncommittedChanges:
         self._claimed_at: dict[Guard, list[str]] = {}
 
     def __iter__(self) -> Iterator[Execution]:
-        """Yield the executions that have not ended, those that this decision claimed last."""
+        """Yield the executions that have not ended; the claims of this decision come last."""
         known = {each.id: each for each in self._in_progress}
         return (each for key, each in (known | self.changed).items() if key not in self.left)
 
