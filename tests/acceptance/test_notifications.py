@@ -199,6 +199,18 @@ def test_a_request_pings_its_start_and_its_end(place: Place, web: WebServer) -> 
     assert place.stop(runner) == 0
 
 
+def test_a_start_that_a_condition_may_refuse_is_not_pinged(place: Place, web: WebServer) -> None:
+    place.environment["HC"] = f"{web.url}/key"
+    runner = place.start()
+    for name, condition in (("refused", "exit 1"), ("asked", "true")):
+        process = {"shell": "true", "if": {"shell": condition}}
+        text = {"process": process, "timing": "run_immediately", "ping": {"url_variable": "HC"}}
+        place.write(f"{name}.yaml", json.dumps(text))
+        (finished,) = place.await_finished(name)
+    assert web.next().path == f"/key/0?rid={finished['execution']}"
+    assert place.stop(runner) == 0
+
+
 def test_the_runner_pings_until_it_is_killed(place: Place, web: WebServer) -> None:
     settings(place, {}, ping={"url_variable": "HOOK", "every": "1s"})
     place.declare("other", "true")

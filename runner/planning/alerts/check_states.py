@@ -109,6 +109,8 @@ _TABLE: Mapping[tuple[Check, Fact], _Effect] = {
     (Check.MISSED, Fact.STARTED): _Effect.END,
     (Check.SKIPPED, Fact.SKIPPED): _Effect.COUNT,
     (Check.SKIPPED, Fact.STARTED): _Effect.END,
+    (Check.SKIPPED, Fact.SUCCEEDED): _Effect.END,
+    (Check.SKIPPED, Fact.FAILED): _Effect.END,
     (Check.LATE_START, Fact.EXPIRED): _Effect.ADD,
     (Check.LATE_START, Fact.STARTED): _Effect.REMOVE,
     (Check.LATE_START, Fact.ENDED): _Effect.REMOVE,

@@ -86,7 +86,7 @@ class AlertDecision:
         name = request.name
         if self.of(name):
             news = self._news_of(execution, Fact.STARTED, "an execution started", execution.id)
-            self.note(name, request, news)
+            self.note(name, request, news, *_checks_of_start(execution))
         if request.expect != _NO_EXPECTATIONS:
             self._drop(Check.LATE_START, name, execution.id)
             self._limits.update(_by_key(limits_of(execution, request)))
@@ -234,6 +234,16 @@ class AlertDecision:
 
     def _drop(self, check: Check, name: str, overdue: str) -> None:
         self._limits[Deadline(check=check, request=name, overdue=overdue).key] = None
+
+
+def _checks_of_start(execution: Execution) -> tuple[Check, ...]:
+    """Return the checks that a start concerns. With a condition, the end shows what ran."""
+    has_condition = execution.claim.process.condition is not None
+    return tuple(
+        check
+        for check in _CHECKS_OF[Fact.STARTED]
+        if not (has_condition and check is Check.SKIPPED)
+    )
 
 
 def _by_key(limits: Iterable[tuple[Deadline, Limit]]) -> dict[str, Limit]:

@@ -151,7 +151,9 @@ class Decision:
     def _note_started(self, execution: Execution) -> None:
         if (request := self._watched(execution)) is not None:
             self.alerts.note_started(execution, request)
-            if request.ping is not None and execution.claim.attempt == 1:
+            # A no of the condition would leave a start without an end.
+            has_condition = execution.claim.process.condition is not None
+            if request.ping is not None and execution.claim.attempt == 1 and not has_condition:
                 self.pings.append((request.name, start_ping(request.ping, execution.id)))
 
     def _note_ended(self, ended: Ended, is_last: bool) -> None:

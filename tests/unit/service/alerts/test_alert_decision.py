@@ -15,7 +15,7 @@ from support.executions_world import NOON, request
 
 from runner.lifecycle import Channel, Check, ExecutionStatus, Reason
 from runner.planning.alerts.alert import Change
-from runner.requests.model import Expect, Route
+from runner.requests.model import Condition, Expect, Route
 
 SUCCESS, ERROR = ExecutionStatus.SUCCESS, ExecutionStatus.ERROR
 MINUTE = timedelta(minutes=1)
@@ -114,6 +114,19 @@ def test_skipped_fires_count_only_where_a_route_names_them() -> None:
     assert here.open() == {Check.SKIPPED: 2}
     here.run(ERROR)
     assert Check.SKIPPED not in here.open()
+
+
+def test_skips_by_a_condition_count_until_the_process_runs() -> None:
+    """The execution starts each time: its condition belongs to it."""
+    here = world(
+        notify=(Route(to="ops", on=frozenset({Check.SKIPPED}), after=2),),
+        process=replace(request("a").process, condition=Condition(shell="exit 1")),
+    )
+    for _ in range(3):
+        here.run(ExecutionStatus.SKIPPED, Reason.CONDITION)
+    assert here.open() == {Check.SKIPPED: 3}
+    here.run(SUCCESS)
+    assert here.open() == {}
 
 
 def test_an_alert_opens_at_the_smallest_after_of_its_routes() -> None:
