@@ -8,8 +8,8 @@ from contextlib import closing
 import click
 from click.shell_completion import CompletionItem
 
-from runner.cli.access.loading import load
-from runner.cli.access.places import Places, places
+from runner.access.loading import load
+from runner.access.places import Places, places
 from runner.errors import RunnerError
 from runner.monitor.names import path_of, shown_name
 from runner.requests.model import Group, ProcessRequest

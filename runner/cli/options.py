@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runner.cli.access.places import places
+from runner.access.places import places
+from runner.cli.output.tables import echo
 from runner.lifecycle import INVALID, RequestStatus
 
 if TYPE_CHECKING:
@@ -235,7 +237,14 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
     ) -> Any:
         return function(
             *args,
-            places=places(jobs, state, monitor_log, timezone, is_guarded=is_guarded),
+            places=places(
+                jobs,
+                state,
+                monitor_log,
+                timezone,
+                is_guarded=is_guarded,
+                report=partial(echo, err=True),
+            ),
             **kwargs,
         )
 

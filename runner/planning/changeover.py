@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.planning.difference import Difference, difference
+from runner.planning.fires.planned_status import Registration
 from runner.planning.last_good import InForce, in_force
 from runner.planning.states.pauses import NO_PAUSES, Pauses
-from runner.planning.states.planned_status import Registration
-from runner.planning.states.registration import (
+from runner.planning.states.renaming import renamings
+from runner.planning.states.state import RequestState
+from runner.planning.transitions.registration import (
     register,
     register_renamed,
     remove,
     renamed_away,
     settling_former,
 )
-from runner.planning.states.renaming import renamings
-from runner.planning.states.state import RequestState
 from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.model import NO_RETENTION, ProcessRequest

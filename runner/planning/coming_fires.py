@@ -15,11 +15,11 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from runner.lifecycle import RequestStatus
-from runner.planning.states.due_fires import coming
-from runner.planning.states.firing import delay_of, one_time_fire, pending_fire
+from runner.planning.fires.due_fires import coming
+from runner.planning.fires.firing import delay_of, one_time_fire, pending_fire
 from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pauses
-from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.registration import register
 from runner.requests.model import Outline, RunImmediately, RunLater, Schedule, Timing
 from runner.timing.upcoming import fires
 from runner.timing.zones import END, TICK

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runner.planning.states.clock_steps import FORGET_AFTER, Reopened, went_back
+from runner.planning.fires.clock_steps import FORGET_AFTER, Reopened, went_back
 from runner.system.clock import Clock, StepDetector
 from runner.values import from_microseconds, to_microseconds
 

@@ -9,9 +9,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from runner.errors import RunnerError
+from runner.planning.fires.claims_ahead import claimable_at
+from runner.planning.fires.firing import delay_of, due_at
 from runner.planning.last_good import InForce
-from runner.planning.states.claims_ahead import claimable_at
-from runner.planning.states.firing import delay_of, due_at
 from runner.planning.states.pauses import NO_PAUSES, Held, Pauses, pauses_in
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.building.stored import definition_text, request_from_definition

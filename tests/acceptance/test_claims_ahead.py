@@ -17,7 +17,7 @@ from support.place import SECONDLY, Place, Record, check_log, wait_until
 FAR_AHEAD = """
 import sys
 from datetime import timedelta
-from runner.planning.states import claims_ahead
+from runner.planning.fires import claims_ahead
 
 claims_ahead.AHEAD = timedelta(milliseconds=int(sys.argv.pop(1)))
 from runner.cli import main

@@ -55,7 +55,7 @@ _AT_A_GIVEN_TIME = """
 import sys
 from datetime import datetime
 from runner.cli import main
-from runner.cli.access import loading
+from runner.access import loading
 
 class Fixed(datetime):
     @classmethod

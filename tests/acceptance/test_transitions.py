@@ -32,7 +32,7 @@ ROWS = [
 _IN_2011 = """
 from datetime import datetime
 from runner.cli import main
-from runner.cli.access import loading
+from runner.access import loading
 
 class Fixed(datetime):
     @classmethod

@@ -276,7 +276,8 @@ def test_a_disk_that_turned_read_only_is_reported_and_the_next_start_continues(
         assert "disk I/O error" not in place.console()
         assert place.stop(runner) == 0
         subprocess.run(["umount", disk], check=True)
-        _mount("-o", "loop", image, disk)
+        # A process with mounts of its own may still hold the old disk: mount another one.
+        _mount("-o", "loop", shutil.copy(image, place.folder / "copy"), disk)
         count = len(place.finished("tick"))
         runner = place.start()
         place.await_finished("tick", count=count + 2)

@@ -18,7 +18,7 @@ import pytest
 from support.clock_world import GivenClock, Life, living
 from support.place import GATE, Place, check_log, wait_until
 
-from runner.planning.states.claims_ahead import AHEAD
+from runner.planning.fires.claims_ahead import AHEAD
 from runner.service.registry import FEW
 from runner.store.opening import mailbox_of
 from runner.store.rows import CommandRow, CommandStatus

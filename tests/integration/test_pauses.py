@@ -22,7 +22,7 @@ from support.clock_world import (
 from support.place import Place, check_log
 
 from runner.commands import Command, CommandKind
-from runner.planning.states.claims_ahead import AHEAD
+from runner.planning.fires.claims_ahead import AHEAD
 
 HOURLY = {"frequency": "hourly"}
 DAILY = {"frequency": "daily", "at": "12:00"}

@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from support.place import Place
 from support.runner_inside import GivenClock
 
-from runner.cli.access.loading import load
-from runner.cli.access.places import Places
+from runner.access.loading import load
+from runner.access.places import Places
 from runner.cli.group import cli
 from runner.lifecycle import Check
 from runner.planning.alerts.expectations import Deadline, Limit

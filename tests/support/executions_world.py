@@ -12,7 +12,7 @@ from typing import Any
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Channel
 from runner.monitor.records import Record
-from runner.planning.states.claims_ahead import AHEAD
+from runner.planning.fires.claims_ahead import AHEAD
 from runner.requests.model import Action, Group, Process, ProcessRequest, Reference, Shell, Source
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps

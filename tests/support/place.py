@@ -310,6 +310,13 @@ class Place:
         """Return the finished records of a request."""
         return self.events("execution.finished", request, **fields)
 
+    def await_started(self, request: str, *, count: int = 1) -> list[Record]:
+        """Wait for `count` started records of a request, and return them."""
+        return wait_until(
+            lambda: len(found := self.events("execution.started", request)) >= count and found,
+            what=f"{count} started records of {request}",
+        )
+
     def await_finished(
         self, request: str, *, count: int = 1, within_s: float = 30.0, **fields: object
     ) -> list[Record]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.registration import register
 from runner.requests.model import Process, ProcessRequest, Program, Source, Timing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 from support.planning_world import NOON, request_of, seen
 
 from runner.lifecycle import Misfire, RequestStatus
-from runner.planning.states.firing import settle
+from runner.planning.fires.firing import settle
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule

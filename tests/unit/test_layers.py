@@ -32,7 +32,7 @@ LAWS = {
     "test_layers.py": "the whole program",
     "importing/importers/test_damaged_sources.py": "all importers",
     "planning/test_checklist.py": "Openbravo's rows that planning decides",
-    "planning/states/test_life_cycle.py": "all changes of a state, in any order",
+    "planning/fires/test_life_cycle.py": "all changes of a state, in any order",
     "requests/test_checklist.py": "Openbravo's rows about requests",
     "requests/test_hostile_documents.py": "from bytes to a catalog",
     "requests/test_process_keys.py": "schema, model, store and words",

@@ -10,7 +10,7 @@ from typing import Any
 
 from loguru import logger
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.output.tables import echo_error
 from runner.service.loop import Runner, running
 from runner.service.runner_settings import Settings

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from runner.cli.access.last_results import LastResults
-from runner.cli.access.loading import Loaded
+from runner.access.last_results import LastResults
+from runner.access.loading import Loaded
 from runner.cli.arguments.selection import Candidate, Selection, select
 from runner.cli.output.tables import echo
 from runner.lifecycle import RequestStatus

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.commands.control.start import max_running_option
 from runner.cli.options import output_option, reading_options
 from runner.cli.output.tables import echo, json_line, style

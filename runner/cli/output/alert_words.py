@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.output.tables import local_text
+from runner.timing.local_times import local_text
 
 if TYPE_CHECKING:
     from runner.planning.alerts.alert import Alert

@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from runner.cli.output.tables import echo_all, local_text, style, unstyle, width_of
+from runner.cli.output.tables import echo_all, style, unstyle, width_of
 from runner.monitor.names import short_id
+from runner.timing.local_times import local_text
 from runner.timing.zones import zone_named
 from runner.values import neutral
 

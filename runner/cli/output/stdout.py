@@ -9,6 +9,7 @@ import os
 import select
 
 _STDOUT = 1
+_FOLLOW_EVERY_S = 0.1
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -23,3 +24,8 @@ def pause(seconds: float) -> None:
     poll.register(_STDOUT, 0)  # the kernel reports these three conditions without being asked
     if any(events & _GONE for _, events in poll.poll(seconds * 1000)):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def pause_briefly() -> None:
+    """Wait until it is worth looking for new lines of a log again."""
+    pause(_FOLLOW_EVERY_S)

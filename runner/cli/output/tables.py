@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from runner.monitor.names import name_in
-from runner.timing.zones import zone_named
 from runner.values import instant_text, neutral
 
 # Random, so that no foreign text can contain it and fake a colour.
@@ -140,13 +139,6 @@ def neutral_lines(text: str) -> str:
     newlines and tabs.
     """
     return re.sub("[^\n\t]+", lambda found: neutral(found[0]), text)
-
-
-def local_text(instant: datetime | None, zone: str) -> str:
-    """Return an instant as wall time in `zone` with its UTC offset, to the second; "-" for None."""
-    if instant is None:
-        return "-"
-    return instant.astimezone(zone_named(zone)).isoformat(" ", "seconds")
 
 
 def json_line(item: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain, pairwise, takewhile
 
 from runner.planning.coming_fires import coming_fires
-from runner.planning.states.due_fires import coming
+from runner.planning.fires.due_fires import coming
 from runner.planning.states.state import RequestState
 from runner.requests.model import Outline, Schedule
 from runner.timing.passing_time import measures_passing_time

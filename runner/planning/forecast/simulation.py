@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from runner.errors import RefusedError, UsageError
 from runner.planning.coming_fires import standing
+from runner.planning.fires.firing import delay_of
 from runner.planning.followed_references import followed
 from runner.planning.forecast.fire_sequences import (
     MINUTE,
@@ -26,7 +27,6 @@ from runner.planning.forecast.fire_sequences import (
 )
 from runner.planning.forecast.starts_per_minute import starts_by_minute
 from runner.planning.overlap import Guard, guard_of
-from runner.planning.states.firing import delay_of
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.timing.zones import wall_at

@@ -14,14 +14,14 @@ from runner.lifecycle import RequestStatus
 from runner.planning.changeover import Served, changeover
 from runner.planning.coming_fires import first_fires
 from runner.planning.difference import changed_fields
+from runner.planning.fires.firing import Miss, Settlement, delay_of, settle
+from runner.planning.fires.planned_status import Registration, RequestChange
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.moved_fires import moved_words
 from runner.planning.retention import NOTHING_DELETED, Deleted
-from runner.planning.states.firing import Miss, Settlement, delay_of, settle
-from runner.planning.states.planned_status import Registration, RequestChange
-from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.registration import register
 from runner.planning.views.alterations import Alteration, alterations
 from runner.planning.views.cautions import Caution
 from runner.planning.views.chains import NO_CHAINS, Chains, Touched

@@ -10,11 +10,11 @@ from datetime import datetime
 from runner.lifecycle import INVALID, RequestStatus
 from runner.planning.coming_fires import Standings, coming_fires
 from runner.planning.difference import changed_fields
+from runner.planning.fires.firing import pending_fire
 from runner.planning.last_good import InForce
-from runner.planning.states.failures_in_a_row import stop_words
-from runner.planning.states.firing import pending_fire
 from runner.planning.states.pauses import NO_PAUSES, NOT_HELD, Held, Pause, Pauses
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.failures_in_a_row import stop_words
 from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import Outline, ProcessRequest

@@ -22,7 +22,7 @@ from runner.planning.alerts.expectations import (
     limits_of_fire,
     limits_of_run,
 )
-from runner.planning.states.firing import delay_of
+from runner.planning.fires.firing import delay_of
 from runner.planning.states.pauses import NOT_HELD, Held
 from runner.requests.model import ProcessRequest, Route
 from runner.service.alerts.notices import Notices

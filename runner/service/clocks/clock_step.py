@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from runner.monitor.event_facts import RunnerFacts
 from runner.monitor.events import runner_clock_stepped
-from runner.planning.states.clock_steps import stepped_back, without_verdicts_ahead
-from runner.planning.states.firing import delay_of
+from runner.planning.fires.clock_steps import stepped_back, without_verdicts_ahead
+from runner.planning.fires.firing import delay_of
+from runner.planning.fires.planned_status import Registration, RequestChange
 from runner.planning.states.pauses import stepped_back as pauses_after_step_back
-from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.clock_watch import ClockStep

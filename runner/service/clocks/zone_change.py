@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from runner.errors import RuleError, RunnerError
 from runner.monitor.event_facts import RunnerFacts
 from runner.monitor.events import runner_reloaded
-from runner.planning.states.rezoning import known_fires, rezoned, zone_of
+from runner.planning.transitions.rezoning import known_fires, rezoned, zone_of
 from runner.requests.building.stored import definition_text, request_from_definition
 from runner.requests.model import ProcessRequest
 from runner.service.clocks.kept_zones import meta_of_zones

@@ -11,10 +11,10 @@ from runner.errors import RefusedError
 from runner.execution.report import forms_of
 from runner.lifecycle import Channel, Reason
 from runner.planning.changeover import Served, registration_of
-from runner.planning.states import presses
-from runner.planning.states.registration import settling_former
 from runner.planning.states.renaming import renamings
 from runner.planning.states.state import RequestState
+from runner.planning.transitions import presses
+from runner.planning.transitions.registration import settling_former
 from runner.requests.catalog.unknown_names import is_rejected, near_name, words_for
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 from runner.service.deciding import backfilling

@@ -13,9 +13,9 @@ from dataclasses import replace
 from runner.commands import Answer, Command
 from runner.errors import RefusedError
 from runner.lifecycle import Channel, Reason, RequestStatus
+from runner.planning.fires.firing import Miss
 from runner.planning.overlap import guard_of
 from runner.planning.states.backfills import MOST_FIRES, Backfill
-from runner.planning.states.firing import Miss
 from runner.planning.states.state import RequestState
 from runner.requests.catalog.unknown_names import words_for
 from runner.requests.model import ProcessRequest, Schedule

@@ -10,7 +10,7 @@ from runner.lifecycle import Channel
 from runner.monitor import events
 from runner.monitor.event_facts import RequestFacts, RunnerFacts
 from runner.monitor.records import Record
-from runner.planning.states.planned_status import RequestChange
+from runner.planning.fires.planned_status import RequestChange
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.service.runner_settings import Settings

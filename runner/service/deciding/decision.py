@@ -19,15 +19,15 @@ from runner.notifying.sending.job import Ping
 from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states
-from runner.planning.states.claims_ahead import verdict_at
-from runner.planning.states.failures_in_a_row import counted, stop_words
-from runner.planning.states.firing import Miss, delay_of, settle
+from runner.planning.fires.claims_ahead import verdict_at
+from runner.planning.fires.firing import Miss, delay_of, settle
+from runner.planning.fires.planned_status import Registration, RequestChange
 from runner.planning.states.pauses import KEY as PAUSES
 from runner.planning.states.pauses import Pause, Pauses, renamed
-from runner.planning.states.planned_status import Registration, RequestChange
 from runner.planning.states.renaming import current_name
 from runner.planning.states.results import is_result
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.failures_in_a_row import counted, stop_words
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.alerts.alert_decision import AlertDecision

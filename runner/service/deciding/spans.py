@@ -6,7 +6,7 @@ from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.event_facts import ExecutionFacts, MissedSpan, OutcomeFacts
 from runner.monitor.events import execution_finished
 from runner.monitor.records import Record
-from runner.planning.states.firing import Miss
+from runner.planning.fires.firing import Miss
 from runner.requests.model import ProcessRequest
 from runner.values import counted, new_id
 

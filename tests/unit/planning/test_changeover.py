@@ -14,8 +14,8 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.planning.changeover import Served, changeover, resulting_states
 from runner.planning.difference import touched
-from runner.planning.states.firing import Miss, settle
-from runner.planning.states.planned_status import RequestChange
+from runner.planning.fires.firing import Miss, settle
+from runner.planning.fires.planned_status import RequestChange
 from runner.planning.states.state import RequestState
 from runner.planning.views.plan import plan
 from runner.requests.catalog.catalog import Catalog

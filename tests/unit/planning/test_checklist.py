@@ -14,13 +14,15 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.errors import RefusedError
 from runner.lifecycle import Misfire, OnOverlap, RequestStatus
+from runner.planning.fires import firing, planned_status
+from runner.planning.fires.firing import Miss, pending_fire, settle
+from runner.planning.fires.planned_status import Registration, RequestChange, cut_off
 from runner.planning.overlap import Guard, Verdict, verdict
-from runner.planning.states import firing, planned_status, presses, state
-from runner.planning.states.firing import Miss, pending_fire, settle
-from runner.planning.states.planned_status import Registration, RequestChange, cut_off
-from runner.planning.states.presses import reschedule, unschedule
-from runner.planning.states.registration import register, remove
+from runner.planning.states import state
 from runner.planning.states.state import RequestState, state_from, state_text, watermark
+from runner.planning.transitions import presses
+from runner.planning.transitions.presses import reschedule, unschedule
+from runner.planning.transitions.registration import register, remove
 from runner.requests.model import ProcessRequest, RunImmediately, RunLater, Schedule
 from runner.timing.parsing import parse_rule
 

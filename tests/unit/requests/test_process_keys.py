@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.planning.views.process_words import action_words, member_words, process_words
+from runner.planning.words.process_words import action_words, member_words, process_words
 from runner.requests.building.process_json import process_from, process_text
 from runner.requests.building.request import RequestDraft, built
 from runner.requests.model import Group, Process, Source

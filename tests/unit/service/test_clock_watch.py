@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from support.clock_world import DAY, HOUR, MINUTE, NOON, SECOND, GivenClock
 
 from runner import RELEASED
-from runner.planning.states.clock_steps import Reopened
+from runner.planning.fires.clock_steps import Reopened
 from runner.service.clock_watch import KEY, SAVE_EVERY_S, ClockWatch, memory_in
 from runner.values import EPOCH
 

@@ -16,7 +16,7 @@ from support.planning_world import seen
 from runner.execution.output import member_output_path, output_path
 from runner.lifecycle import RequestStatus
 from runner.planning.retention import NEWEST_RESULTS
-from runner.planning.states.registration import remove
+from runner.planning.transitions.registration import remove
 from runner.requests.file_settings import OutputBounds
 from runner.requests.model import Retention
 from runner.store.rows import Batch, ResultRow

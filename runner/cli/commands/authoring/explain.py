@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.authoring.explained import Subject, subjects_of
@@ -22,10 +22,11 @@ from runner.cli.options import (
     selection_options,
 )
 from runner.cli.output.fitting import id_text
-from runner.cli.output.tables import coloured, echo, json_line, local_text, print_table, style
+from runner.cli.output.tables import coloured, echo, json_line, print_table, style
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import shown_name
-from runner.planning.views.timing_words import timing_words
+from runner.planning.words.timing_words import timing_words
+from runner.timing.local_times import local_text
 from runner.timing.zones import zone_named
 from runner.values import duration_text
 

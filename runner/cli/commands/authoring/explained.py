@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.cli.access.loading import Loaded, load
-from runner.cli.access.places import Places
+from runner.access.loading import Loaded, load
+from runner.access.places import Places
+from runner.access.troubles import report_trouble
 from runner.cli.access.selecting import selected_requests
-from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.expressions import is_expression, timing_from
 from runner.cli.arguments.selection import Selection
 from runner.errors import UsageError
 from runner.monitor.names import is_called, path_of, shown_name
 from runner.planning.coming_fires import coming_fires, standing
+from runner.planning.fires.firing import delay_of
 from runner.planning.moved_fires import moved_words, words_of_move
-from runner.planning.states.firing import delay_of
+from runner.planning.reasons.explanation import of_expression, why
+from runner.planning.reasons.fire_query import FireQuery, paused_reason, unscheduled_words
+from runner.planning.reasons.why_no_fire import Explanation, nowhere
 from runner.planning.views.cautions import Caution, cautions
-from runner.planning.views.explanation import of_expression, why
-from runner.planning.views.fire_query import FireQuery, paused_reason, unscheduled_words
 from runner.planning.views.request_cautions import request_cautions
-from runner.planning.views.retention_words import retention_words
-from runner.planning.views.why_no_fire import Explanation, nowhere
+from runner.planning.words.retention_words import retention_words
 from runner.requests.model import (
     NO_RETENTION,
     Group,
@@ -125,7 +125,7 @@ def _named(name: str, loaded: Loaded, places: Places) -> Subject:
     zone = _zone(request.timing, places)
 
     def answer(at: datetime) -> Explanation:
-        from runner.cli.access.past import history, past_alerts
+        from runner.access.past import history, past_alerts
 
         past = history(places, loaded, name, at, member=member)
         explanation = why(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.access.places import Places, home_folder
+from runner.access.places import Places, home_folder
 from runner.cli.commands.authoring.import_report import print_report, with_cautions
 from runner.cli.options import place_options
 from runner.errors import RunnerError, UsageError

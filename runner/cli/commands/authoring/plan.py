@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from runner.cli.access.last_results import LastResults
-from runner.cli.access.loading import Loaded, load
-from runner.cli.access.past import durations
-from runner.cli.access.places import Places
-from runner.cli.access.root_view import is_roots, rejected_by_root
+from runner.access.last_results import LastResults
+from runner.access.loading import Loaded, load
+from runner.access.past import durations
+from runner.access.places import Places
+from runner.access.root_view import is_roots, rejected_by_root
+from runner.access.troubles import report_pauses
 from runner.cli.access.selecting import candidate_of, words_for_none
-from runner.cli.access.troubles import report_pauses
 from runner.cli.arguments.revisions import Repository
 from runner.cli.arguments.selection import Candidate, Selection, select
 from runner.cli.options import output_option_of, reading_options, selection_options

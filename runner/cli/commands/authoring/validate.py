@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.options import output_option_of, reading_options
 from runner.cli.output.reports import FORMS, Checked, report
 from runner.cli.output.tables import echo
@@ -160,7 +160,7 @@ def _warn_of_root(
 
     They are no problems: a pipeline that runs as root checks files of other users.
     """
-    from runner.cli.access.root_view import is_roots, rejected_by_root
+    from runner.access.root_view import is_roots, rejected_by_root
 
     if is_roots(folder, places.given_state if folder == places.jobs else None):
         for line in rejected_by_root(folder, reader.read_besides, is_meant):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from runner.cli.access.places import Places, require_trusted_settings
+from runner.access.places import Places, require_trusted_settings
 from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import carry_out
 from runner.cli.options import complete_requests, output_option, reading_options

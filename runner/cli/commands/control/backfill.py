@@ -9,9 +9,9 @@ from itertools import islice
 
 import click
 
-from runner.cli.access.loading import Loaded, load_served
-from runner.cli.access.ownership import require_own
-from runner.cli.access.places import Places
+from runner.access.loading import Loaded, load_served
+from runner.access.ownership import require_own
+from runner.access.places import Places
 from runner.cli.access.selecting import selected_requests
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_time
@@ -23,7 +23,7 @@ from runner.cli.options import (
     selection_options,
     shared_jobs_option,
 )
-from runner.cli.output.tables import echo, json_line, local_text
+from runner.cli.output.tables import echo, json_line
 from runner.commands import Command, CommandKind
 from runner.errors import RefusedError, UsageError
 from runner.lifecycle import Channel, ExecutionStatus
@@ -34,6 +34,7 @@ from runner.requests.model import Schedule
 from runner.service.executions.execution import execution_of
 from runner.store.opening import read_store
 from runner.store.rows import OF_VERSION_1, ResultRow
+from runner.timing.local_times import local_text
 from runner.timing.rules import Rule
 from runner.values import from_microseconds
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import (
     complete_requests,
@@ -109,7 +109,7 @@ def kill_command(selection: Selection, places: Places) -> None:
       runner kill nightly-posting
       runner kill 'month-end/*' --label team=finance
     """
-    from runner.cli.access.reaching import asked
+    from runner.access.reaching import asked
 
     if selection.is_empty:
         raise UsageError(f"give the names or ids of executions, or {_FOR_EXAMPLE}")
@@ -133,7 +133,7 @@ def reload_command(allow_empty: bool, places: Places) -> None:
     The exit code is 1 if a file is invalid. The last good version of its requests stays
     active.
     """
-    from runner.cli.access.reaching import asked
+    from runner.access.reaching import asked
     from runner.cli.output.problems import problem_lines
 
     answer = asked(places, Command(kind=CommandKind.RELOAD, allow_empty=allow_empty))
@@ -170,8 +170,8 @@ def carry_out(command: Command, allow_shared_jobs: bool, places: Places) -> None
 
 def answer_to(command: Command, allow_shared_jobs: bool, places: Places) -> Answer:
     """Return the answer of the runner, or of this program if none is running."""
+    from runner.access.reaching import reach
     from runner.cli.access.embedded import embedded
-    from runner.cli.access.reaching import reach
 
     def alone() -> Answer:
         with embedded(places, allow_shared_jobs=allow_shared_jobs) as runner:
@@ -187,8 +187,8 @@ def targets_of(kind: CommandKind, selection: Selection, places: Places) -> tuple
     """
     if selection.is_by_name:
         return selection.names
-    from runner.cli.access.loading import load_served
-    from runner.cli.access.ownership import require_own
+    from runner.access.loading import load_served
+    from runner.access.ownership import require_own
     from runner.cli.access.selecting import selected_views
 
     require_own(places)
@@ -210,8 +210,8 @@ def _running(selection: Selection, places: Places) -> tuple[str, ...]:
 
     Raises RefusedError if none of them runs.
     """
-    from runner.cli.access.loading import load_served
-    from runner.cli.access.reaching import require_runner
+    from runner.access.loading import load_served
+    from runner.access.reaching import require_runner
     from runner.cli.access.selecting import running_names
 
     require_runner(places)

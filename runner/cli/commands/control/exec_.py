@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from runner.cli.access.places import Places
-from runner.cli.access.reaching import reach
+from runner.access.places import Places
+from runner.access.reaching import reach
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
 from runner.cli.output.copying import Copier, GroupCopier
 from runner.cli.output.tables import echo

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.errors import UsageError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from runner.cli.access.places import Places
+from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import carry_out, targets_of

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from runner.cli.access.executions import pause_briefly, reason_for_none, require_known_log
-from runner.cli.access.places import Places
+from runner.access.executions import reason_for_none, require_known_log
+from runner.access.places import Places
 from runner.cli.options import complete_requests_and_members, reading_options
 from runner.cli.output.copying import Copier, GroupCopier
+from runner.cli.output.stdout import pause_briefly
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
 from runner.lifecycle import ExecutionStatus

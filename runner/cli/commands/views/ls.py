@@ -8,19 +8,19 @@ from typing import Any
 
 import click
 
-from runner.cli.access.loading import load
-from runner.cli.access.places import Places
+from runner.access.loading import load
+from runner.access.places import Places
+from runner.access.troubles import report_pauses, report_trouble
 from runner.cli.access.selecting import selected_views
-from runner.cli.access.troubles import report_pauses, report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.commands.views.show import item_of
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
-from runner.cli.output.pauses import backfill_words
 from runner.cli.output.tables import coloured, echo, json_line, style
 from runner.lifecycle import INVALID, Check
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC
+from runner.planning.words.pause_words import backfill_words
 
 _OPTIONAL = ("FILE", "SYNC")
 """The columns that a narrow terminal drops. A note below the table reports drift instead."""

@@ -10,16 +10,8 @@ from typing import Any
 
 import click
 
-from runner.cli.access.executions import (
-    cells_of,
-    columns_for,
-    fixed_widths,
-    pause_briefly,
-    processing,
-    reason_for_none,
-    require_known_log,
-)
-from runner.cli.access.places import Places
+from runner.access.executions import processing, reason_for_none, require_known_log
+from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import Toward, read_time
 from runner.cli.options import (
@@ -28,8 +20,10 @@ from runner.cli.options import (
     reading_options,
     record_selection_options,
 )
+from runner.cli.output.execution_cells import cells_of, columns_for, fixed_widths
 from runner.cli.output.execution_tree import Branch, trees_of
 from runner.cli.output.fitting import padded, print_fitted
+from runner.cli.output.stdout import pause_briefly
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.errors import UsageError
 from runner.lifecycle import ExecutionStatus
@@ -174,7 +168,7 @@ def _filter(
 
 def _failing(places: Places) -> frozenset[str]:
     """Return the names of the requests whose last execution failed."""
-    from runner.cli.access.loading import load_served
+    from runner.access.loading import load_served
     from runner.cli.access.selecting import selected_views
 
     found = selected_views(load_served(places), Selection(is_failing=True))
@@ -193,7 +187,7 @@ def _explain_nothing(selection: Selection, places: Places, *, is_selective: bool
 
 def _unknown(selection: Selection, places: Places) -> str | None:
     """Return which label or owner no request has, if there is a jobs folder."""
-    from runner.cli.access.loading import load_served
+    from runner.access.loading import load_served
     from runner.cli.access.selecting import candidates_of, views_of
     from runner.cli.arguments.selection import select
 

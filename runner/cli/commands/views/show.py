@@ -11,31 +11,32 @@ from typing import Any
 
 import click
 
-from runner.cli.access.loading import Loaded, load
-from runner.cli.access.places import Places
+from runner.access.loading import Loaded, load
+from runner.access.places import Places
+from runner.access.troubles import report_trouble
 from runner.cli.access.selecting import selected_views
-from runner.cli.access.troubles import report_trouble
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text
 from runner.cli.output.output_words import outputs_item, outputs_words
-from runner.cli.output.pauses import backfill_item, pause_item, pause_span
-from runner.cli.output.tables import echo, json_line, local_text, print_items, status_words, style
+from runner.cli.output.tables import echo, json_line, print_items, status_words, style
 from runner.errors import RefusedError, UsageError
 from runner.planning.alerts.routes import routes_of
 from runner.planning.coming_fires import first_fires
 from runner.planning.moved_fires import moved_words
 from runner.planning.states.state import RequestState
-from runner.planning.views.alert_words import expect_words, routes_words
 from runner.planning.views.chains import Chains
-from runner.planning.views.process_words import action_words, member_words, process_words
 from runner.planning.views.request_view import RequestView
-from runner.planning.views.retention_words import retention_words
-from runner.planning.views.timing_words import timing_words
+from runner.planning.words.alert_words import expect_words, routes_words
+from runner.planning.words.pause_words import backfill_item, pause_item, pause_span
+from runner.planning.words.process_words import action_words, member_words, process_words
+from runner.planning.words.retention_words import retention_words
+from runner.planning.words.timing_words import timing_words
 from runner.requests.catalog.defaults import NAMES as DEFAULTS
 from runner.requests.model import ProcessRequest, Reference, RunLater, Schedule, Timing
 from runner.service.executions.execution import execution_of
+from runner.timing.local_times import local_text
 from runner.values import duration_text
 
 _GIT_PATIENCE_S = 2.0  # `show` then appears without the commit

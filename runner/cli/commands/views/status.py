@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import RELEASED
-from runner.cli.access.ownership import no_runner_words, other_jobs, served_jobs, words_of
-from runner.cli.access.places import Places
-from runner.cli.access.troubles import folder_trouble, why_nothing_fires
+from runner.access.ownership import no_runner_words, other_jobs, served_jobs, words_of
+from runner.access.places import Places
+from runner.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
 from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
-from runner.cli.output.pauses import backfill_item, backfill_words, pause_item, pause_words
 from runner.cli.output.tables import (
     coloured,
     echo,
     json_line,
-    local_text,
     print_table,
     short_commit,
     style,
@@ -32,9 +30,11 @@ from runner.cli.output.tables import (
 from runner.errors import NoRunnerError
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import name_in
+from runner.planning.words.pause_words import backfill_item, backfill_words, pause_item, pause_words
 from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_pid, read_store
 from runner.store.rows import AlertRow, ExecutionRow
+from runner.timing.local_times import local_text
 from runner.values import duration_text, from_microseconds
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def status_command(output: str, places: Places) -> None:
     """
     pid = owner_pid(places.state)
     if pid is None:
-        from runner.cli.access.former_runner import former_runner_lines
+        from runner.access.former_runner import former_runner_lines
 
         raise NoRunnerError("\n".join((no_runner_words(places), *former_runner_lines(places))))
     trouble = TroubleNote(places.state).read()
@@ -182,7 +182,7 @@ def _by_files(places: Places) -> tuple[dict[str, int], list[tuple[str, datetime]
     The store does not have the rejected documents.
     """
     # Imported late: while all files are in force, the store knows more than they do.
-    from runner.cli.access.loading import load
+    from runner.access.loading import load
     from runner.planning.coming_fires import next_fires
     from runner.planning.views.request_view import views
 

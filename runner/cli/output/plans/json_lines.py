@@ -8,8 +8,8 @@ from typing import Any
 
 from runner.cli.output.plans import Shown, words
 from runner.cli.output.tables import json_line
+from runner.planning.fires.firing import Miss
 from runner.planning.forecast.simulation import Rush
-from runner.planning.states.firing import Miss
 from runner.planning.views.plan import NextFires, PlanStep
 from runner.requests.catalog.catalog import Rejection
 from runner.values import instant_text

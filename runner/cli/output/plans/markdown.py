@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.cli.output.plans import Shown, words
-from runner.cli.output.tables import local_text
 from runner.errors import Problem
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
+from runner.timing.local_times import local_text
 from runner.values import neutral
 
 _MARK = "<!-- runner plan -->"

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from runner.cli.output.plans import Shown, words
 from runner.cli.output.problems import problem_lines
-from runner.cli.output.tables import local_text, style
+from runner.cli.output.tables import style
 from runner.errors import Problem
 from runner.planning.views.plan import PlanStep, StepKind
+from runner.timing.local_times import local_text
 
 _MARKS = {
     StepKind.ADDED: ("+", "green"),

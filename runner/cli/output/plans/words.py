@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from runner.cli.output.plans import Shown
-from runner.cli.output.tables import local_text
+from runner.planning.fires.firing import Miss
+from runner.planning.fires.planned_status import RequestChange
 from runner.planning.forecast.collisions import Collision
 from runner.planning.forecast.simulation import Rush
-from runner.planning.states.firing import Miss
-from runner.planning.states.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import NextFires, PlanStep, StepKind
 from runner.requests.model import RunImmediately, RunLater, Schedule
+from runner.timing.local_times import local_text
 from runner.values import counted, neutral, rough_size_text
 
 _STATUS_WORDS = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from runner.lifecycle import Channel, Reason
 from runner.monitor.records import Record as MonitorRecord
+from runner.planning.fires.claims_ahead import may_still_start
+from runner.planning.fires.firing import delay_of
 from runner.planning.overlap import Verdict, guard_of, verdict
-from runner.planning.states.claims_ahead import may_still_start
-from runner.planning.states.firing import delay_of
 from runner.planning.states.state import RequestState
 from runner.requests.model import Group, ProcessRequest
 from runner.service.executions.claiming.deadlock import would_wait_for_itself

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runner.planning.states.planned_status import cut_off
+from runner.planning.fires.planned_status import cut_off
 from runner.planning.states.renaming import current_name
 from runner.planning.states.results import is_result
 from runner.service.executions.execution import Execution

@@ -6,7 +6,7 @@ import pytest
 
 from runner.cli.arguments.expressions import is_expression, timing_from
 from runner.errors import RunnerError
-from runner.planning.views.timing_words import timing_words
+from runner.planning.words.timing_words import timing_words
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from support.planning_world import request_of
 from runner.errors import RunnerError
 from runner.planning.forecast.moves import moved_fires
 from runner.planning.moved_fires import moved_words
-from runner.planning.states.registration import register
+from runner.planning.transitions.registration import register
 from runner.requests.model import Schedule
 from runner.timing.calendars import Dates
 from runner.timing.parsing import parse_rule

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from support.planning_world import request_of
 
 from runner.errors import UsageError
+from runner.planning.fires.firing import delay_of
 from runner.planning.forecast import simulation
 from runner.planning.forecast.fire_sequences import fires_in
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
-from runner.planning.states.firing import delay_of
-from runner.planning.states.presses import reschedule, unschedule
-from runner.planning.states.registration import register
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.presses import reschedule, unschedule
+from runner.planning.transitions.registration import register
 from runner.requests.model import (
     Context,
     ProcessRequest,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.planning_world import NOON, request_of, seen
 
 from runner.planning.states.backfills import Backfill, past_fires
-from runner.planning.states.registration import renamed_away
 from runner.planning.states.state import state_from, state_text, watermark
+from runner.planning.transitions.registration import renamed_away
 from runner.requests.model import Schedule
 from runner.timing.parsing import parse_rule
 from runner.timing.upcoming import fires

@@ -13,8 +13,8 @@ from support.planning_world import NOON, request_of, seen
 
 from runner.lifecycle import Misfire, RequestStatus
 from runner.planning.coming_fires import coming_fires
-from runner.planning.states.claims_ahead import AHEAD, claimable_at
-from runner.planning.states.firing import (
+from runner.planning.fires.claims_ahead import AHEAD, claimable_at
+from runner.planning.fires.firing import (
     CATCH_UP_LIMIT,
     Miss,
     Settlement,

@@ -15,8 +15,8 @@ from support.decision_world import NOON, Document, World, world
 from runner.commands import CommandKind as Button
 from runner.monitor.records import Event
 from runner.planning.coming_fires import first_fires
-from runner.planning.states.firing import Miss
-from runner.planning.states.planned_status import RequestChange
+from runner.planning.fires.firing import Miss
+from runner.planning.fires.planned_status import RequestChange
 from runner.planning.views.alterations import Alteration
 from runner.planning.views.plan import Plan, PlanStep, StepKind, newly_served, plan
 

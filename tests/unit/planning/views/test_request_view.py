@@ -13,12 +13,12 @@ from support.planning_world import NOON, request_of, seen
 from runner.errors import Problem
 from runner.lifecycle import RequestStatus
 from runner.planning.coming_fires import ComingFire, coming_fires, first_fires, merged, standing
+from runner.planning.fires.clock_steps import stepped_back
+from runner.planning.fires.firing import settle
 from runner.planning.last_good import InForce
-from runner.planning.states.clock_steps import stepped_back
-from runner.planning.states.firing import settle
-from runner.planning.states.presses import reschedule, schedule, unschedule
-from runner.planning.states.registration import register, remove
 from runner.planning.states.state import RequestState
+from runner.planning.transitions.presses import reschedule, schedule, unschedule
+from runner.planning.transitions.registration import register, remove
 from runner.planning.views.request_view import RequestView, views
 from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import (

@@ -13,7 +13,7 @@ from support.executions_world import DIRECT, FIRE, ExecutionsWorld, group_of, re
 from support.planning_world import request_of, seen
 
 from runner.lifecycle import Channel, OnOverlap, Reason, RequestStatus
-from runner.planning.states.claims_ahead import AHEAD
+from runner.planning.fires.claims_ahead import AHEAD
 from runner.requests.model import ProcessRequest, Reference, Retry
 from runner.service.executions.execution import execution_of, row_of
 from runner.service.executions.in_progress import InProgress

@@ -1,0 +1,77 @@
+"""The executions in progress as records, and why a request has none."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from runner.access.places import Places
+from runner.errors import StoreError
+from runner.system.regular_files import is_folder
+
+Record = dict[str, Any]
+
+
+def processing(places: Places) -> list[Record]:
+    """Return a record for each running execution, in the monitor log's form; newest
+    last.
+
+    These records have no `id`, because they are not lines of the log. If the store
+    cannot be read, the reason is reported and the result is empty.
+    """
+    from runner.store.opening import owner_pid, read_store
+
+    try:
+        with closing(read_store(places.state)) as reader:
+            meta, rows = reader.meta(), reader.executions()
+    except StoreError as error:
+        places.report(f"runner: running executions cannot be shown: {error}")
+        return []
+    if not rows or meta.get("monitor_log") != str(places.monitor_log):
+        return []  # --monitor-log may name another runner's log
+    import socket
+
+    from runner.execution.output import outputs_folder
+    from runner.monitor.records import Recorder, decode
+    from runner.service.executions.execution import execution_of
+    from runner.service.executions.execution_records import started_record
+
+    message = (
+        None
+        if owner_pid(places.state)
+        else "its runner ended; the next start records the execution's end"
+    )
+    recorder = Recorder(meta.get("runner", ""), socket.gethostname())
+    records = []
+    outputs = outputs_folder(places.state)
+    for execution in sorted((execution_of(row, outputs) for row in rows), key=lambda each: each.id):
+        if execution.started is not None:
+            line = recorder.line(started_record(execution, message=message), execution.started)
+            record = decode(line) or {}
+            records.append({name: value for name, value in record.items() if name != "id"})
+    return records
+
+
+def reason_for_none(name: str, places: Places) -> str | None:
+    """Return why a request has no records: its file is invalid, or the name is misspelt."""
+    if not is_folder(places.jobs):
+        return None
+    from runner.requests.catalog.cache_file import CacheFile
+    from runner.requests.catalog.catalog_reader import CatalogReader
+    from runner.requests.catalog.unknown_names import reason_for
+
+    cache = CacheFile(places.state) if places.has_state else None
+    reader = CatalogReader(places.jobs, default_zone=places.zone, cache=cache, builds_late=True)
+    reader.recall()
+    catalog = reader.read()
+    return (
+        None if name in catalog.requests else reason_for(name, catalog.requests, catalog.rejections)
+    )
+
+
+def require_known_log(places: Places) -> None:
+    """Raise StoreError if the monitor log belongs to another jobs folder."""
+    if is_folder(places.state):  # without a store, save the import of the modules that read it
+        from runner.access.ownership import require_own_log
+
+        require_own_log(places)

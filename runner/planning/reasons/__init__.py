@@ -1,0 +1,1 @@
+"""Why a request fired, or did not, at an instant. Pure."""

@@ -1,0 +1,1 @@
+"""Settings and states in the words that people read. Pure."""
