@@ -23,6 +23,8 @@ class RequestStatus(StrEnum):
 
 INVALID = "invalid"
 """What commands show as the status of a request whose file is invalid."""
+NO_MORE_FIRES = "no more fires"
+"""How a person reads `complete`."""
 
 
 class RequestEvent(StrEnum):
@@ -122,6 +124,14 @@ class Check(StrEnum):
     DISK = "disk"
     CLOCK = "clock"
     RELOAD = "reload"
+
+
+def status_words(status: str) -> str:
+    """Return a status as a person reads it.
+
+    `complete` would look like the end of an execution, while the last one may still run.
+    """
+    return NO_MORE_FIRES if status == "complete" else status
 
 
 class IllegalTransitionError(AssertionError):

@@ -169,6 +169,15 @@ def new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def short_commit(revision: str | None) -> str | None:
+    """Return a commit id shortened for people, with its "-dirty" mark. Anything else is
+    returned as is.
+    """
+    commit, mark, _ = (revision or "").partition("-dirty")
+    is_id = len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef")
+    return f"{commit[:12]}{mark}" if is_id else revision
+
+
 def instant_text(instant: datetime) -> str:
     """Write an aware instant as RFC 3339 in UTC with microseconds.
 

@@ -49,6 +49,15 @@ def name_in(record: Mapping[str, object]) -> str:
     return shown_name(str(record.get("request")), str(record.get("process")), is_member=is_member)
 
 
+def who(record: Mapping[str, object]) -> str:
+    """Return the name of a record's execution: the request or `group › member`, and the
+    attempt after the first one.
+    """
+    name = name_in(record)
+    attempt = record.get("attempt") or 1
+    return f"{name} (attempt {attempt})" if attempt != 1 else name
+
+
 def is_named(record: Mapping[str, object], name: str) -> bool:
     """Return whether a record describes the request or the group member `name`."""
     is_member = record.get("group") is not None

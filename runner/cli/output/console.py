@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from loguru import logger
 
-from runner.cli.output.event_words import line_of
+from runner.access.shown.event_words import line_of
 from runner.cli.output.fitting import cut, terminal_columns
 from runner.cli.output.line_writer import LineWriter, write_whole
 from runner.cli.output.tables import json_line, shown_line, style, unstyle, width_of

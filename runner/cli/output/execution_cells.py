@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.cli.output.fitting import id_text, moment_text, narrowed, terminal_columns
-from runner.cli.output.tables import coloured, who
+from runner.cli.output.tables import coloured
 from runner.lifecycle import ExecutionStatus
-from runner.monitor.names import name_in, path_of
+from runner.monitor.names import name_in, path_of, who
 from runner.values import clock_text, parse_instant
 
 BRIEF = ("STARTED", "STATUS", "DURATION", "REQUEST", "CHANNEL", "EXECUTION", "MESSAGE")

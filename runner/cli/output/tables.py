@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from runner.monitor.names import name_in
+from runner.lifecycle import status_words
 from runner.values import instant_text, neutral
 
 # Random, so that no foreign text can contain it and fake a colour.
@@ -33,40 +33,12 @@ COLOURS = {
     "drifted": "yellow",
     "complete": "blue",
 }
-NO_MORE_FIRES = "no more fires"
-"""How a person reads `complete`."""
-
-
-def who(record: Mapping[str, Any]) -> str:
-    """Return the name of a record's execution: the request or `group › member`, and the
-    attempt after the first one.
-    """
-    name = name_in(record)
-    attempt = record.get("attempt") or 1
-    return f"{name} (attempt {attempt})" if attempt > 1 else name
-
-
-def short_commit(revision: str | None) -> str | None:
-    """Return a commit id shortened for people, with its "-dirty" mark. Anything else is
-    returned as is.
-    """
-    commit, mark, _ = (revision or "").partition("-dirty")
-    is_id = len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef")
-    return f"{commit[:12]}{mark}" if is_id else revision
 
 
 def coloured(status: str) -> str:
     """Return a status in its colour, in the words of `status_words`."""
     words = status_words(status)
     return style(words, fg=COLOURS[status]) if status in COLOURS else words
-
-
-def status_words(status: str) -> str:
-    """Return a status as a person reads it.
-
-    `complete` would look like the end of an execution, while the last one may still run.
-    """
-    return NO_MORE_FIRES if status == "complete" else status
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from runner.access.places import Places
+from runner.access.shown.request_subject import Subject
 from runner.cli.arguments.selection import Selection
 from runner.cli.arguments.times import OfDay, Toward, read_time
-from runner.cli.commands.authoring.explained import Subject, subjects_of
+from runner.cli.commands.authoring.explained import subjects_of
 from runner.cli.options import (
     complete_requests_and_members,
     output_option,

@@ -10,10 +10,10 @@ import click
 
 from runner.access.loading import load
 from runner.access.places import Places
+from runner.access.shown.request_items import request_item
 from runner.access.troubles import report_pauses, report_trouble
 from runner.cli.access.selecting import selected_views
 from runner.cli.arguments.selection import Selection
-from runner.cli.commands.views.show import item_of
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.fitting import fits, moment_text, print_fitted, terminal_columns
 from runner.cli.output.tables import coloured, echo, json_line, style
@@ -48,7 +48,7 @@ def ls_command(selection: Selection, output: str, places: Places) -> None:
     loaded = load(places)
     report_trouble(places, loaded)
     report_pauses(places, loaded)
-    items = [item_of(view, loaded) for view in selected_views(loaded, selection)]
+    items = [request_item(view, loaded) for view in selected_views(loaded, selection)]
     if output == "json":
         for item in items:
             echo(json_line(item))

@@ -21,13 +21,13 @@ from runner.cli.options import (
     record_selection_options,
 )
 from runner.cli.output.execution_cells import cells_of, columns_for, fixed_widths
-from runner.cli.output.execution_tree import Branch, trees_of
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.stdout import pause_briefly
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.errors import UsageError
 from runner.lifecycle import ExecutionStatus
 from runner.matching import is_glob
+from runner.monitor.execution_tree import Branch, trees_of
 from runner.monitor.reading import Filter, follow, newest
 from runner.monitor.records import Event
 

@@ -17,25 +17,24 @@ from runner.access.ownership import no_runner_words, other_jobs, served_jobs, wo
 from runner.access.places import Places
 from runner.access.troubles import folder_trouble, why_nothing_fires
 from runner.cli.options import output_option, reading_options
-from runner.cli.output.alert_words import alert_item, alert_words
 from runner.cli.output.fitting import id_text, moment_text, print_fitted
 from runner.cli.output.tables import (
     coloured,
     echo,
     json_line,
     print_table,
-    short_commit,
     style,
 )
 from runner.errors import NoRunnerError
 from runner.lifecycle import RequestStatus
 from runner.monitor.names import name_in
+from runner.planning.words.open_alert_words import alert_item, alert_words
 from runner.planning.words.pause_words import backfill_item, backfill_words, pause_item, pause_words
 from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_pid, read_store
 from runner.store.rows import AlertRow, ExecutionRow
 from runner.timing.local_times import local_text
-from runner.values import duration_text, from_microseconds
+from runner.values import duration_text, from_microseconds, short_commit
 
 if TYPE_CHECKING:
     from runner.planning.alerts.alert import Alert

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.cli.output.tables import who
-from runner.monitor.names import name_in
+from runner.monitor.names import name_in, who
 
 Record = Mapping[str, Any]
 _BRANCH = "└ "

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.output.execution_tree import trees_of
+from runner.monitor.execution_tree import trees_of
 
 Record = dict[str, Any]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.cli.output.tables import NO_MORE_FIRES, short_commit, who
 from runner.execution.output import open_to_read
-from runner.lifecycle import ExecutionStatus
-from runner.values import clock_text, counted, listed
+from runner.lifecycle import NO_MORE_FIRES, ExecutionStatus
+from runner.monitor.names import who
+from runner.values import clock_text, counted, listed, short_commit
 
 _MARKS = {
     ExecutionStatus.SUCCESS: ("SUCCESS", "✓"),

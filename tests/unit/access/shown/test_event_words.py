@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.monitor_records import line_of
 
-from runner.cli.output.event_words import _WORDS
-from runner.cli.output.event_words import line_of as words_of
+from runner.access.shown.event_words import _WORDS
+from runner.access.shown.event_words import line_of as words_of
 from runner.monitor.records import Event, Recorder
 
 AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
