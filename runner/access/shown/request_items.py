@@ -6,6 +6,7 @@ Reads the store when a field needs it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from runner.planning.moved_fires import moved_words
 from runner.planning.retention import EndedExecution
 from runner.planning.states.state import RequestState
 from runner.planning.views.chains import Chains
-from runner.planning.views.request_view import RequestView
+from runner.planning.views.request_view import RequestView, views
 from runner.planning.words.alert_words import expect_words, routes_words
 from runner.planning.words.open_alert_words import alert_item
 from runner.planning.words.pause_words import backfill_item, pause_item
@@ -32,6 +33,21 @@ from runner.service.executions.execution import execution_of
 from runner.values import duration_text
 
 _DEFAULT_GRACE = timedelta(seconds=60)
+
+
+def views_of(loaded: Loaded, *, among: AbstractSet[str] | None = None) -> list[RequestView]:
+    """Return all requests with their status, or those `among` these names, and the rejected
+    documents.
+    """
+    return views(
+        loaded.in_force,
+        loaded.catalog.rejections,
+        loaded.states,
+        loaded.now,
+        supplied=loaded.stored.requests,
+        pauses=loaded.pauses,
+        among=among,
+    )
 
 
 def rejection_words(view: RequestView) -> str | None:

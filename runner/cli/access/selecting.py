@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from runner.access.last_results import LastResults
 from runner.access.loading import Loaded
+from runner.access.shown.request_items import views_of
 from runner.cli.arguments.selection import Candidate, Selection, select
 from runner.cli.output.tables import echo
 from runner.lifecycle import RequestStatus
 from runner.matching import is_glob
 from runner.monitor.names import path_of
 from runner.planning.states.results import FAILURES
-from runner.planning.views.request_view import RequestView, views
+from runner.planning.views.request_view import RequestView
 from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.model import Outline
 from runner.service.executions.execution import execution_of
-
-
-def views_of(loaded: Loaded, *, among: AbstractSet[str] | None = None) -> list[RequestView]:
-    """Return all requests with their status, or those `among` these names, and the rejected
-    documents.
-    """
-    return views(
-        loaded.in_force,
-        loaded.catalog.rejections,
-        loaded.states,
-        loaded.now,
-        supplied=loaded.stored.requests,
-        pauses=loaded.pauses,
-        among=among,
-    )
 
 
 def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidate]:

@@ -188,7 +188,8 @@ def _explain_nothing(selection: Selection, places: Places, *, is_selective: bool
 def _unknown(selection: Selection, places: Places) -> str | None:
     """Return which label or owner no request has, if there is a jobs folder."""
     from runner.access.loading import load_served
-    from runner.cli.access.selecting import candidates_of, views_of
+    from runner.access.shown.request_items import views_of
+    from runner.cli.access.selecting import candidates_of
     from runner.cli.arguments.selection import select
 
     try:

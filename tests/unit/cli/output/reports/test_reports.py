@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.output.problems import excerpt, pointed, problem_lines
+from runner.access.shown.excerpts import pointed
+from runner.cli.output.problems import excerpt, problem_lines
 from runner.cli.output.reports import FORMS, Checked, report
 from runner.cli.output.tables import shown_line, style, unstyle
 from runner.errors import Problem
