@@ -14,7 +14,6 @@ import click
 from runner.access.places import Places
 from runner.access.shown.request_subject import Subject
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.authoring.explained import subjects_of
 from runner.cli.options import (
     complete_requests_and_members,
@@ -28,6 +27,7 @@ from runner.lifecycle import RequestStatus
 from runner.monitor.names import shown_name
 from runner.planning.words.timing_words import timing_words
 from runner.timing.local_times import local_text
+from runner.timing.typed_times import OfDay, Toward, read_time
 from runner.timing.zones import zone_named
 from runner.values import duration_text
 

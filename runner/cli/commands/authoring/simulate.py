@@ -17,12 +17,12 @@ from runner.access.past import durations
 from runner.access.places import Places
 from runner.cli.access.selecting import selected_requests
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, print_table, style
 from runner.planning.forecast.moves import MovedFire, moved_fires
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
 from runner.timing.local_times import local_text
+from runner.timing.typed_times import OfDay, Toward, read_begin, read_time
 from runner.timing.zones import zone_named
 from runner.values import clock_text, counted, listed
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import click
 
 from runner.access.places import Places, require_trusted_settings
-from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import carry_out
 from runner.cli.options import complete_requests, output_option, reading_options
 from runner.cli.output.fitting import moment_text, print_fitted
@@ -18,6 +17,7 @@ from runner.planning.alerts.alert import Alert
 from runner.planning.words.open_alert_words import alert_item, silence_words
 from runner.service.alerts.stored_alerts import open_alerts
 from runner.store.opening import read_store
+from runner.timing.typed_times import OfDay, Toward, read_time
 
 
 @click.command("alerts")

@@ -14,7 +14,6 @@ from runner.access.ownership import require_own
 from runner.access.places import Places
 from runner.cli.access.selecting import selected_requests
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import answer_to, say_chosen
 from runner.cli.options import (
     complete_requests,
@@ -36,6 +35,7 @@ from runner.store.opening import read_store
 from runner.store.rows import OF_VERSION_1, ResultRow
 from runner.timing.local_times import local_text
 from runner.timing.rules import Rule
+from runner.timing.typed_times import OfDay, Toward, read_time
 from runner.values import from_microseconds
 
 _FIRES = (Channel.PROCESS_SCHEDULER, Channel.RETRY, Channel.BACKFILL)

@@ -9,7 +9,6 @@ import click
 
 from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.cli.commands.control.buttons import carry_out, targets_of
 from runner.cli.options import (
     complete_requests,
@@ -19,6 +18,7 @@ from runner.cli.options import (
 )
 from runner.commands import LONGEST_REASON, Command, CommandKind
 from runner.errors import UsageError
+from runner.timing.typed_times import OfDay, Toward, read_time
 
 _names = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 

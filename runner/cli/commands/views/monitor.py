@@ -13,7 +13,6 @@ import click
 from runner.access.executions import processing, reason_for_none, require_known_log
 from runner.access.places import Places
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import Toward, read_time
 from runner.cli.options import (
     complete_requests_and_members,
     output_option,
@@ -30,6 +29,7 @@ from runner.matching import is_glob
 from runner.monitor.execution_tree import Branch, trees_of
 from runner.monitor.reading import Filter, follow, newest
 from runner.monitor.records import Event
+from runner.timing.typed_times import Toward, read_time
 
 # While the existing records are read, the log may grow by this many records at most.
 _MOST_ADDED_MEANWHILE = 1000

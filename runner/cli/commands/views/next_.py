@@ -13,12 +13,12 @@ from runner.access.places import Places
 from runner.access.troubles import report_pauses, report_trouble
 from runner.cli.access.selecting import selected_requests
 from runner.cli.arguments.selection import Selection
-from runner.cli.arguments.times import OfDay, Toward, read_begin, read_time
 from runner.cli.options import complete_requests, output_option, reading_options, selection_options
 from runner.cli.output.tables import echo, json_line, style
 from runner.planning.coming_fires import ComingFire, merged
 from runner.planning.moved_fires import moved_words
 from runner.timing.local_times import local_text
+from runner.timing.typed_times import OfDay, Toward, read_begin, read_time
 from runner.values import duration_text
 
 _USUAL_COUNT = 10

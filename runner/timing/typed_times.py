@@ -1,4 +1,4 @@
-"""Times as people type them on the command line. Pure, except for the zone data."""
+"""Times as people type them. Pure, except for the zone data."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.cli.arguments.times import OfDay, Toward, read_time
 from runner.errors import UsageError
+from runner.timing.typed_times import OfDay, Toward, read_time
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MADRID = "Europe/Madrid"  # one hour ahead of UTC on that day
