@@ -237,7 +237,7 @@ def count(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime
 
 
 def _is_unmoved(rule: Rule, pattern: Interval | Cron, fire: datetime) -> bool:
-    return next(_unmoved(rule, pattern, fire - TICK), None) == fire
+    return next(_unmoved(rule, pattern, fire - TICK, fire), None) == fire
 
 
 def _count_unmoved(rule: Rule, pattern: Interval | Cron, after: datetime, until: datetime) -> int:
