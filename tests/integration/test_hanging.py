@@ -18,6 +18,7 @@ import pytest
 from support.fork_server import Process
 from support.hung_mount import hung, needs_hung_mount
 from support.place import GATE, SECONDLY, Place, check_log, end_of, wait_until
+from support.receiver_world import settings
 
 from runner.cli.command_table import COMMANDS
 
@@ -115,7 +116,7 @@ def test_a_start_that_hangs_can_be_killed_and_does_not_hold_up_a_stop(place: Pla
     let_give_up_after(place, 600.0)
     mount = place.folder / "hung"
     mount.mkdir()
-    runner = place.start()
+    runner = place.start("--drain", "1s")
     with hung(mount):
         for name in ("first", "second"):
             place.declare(name, "true", directory=str(mount))
@@ -157,6 +158,35 @@ def compiled(folder: Path, source: str) -> Path:
     command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
     subprocess.run(command, input=source, text=True, check=True, timeout=60)
     return library
+
+
+SENDER = """
+from runner.notifying import notice
+from runner.notifying.sending import job, sender
+
+job.JOB_S, notice.GROUPING, sender.COMMAND = 2.0, 0 * notice.GROUPING, ({program!r},)
+"""
+"""Runs before the program: messages go out at once, by a program that is not there."""
+
+
+@needs_hung_mount
+def test_a_program_that_sends_messages_and_hangs_at_its_start_holds_up_no_fire_and_no_stop(
+    place: Place,
+) -> None:
+    mount, folder = place.folder / "hung", place.folder / "sender"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SENDER.format(program=str(mount / "python")))
+    place.environment["PYTHONPATH"] = str(folder)
+    settings(place, {"script": {"command": ["true"]}})
+    place.declare("other", "true", SECONDLY)
+    runner = place.start()
+    with hung(mount):
+        before = len(place.records())
+        place.declare("fails", "false", "run_immediately")
+        (failed,) = wait_until(lambda: place.events("notification.failed"), what="its failure")
+        assert failed["message"] == "the sender could not be started: no answer within 2 s"
+        assert_others_fire(place, since=before)
+        assert place.stop(runner) == 0
 
 
 @needs_hung_mount

@@ -24,7 +24,7 @@ def web(place: Place) -> Iterator[WebServer]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.campaign)])
 def test_each_alert_is_delivered_with_one_id_whenever_the_runner_is_killed(
     place: Place, web: WebServer, seed: int
 ) -> None:

@@ -8,13 +8,17 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from support.hung_mount import hung, needs_hung_mount
 from support.place import wait_until
 from support.receiver_world import HANG_S, WebServer, web_server
 
 from runner.notifying.sending.job import JOB_S, Job, Result
+from runner.notifying.sending.sender import COMMAND
 from runner.requests.receivers import Webhook
+from runner.service.notifying import sender_process
 from runner.service.notifying.sender_process import SenderProcess
 from runner.system import own_children
 
@@ -138,8 +142,35 @@ def test_a_sender_that_cannot_be_started_fails_the_job(
 ) -> None:
     monkeypatch.setattr("runner.service.notifying.sender_process.COMMAND", ("/nowhere/python",))
     world.sender.begin(hook("lost"))
-    (result,) = world.sender.take()
+    (result,) = world.results(1)
     assert result.error == "the sender could not be started: No such file or directory"
+    wait_until(lambda: (world.sender.take(), world.sender.next_s() is None)[1], what="its end")
+
+
+@needs_hung_mount
+def test_a_start_that_hangs_holds_up_nothing_and_is_the_only_one(
+    world: World, web: WebServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = f"{sender_process.__name__}.COMMAND"
+    with hung(tmp_path / "hung"):
+        monkeypatch.setattr(command, (str(tmp_path / "hung" / "python"),))
+        world.sender.begin(hook("lost"))
+        assert world.sender.take() == []
+        world.clock.now_s += JOB_S
+        not_started = "the sender could not be started"
+        (result,) = world.sender.take()
+        assert result == Result(id="lost", error=f"{not_started}: no answer within 30 s")
+        monkeypatch.setattr(command, COMMAND)
+        world.sender.begin(hook("refused"))
+        (result,) = world.sender.take()
+        assert result.error == f"{not_started}: an earlier start still hangs"
+        assert world.sender.next_s() is None, "nothing to do until the start is over"
+
+    def is_sent() -> bool:
+        world.sender.begin(hook("again"))
+        return world.results(1) == [Result(id="again")]
+
+    wait_until(is_sent, what="another start")
 
 
 def test_a_sender_that_is_stopped_takes_jobs_without_holding_up_the_runner(

@@ -80,6 +80,22 @@ def sent(way: Way | Ping, payload: Mapping[str, Any] = PAYLOAD, **variables: str
     return result
 
 
+_LIMITS = """
+from runner.notifying.sending import http_request, job, smtp
+
+http_request._WEBHOOK_S, smtp._SILENCE_S, job.JOB_S = 2.0, 1.0, 3.0
+"""
+"""Runs before the sender: it waits for seconds only."""
+
+
+@pytest.fixture
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "limits"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_LIMITS)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 @pytest.fixture
 def web() -> Iterator[WebServer]:
     with web_server() as server:
@@ -322,7 +338,7 @@ def test_a_hanging_server_does_not_delay_another_job(web: WebServer) -> None:
         assert running.result().id == "slow"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_never_answers_ends_in_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
@@ -331,10 +347,10 @@ def test_a_server_that_never_answers_ends_in_an_error() -> None:
             running.give(Job(id="mail", way=email, payload=dict(PAYLOAD)))
             running.give(Job(id="hook", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD)))
             results = {result.id: result.error for result in (running.result(), running.result())}
-    assert results == {"mail": "no answer within 10 s", "hook": "no answer within 20 s"}
+    assert results == {"mail": "no answer within 1 s", "hook": "no answer within 2 s"}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("impatient")
 def test_without_a_runner_a_sender_ends_even_if_a_job_hangs(web: WebServer) -> None:
     web.behaviour = "trickles"
     with sending(URL=web.url) as running:

@@ -14,11 +14,19 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
 from functools import cache
 
 # From spawn.h on Linux; glibc and musl have the same numbers.
-_SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
+_SETPGROUP, _SETSIGDEF, _SETSIGMASK, _SETSID = 0x02, 0x04, 0x08, 0x80
 _ROOM = 512  # bytes for each structure of the C library; the largest takes 336
+
+
+class Leads(Enum):
+    """What a child leads: a session, or only a process group in the runner's session."""
+
+    SESSION = _SETSID
+    GROUP = _SETPGROUP
 
 
 @cache
@@ -33,8 +41,8 @@ def knows_directories() -> bool:
 
 
 @cache
-def _attributes() -> ctypes.Array[ctypes.c_char]:
-    """Return the attributes of every child: a new session, and default signal handling.
+def _attributes(leads: Leads) -> ctypes.Array[ctypes.c_char]:
+    """Return the attributes of a child: what it leads, and default signal handling.
 
     Otherwise a child would inherit the ignored signals of this process: Python ignores
     SIGPIPE and SIGXFSZ, and the program that started the runner may ignore others.
@@ -45,7 +53,8 @@ def _attributes() -> ctypes.Array[ctypes.c_char]:
         ctypes.create_string_buffer(_ROOM),
     )
     library.posix_spawnattr_init(attributes)
-    library.posix_spawnattr_setflags(attributes, ctypes.c_short(_SETSIGDEF | _SETSIGMASK | _SETSID))
+    flags = _SETSIGDEF | _SETSIGMASK | leads.value
+    library.posix_spawnattr_setflags(attributes, ctypes.c_short(flags))
     library.sigemptyset(signals)
     library.posix_spawnattr_setsigmask(attributes, signals)
     library.sigfillset(signals)
@@ -61,15 +70,19 @@ def spawn(
     environment: Mapping[str, str],
     *,
     output: int,
+    stderr: int | None = None,
+    stdin: int | None = None,
     directory: str | None = None,
     passed: Sequence[int] = (),
+    leads: Leads = Leads.SESSION,
     during: AbstractContextManager[None] | None = None,
 ) -> int:
-    """Start a program in a session of its own; return its pid.
+    """Start a program; return its pid.
 
-    `output` becomes its stdout and stderr; the `passed` descriptors stay open in it. The
-    child begins inside the block `during`. Raises OSError, and ValueError for an argument
-    or a variable that no program can receive.
+    `output` becomes its stdout and, by default, its stderr; its default stdin is
+    /dev/null. The `passed` descriptors stay open in it. The child begins inside
+    the block `during`. Raises OSError, and ValueError for an argument or a variable that
+    no program can receive.
     """
     library, actions, pid = _library(), ctypes.create_string_buffer(_ROOM), ctypes.c_int()
     path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
@@ -78,9 +91,14 @@ def spawn(
     _check(library.posix_spawn_file_actions_init(actions))
     try:
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 1))
-        _check(library.posix_spawn_file_actions_adddup2(actions, output, 2))
+        errors = output if stderr is None else stderr
+        _check(library.posix_spawn_file_actions_adddup2(actions, errors, 2))
         # stdin last: if 0 to 2 are closed in this process, `output` may be one of them.
-        _check(library.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
+        if stdin is None:
+            null = (b"/dev/null", os.O_RDONLY, 0)
+            _check(library.posix_spawn_file_actions_addopen(actions, 0, *null))
+        else:
+            _check(library.posix_spawn_file_actions_adddup2(actions, stdin, 0))
         for descriptor in passed:
             # A copy of a descriptor to itself clears its close-on-exec flag.
             _check(library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor))
@@ -89,7 +107,7 @@ def spawn(
         # glibc refuses a descriptor above the limit in an action, but not in posix_spawn.
         with during or nullcontext():
             error = library.posix_spawn(
-                ctypes.byref(pid), path, actions, _attributes(), given, variables
+                ctypes.byref(pid), path, actions, _attributes(leads), given, variables
             )
         _check(error)
     finally:

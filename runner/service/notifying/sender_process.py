@@ -1,7 +1,8 @@
 """The runner's side of the sender: starts it, gives it jobs, and takes their results.
 
-Nothing here waits. A sender with a job that takes too long gets no further job, and is
-killed when its other jobs are over. Touches processes and pipes.
+Nothing here waits. A thread starts the process, because a start can hang on a disk. A
+sender with a job that takes too long gets no further job, and is killed when its other
+jobs are over. Touches processes, pipes and threads.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 
+from runner.execution.spawning import posix_spawn
 from runner.notifying.sending.job import JOB_S, Job, Result, result_in
 from runner.notifying.sending.sender import COMMAND
 from runner.system import own_children
+from runner.system.background_calls import BackgroundThread
 from runner.system.clock import Clock
 
 MOST_JOBS = 32
@@ -23,6 +26,9 @@ MOST_JOBS = 32
 _IDLE_S = 5.0
 """How long a sender without jobs is kept: to start one costs about as much as ten jobs."""
 _CHUNK = 1 << 16
+_CLOSING_S = 1.0
+"""At most this long after it closes the pipes is a failed start over."""
+_NOT_STARTED = "the sender could not be started"
 
 
 class SenderProcess:
@@ -42,11 +48,13 @@ class SenderProcess:
     def begin(self, job: Job) -> None:
         """Begin a job; `take` returns its result."""
         if self._sender is None:
+            if any(sender.is_starting for sender in self._leaving):
+                self._fail(job, "an earlier start still hangs")
+                return
             try:
                 self._sender = _Sender(self._poll)
-            except OSError as error:
-                words = f"the sender could not be started: {error.strerror}"
-                self._failed.append(Result(id=job.id, error=words))
+            except (OSError, RuntimeError) as error:
+                self._fail(job, _why(error))
                 return
         self._sender.give(job, self._clock.elapsed_s() + JOB_S)
 
@@ -70,7 +78,7 @@ class SenderProcess:
         times = [time_s for sender in self._all() for time_s in sender.due_s.values()]
         if self._sender is not None and self._sender.idle_until_s is not None:
             times.append(self._sender.idle_until_s)
-        if self._leaving or self._failed:
+        if self._failed or any(not sender.is_starting for sender in self._leaving):
             times.append(self._clock.elapsed_s() + 0.1)
         return min(times, default=None)
 
@@ -80,7 +88,10 @@ class SenderProcess:
         """
         for sender in self._all():
             if not sender.end_if_done():
-                sender.abandon()
+                sender.close()
+
+    def _fail(self, job: Job, why: str) -> None:
+        self._failed.append(Result(id=job.id, error=f"{_NOT_STARTED}: {why}"))
 
     def _all(self) -> Iterator[_Sender]:
         yield from self._leaving
@@ -100,26 +111,35 @@ class SenderProcess:
 
 
 class _Sender:
-    """One process. `due_s` has the jobs without a result, and when each is given up."""
+    """One process. `due_s` has the jobs without a result, and when each is given up.
+
+    The pipes exist before the process does, so they take jobs at once.
+    """
 
     def __init__(self, poll: select.epoll) -> None:
-        """Raises OSError."""
+        """Raises OSError, and RuntimeError if no thread can be started."""
         self.due_s: dict[str, float] = {}
         self.idle_until_s: float | None = None
         self.is_over = False
         """Whether the process has ended, or will not take another job."""
+        self._is_closed = False
         self._poll = poll
         self._unsent, self._partial = b"", b""
-        # In a process group of its own, Ctrl-C does not reach it or its programs.
-        self._process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, cwd="/"
-        )
-        own_children.register(self._process.pid)
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._jobs, self._results = self._process.stdin, self._process.stdout
+        with ExitStack() as undo:
+            theirs, self._jobs = _pipe(undo)
+            self._results, output = _pipe(undo)
+            background = BackgroundThread("sender")
+            self._start = background.begin(partial(_start, theirs, output))
+            background.close()
+            undo.pop_all()
         for pipe in (self._jobs, self._results):
-            os.set_blocking(pipe.fileno(), False)
+            os.set_blocking(pipe, False)
         poll.register(self._results, select.EPOLLIN)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the process may not exist yet."""
+        return not self._start.is_over
 
     def give(self, job: Job, due_s: float) -> None:
         """Give the process a job."""
@@ -133,13 +153,13 @@ class _Sender:
             return []
         self._write()
         with suppress(BlockingIOError):
-            while chunk := os.read(self._results.fileno(), _CHUNK):
+            while chunk := os.read(self._results, _CHUNK):
                 self._partial += chunk
             self.is_over = True
         *lines, self._partial = self._partial.split(b"\n")
         results = [result for line in lines if (result := self._known(line)) is not None]
         if self.is_over:
-            results += [Result(id=name, error="the sender died") for name in self.due_s]
+            results += [Result(id=name, error=self._end_words()) for name in self.due_s]
             self.due_s.clear()
         return results
 
@@ -148,42 +168,98 @@ class _Sender:
         overdue = [name for name, due_s in self.due_s.items() if due_s <= now_s]
         for name in overdue:
             del self.due_s[name]
-        return [Result(id=name, error=f"no answer within {JOB_S:g} s") for name in overdue]
+        words = f"no answer within {JOB_S:g} s"
+        error = f"{_NOT_STARTED}: {words}" if self.is_starting else words
+        return [Result(id=name, error=error) for name in overdue]
 
     def end_if_done(self) -> bool:
         """End the process if it has no more jobs; return whether it is gone."""
         if self.due_s:
             return False
         self.close()
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.01)
-        if self._process.returncode is None:
+        if self.is_starting:
             return False
-        own_children.forget(self._process.pid)
-        return True
-
-    def abandon(self) -> None:
-        """Leave the process to itself: it ends with its jobs."""
-        self.close()
-        self._process.returncode = 0  # nobody waits for it; the library would warn of that
+        pid = self._pid()
+        if pid is None or _is_reaped(pid):
+            return True
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        return _is_reaped(pid)
 
     def close(self) -> None:
-        """Close the pipes."""
-        self.is_over = True
-        if not self._results.closed:
+        """Close the pipes, so that the process ends with its jobs."""
+        if not self._is_closed:
+            self._is_closed = self.is_over = True
             self._poll.unregister(self._results)
-            self._results.close()
-        with suppress(OSError):  # the process died, and did not take everything
-            self._jobs.close()
+            os.close(self._results)
+            os.close(self._jobs)
+
+    def _pid(self) -> int | None:
+        """Return the pid of a process whose start is over; None if it failed."""
+        with suppress(OSError, ValueError):
+            return self._start.result()
+        return None
+
+    def _end_words(self) -> str:
+        """Return why jobs have no result."""
+        if self._start.wait(_CLOSING_S):
+            try:
+                self._start.result()
+            except (OSError, ValueError) as error:
+                return f"{_NOT_STARTED}: {_why(error)}"
+        return "the sender died"
 
     def _write(self) -> None:
         with suppress(BlockingIOError, BrokenPipeError):  # `results` notices a dead process
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._jobs.fileno(), self._unsent) :]
+                self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
 
     def _known(self, line: bytes) -> Result | None:
         result = result_in(line)
         return result if self.due_s.pop(result.id, None) is not None else None
+
+
+def _pipe(undo: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        undo.callback(os.close, end)
+    return ends
+
+
+def _start(jobs: int, results: int) -> int:
+    """Start the process with its ends of the pipes, and close them here; return its pid.
+
+    Runs in a thread. In a process group of its own, Ctrl-C does not reach the process or
+    its programs. Raises OSError, and ValueError for a variable that no program can receive.
+    """
+    try:
+        pid = posix_spawn.spawn(
+            COMMAND[0],
+            COMMAND,
+            os.environ,
+            stdin=jobs,
+            output=results,
+            stderr=2,
+            directory="/",
+            leads=posix_spawn.Leads.GROUP,
+        )
+        own_children.register(pid)
+        return pid
+    finally:
+        os.close(jobs)
+        os.close(results)
+
+
+def _is_reaped(pid: int) -> bool:
+    """Reap a process if it has ended; return whether it is gone."""
+    try:
+        is_gone = os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # the sweep of orphans reaped it before it was registered
+        is_gone = True
+    if is_gone:
+        own_children.forget(pid)
+    return is_gone
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
