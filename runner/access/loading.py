@@ -162,4 +162,4 @@ def _snapshot(places: Places) -> Snapshot:
     with closing(read_store(places.state)) as reader:
         snapshot = reader.snapshot()
     is_own = serves(snapshot.meta, places.jobs)
-    return snapshot if is_own else replace(snapshot, requests=(), executions=(), meta={})
+    return snapshot if is_own else replace(snapshot, requests=(), executions=(), alerts=(), meta={})

@@ -59,6 +59,21 @@ def test_status_does_not_pass_off_the_runner_of_another_jobs_folder(
     assert f"belongs to {place.jobs}, not to {other}" in done.stderr
 
 
+def test_no_command_shows_alerts_of_another_jobs_folder(place: Place) -> None:
+    place.declare("broken", "false", "run_immediately")
+    folder = place.folder / "elsewhere" / "jobs.d"
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text("process: {shell: 'true'}\n")
+    place.start()
+    wait_until(lambda: place.events("alert.opened"), what="the alert")
+    (own,) = place.items("ls")
+    (foreign,) = place.items("ls", "--jobs", str(folder))
+    assert ([each["check"] for each in own["alerts"]], foreign["alerts"]) == (["failure"], [])
+    done = place.run("alerts", "--jobs", str(folder))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"belongs to {place.jobs}, not to {folder}" in done.stderr
+
+
 def test_a_jobs_folder_is_known_by_any_path(place: Place) -> None:
     place.declare("daily", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     place.start()

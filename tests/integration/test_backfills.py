@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -147,4 +149,32 @@ def test_a_removed_request_ends_its_backfill_and_says_what_was_left_out(place: P
     (rest,) = place.finished("a", channel="backfill")
     assert (rest["status"], rest["reason"], rest["missed_count"]) == ("skipped", "unscheduled", 3)
     assert rest["message"] == "3 fires were left out of a backfill: its file is gone"
+    check_log(place.log)
+
+
+def test_a_request_removed_while_the_runner_stops_ends_its_backfill_at_the_next_start(
+    place: Place,
+) -> None:
+    place.declare("a", "true", HOURLY)
+    place.declare("b", "true", HOURLY)
+    clock = GivenClock(NOON)
+    four_hours_later(place, clock)
+    with living(place, clock) as life:
+        pause = Command(kind=CommandKind.PAUSE, is_for_all=True, reason="edit", requested_by="ana")
+        assert life.runner.carry_out(pause).is_done
+        backfill(life)
+        os.kill(os.getpid(), signal.SIGTERM)
+        (place.jobs / "a.yaml").unlink()
+
+        def is_removed() -> bool:
+            life.clock.go_on(MINUTE)
+            life.runner.turn()
+            life.runner.wait(at_most_s=0.02)
+            return "a" not in life.runner.registry.requests
+
+        wait_until(is_removed, what="the removal of the request")
+    with living(place, clock):
+        pass
+    (rest,) = place.finished("a", channel="backfill")
+    assert (rest["status"], rest["reason"], rest["missed_count"]) == ("skipped", "unscheduled", 3)
     check_log(place.log)

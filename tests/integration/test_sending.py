@@ -17,6 +17,7 @@ import pytest
 from support.place import ROOT
 from support.receiver_world import HANG_S, MailServer, WebServer, free_port, mail_server, web_server
 
+from runner.cli.commands.control.notify import _sent
 from runner.notifying.sending import sender
 from runner.notifying.sending.job import Job, Ping, Result, result_in
 from runner.requests.receivers import Apprise, Email, ReceivingProgram, Way, Webhook
@@ -282,7 +283,9 @@ def test_without_the_extra_an_apprise_receiver_says_what_to_install(tmp_path: Pa
     assert result.error.endswith(f"-m pip install -e '{ROOT}[alerts]'")
 
 
-def test_an_apprise_receiver_gets_title_and_text(tmp_path: Path) -> None:
+def test_an_apprise_receiver_gets_title_and_text_whatever_the_library_prints(
+    tmp_path: Path,
+) -> None:
     """The library itself is an extra. This stands for it, with the same three calls."""
     (tmp_path / "apprise.py").write_text(
         "import json\n"
@@ -291,6 +294,7 @@ def test_an_apprise_receiver_gets_title_and_text(tmp_path: Path) -> None:
         "        self.url = url\n"
         "        return '://' in url\n"
         "    def notify(self, title, body):\n"
+        "        print('a library may print anything', flush=True)\n"
         f"        open({str(tmp_path / 'got.json')!r}, 'w').write(json.dumps([title, body]))\n"
         "        return 'bad' not in self.url\n"
     )
@@ -318,6 +322,14 @@ def test_a_ping_is_a_get_of_the_url_with_a_suffix(web: WebServer, target: Ping, 
     assert sent(target, URL=f"{web.url}/key/") == Result(id="j1")
     post = web.next()
     assert (post.method, post.path) == ("GET", path)
+
+
+def test_a_sender_that_dies_is_an_error_of_the_test_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sender, "COMMAND", ("false",))
+    result = _sent(Job(id="ops", way=Ping(url_variable="URL")))
+    assert result == Result(id="ops", error="the sender died")
 
 
 def test_a_ping_has_two_more_attempts(web: WebServer) -> None:

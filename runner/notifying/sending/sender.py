@@ -23,10 +23,11 @@ def main() -> None:
     from runner.notifying.sending.job import JOB_S
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner
+    answers = _own_stdout()
     threads: list[Thread] = []
     for line in sys.stdin.buffer:
         threads = [each for each in threads if each.is_alive()]
-        threads.append(Thread(target=_answer, args=(line,), daemon=True))
+        threads.append(Thread(target=_answer, args=(line, answers), daemon=True))
         threads[-1].start()
     until_s = time.monotonic() + JOB_S
     for thread in threads:
@@ -34,14 +35,22 @@ def main() -> None:
     os._exit(0)  # do not wait for a thread that hangs
 
 
-def _answer(line: bytes) -> None:
+def _own_stdout() -> int:
+    """Return a descriptor for the answers alone: what a library prints would be taken for one."""
+    answers = os.dup(1)
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - pathlib would prolong the start
+        os.dup2(nothing.fileno(), 1)
+    return answers
+
+
+def _answer(line: bytes, answers: int) -> None:
     from runner.notifying.sending.delivery import carried_out
     from runner.notifying.sending.job import job_in
 
     result = carried_out(job_in(line))
     # Without a runner nobody reads this, and the next one repeats the job.
     with _WRITING, suppress(OSError):
-        os.write(sys.stdout.fileno(), result.line())
+        os.write(answers, result.line())
 
 
 if __name__ == "__main__":

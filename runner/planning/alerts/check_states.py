@@ -169,6 +169,8 @@ def after_news(
         case _Effect.BEGIN:
             begin = state.counted_from or news.at
             return replace(state, counted_from=begin, message=news.message), None
+        case _Effect.RESTART if state == NOTHING:
+            return state, None  # no success is expected
         case _Effect.RESTART:
             return _closed(key, state, news, replace(NOTHING, counted_from=news.at))
         case _Effect.END:

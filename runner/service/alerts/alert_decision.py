@@ -99,9 +99,9 @@ class AlertDecision:
         The result of an unscheduled request does not count.
         """
         execution, outcome, name = ended.execution, ended.outcome, request.name
-        is_by_person = execution.claim.channel is Channel.DIRECT and not (
-            execution.claim.extra_variables  # a person's request has none
-        )
+        # The process of `on_success` or `on_failure` is DIRECT too, but has such variables.
+        is_follow_up = bool(execution.claim.extra_variables)
+        is_by_person = execution.claim.channel is Channel.DIRECT and not is_follow_up
         message = outcome.message or f"ended with status {outcome.status}"
         fact = fact_of_end(outcome.status, outcome.reason, is_by_person=is_by_person)
         is_news = fact is not Fact.SUCCEEDED or bool(self.of(name))
@@ -133,7 +133,7 @@ class AlertDecision:
     def note_retired(self, name: str, why: str, *, is_removed: bool) -> None:
         """Close the alerts of a request that is unscheduled or removed, and forget its counts.
 
-        It remains open that a file is rejected.
+        The alert about a rejected file stays open.
         """
         news = News(fact=Fact.RETIRED, at=self._now, message=why)
         for check in sorted(self.of(name).keys() - {Check.INVALID}):

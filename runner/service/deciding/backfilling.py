@@ -1,8 +1,8 @@
 """Begins, advances and ends backfills as part of a decision.
 
 `advance` looks at each backfill in every decision. It claims the next fire once the execution
-of the former one has ended, so a backfill has one execution at a time, and it waits while a
-pause, a stop of the runner or a held guard would keep the execution from starting.
+of the former one has ended, so a backfill has one execution at a time. It waits while a pause,
+a stop of the runner or a held guard would keep the execution from starting.
 """
 
 from __future__ import annotations
@@ -54,20 +54,23 @@ def begin(command: Command, decision: Decision) -> Answer:
 
 
 def advance(decision: Decision, names: Iterable[str]) -> None:
-    """Let the backfills of `names` and the new ones of this decision claim their next fire."""
+    """Let the backfills of `names` and the new ones of this decision claim their next fire.
+
+    A backfill whose request is gone ends even while nothing may start: the next runner does
+    not know the request any more, and could not record the fires that are left.
+    """
     situation = decision.situation
-    if (
+    may_start = not (
         situation.is_stopping
         or situation.is_closing
         or situation.clock_trouble
         or situation.jobs_trouble
-    ):
-        return
+    )
     begun = (name for name, state in decision.states.items() if state.backfill is not None)
     for name in sorted({*names, *begun}):
         state = decision.state(name)
         if state is not None and state.backfill is not None:
-            _advance_one(name, state, state.backfill, decision)
+            _advance_one(name, state, state.backfill, decision, may_start=may_start)
 
 
 def end_killed(
@@ -100,12 +103,18 @@ def _is_of_backfill(execution: Execution, decision: Decision) -> bool:
     )
 
 
-def _advance_one(name: str, state: RequestState, backfill: Backfill, decision: Decision) -> None:
+def _advance_one(
+    name: str, state: RequestState, backfill: Backfill, decision: Decision, *, may_start: bool
+) -> None:
     request = decision.requests.get(name)
     if request is None or state.status in _AT_REST:
         why = "its file is gone" if state.removed else f"it is {state.status}"
         _end(name, state, decision, Reason.UNSCHEDULED, why)
-    elif decision.pauses.at(decision.now, request) or _is_running(request, backfill, decision):
+    elif (
+        not may_start
+        or decision.pauses.at(decision.now, request)
+        or _is_running(request, backfill, decision)
+    ):
         return
     elif not backfill.left:
         decision.put(name, replace(state, backfill=None))
@@ -149,7 +158,8 @@ def _end(
     """Drop the fires that are left, and record them."""
     left = () if state.backfill is None else state.backfill.left
     decision.put(name, replace(state, backfill=None))
-    if left:
+    # No definition: this version cannot read the stored one, and the file is gone as well.
+    if left and (request := decision.definition(name)) is not None:
         span = Miss(count=len(left), first=left[0], last=left[-1])
         outcome = left_out(span, reason, why)
-        decision.record_span(name, span, outcome, channel=Channel.BACKFILL, by=by)
+        decision.record_span(request, span, outcome, channel=Channel.BACKFILL, by=by)

@@ -103,6 +103,10 @@ class Decision:
         """Return the state of a request as this decision sees it."""
         return self.states.get(name) or self._registry.states.get(name)
 
+    def definition(self, name: str) -> ProcessRequest | None:
+        """Return a request; if this decision removes it, the definition that it had."""
+        return self.requests.get(name) or self._registry.requests.get(name)
+
     @property
     def all_states(self) -> Mapping[str, RequestState]:
         """The states of all requests as this decision sees them."""
@@ -290,14 +294,14 @@ class Decision:
         former: str | None = None,
         message: str | None = None,
     ) -> None:
-        request = self.requests.get(name) or self._registry.requests.get(name)
+        request = self.definition(name)
         message = f"renamed from {former}" if former else message
         record = change_record(name, change, state, request, git=self.git, by=by, message=message)
         self.record(record)
 
     def record_span(
         self,
-        name: str,
+        request: ProcessRequest,
         span: Miss,
         outcome: OutcomeFacts,
         *,
@@ -306,7 +310,6 @@ class Decision:
         by: str | None = None,
     ) -> Mapping[str, Any]:
         """Record fires of a request that did not run, and return the fields of the record."""
-        request = self._registry.requests.get(name) or self.requests[name]
         record = spans.record_of(
             request, span, outcome, git=self.git, channel=channel, generation=generation, by=by
         )
@@ -322,10 +325,10 @@ class Decision:
         if span.is_paused:
             pause = self._pause_of(request, span)
             outcome = spans.held(span, pause.reason if pause else None)
-            self.record_span(request.name, span, outcome, generation=state.generation)
+            self.record_span(request, span, outcome, generation=state.generation)
             return
         outcome = spans.missed(span)
-        fields = self.record_span(request.name, span, outcome, generation=state.generation)
+        fields = self.record_span(request, span, outcome, generation=state.generation)
         news = News(
             fact=Fact.MISSED,
             at=self.now,

@@ -221,7 +221,8 @@ class Messenger:
         fires: dict[str, datetime] = {}
         for name in (notice.facts.request for notice in notices):
             if name is not None and name in requests and name in states:
-                coming = coming_fires(requests[name], states[name], now)
+                held = self._registry.pauses.held(requests[name])
+                coming = coming_fires(requests[name], states[name], now, held)
                 fires.update((name, fire) for fire in islice(coming, 1))
         return Setting(
             host=self._host,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from runner.access.ownership import require_own
 from runner.access.places import Places, require_trusted_settings
 from runner.cli.commands.control.buttons import carry_out
 from runner.cli.options import complete_requests, output_option, reading_options
@@ -52,6 +53,7 @@ def alerts_command(
     if until is not None:
         _acknowledge(acknowledged, until, places)
         return
+    require_own(places)
     with closing(read_store(places.state)) as reader:
         found = open_alerts(reader.alerts())
     if output == "json":

@@ -78,4 +78,6 @@ def _sent(job: Job) -> Result:
         if process.poll() is None:  # the time is over, or Ctrl-C
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    return result_in(output.splitlines()[0])
+    if not output:
+        return Result(id=job.id, error="the sender died")
+    return result_in(output)

@@ -46,6 +46,13 @@ def test_a_failure_opens_once_and_the_next_success_closes_it() -> None:
     ]
 
 
+def test_a_success_leaves_no_row_where_none_is_expected() -> None:
+    here = world()
+    for status in (ERROR, SUCCESS, SUCCESS):
+        here.run(status)
+    assert here.rows == {}
+
+
 def test_an_attempt_that_another_one_follows_is_no_failure() -> None:
     here = world()
     here.claim("a1")
