@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 DISTRIBUTION = "yaml-job-runner"
-EXTRAS = {"alerts": "apprise", "calendars": "holidays"}
+EXTRAS = {"alerts": "apprise", "calendars": "holidays", "web": "fastapi"}
 """What an extra of the distribution installs: the module that is imported."""
 _OWNED_BY = {"pipx_metadata.json": "pipx", "uv-receipt.toml": "uv tool"}
 """Files that pipx and `uv tool` leave at the top of an environment of theirs."""
@@ -48,8 +48,8 @@ class Installation:
     """The environment; of a checkout or an editable installation, the source folder."""
     source: str | None = None
     """The URL of the wheel, archive or repository; None if it came from a package index."""
-    libraries: dict[str, str] = field(default_factory=dict)
-    """What each extra requires, such as {"alerts": "apprise>=1.9"}."""
+    libraries: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each extra requires, such as {"alerts": ("apprise>=1.9",)}."""
 
     @property
     def words(self) -> str:
@@ -66,8 +66,13 @@ class Installation:
 
     def command_for(self, extras: Iterable[str]) -> str:
         """Return the shell command that adds extras to this installation."""
-        names = ",".join(extras)
-        libraries = [self.libraries.get(extra, EXTRAS[extra]) for extra in names.split(",")]
+        wanted_extras = tuple(extras)
+        names = ",".join(wanted_extras)
+        libraries = [
+            library
+            for extra in wanted_extras
+            for library in self.libraries.get(extra, (EXTRAS[extra],))
+        ]
         at = f" @ {self.source}" if self.source else ""
         wanted = f"{DISTRIBUTION}[{names}]"
         pip = [sys.executable, "-m", "pip", "install"]
@@ -166,13 +171,13 @@ def _own_distribution() -> Distribution | None:
     return distribution if owned.resolve() == _package() else None
 
 
-def _libraries(distribution: Distribution) -> dict[str, str]:
-    found = {}
+def _libraries(distribution: Distribution) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
     for requirement in distribution.requires or ():
         library, _, marker = requirement.partition(";")
         for extra in EXTRAS:
             if marker.strip() in (f"extra == '{extra}'", f'extra == "{extra}"'):
-                found[extra] = library.strip()
+                found[extra] = (*found.get(extra, ()), library.strip())
     return found
 
 

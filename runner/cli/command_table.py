@@ -29,6 +29,8 @@ COMMANDS = {
     "log": ("views.log", "Show the output of an execution."),
     "notify": ("control.notify", "Send a test message to a receiver of runner.yaml."),
     "alerts": ("control.alerts", "List what is wrong now, or silence it for a while."),
+    "web": ("control.web", "Serve the Process Monitor as a page, with an API and metrics."),
+    "token": ("control.token", "Manage the tokens that log in to the page."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "doctor": ("doctor", "Check the runner's environment and suggest fixes."),
     "schema": ("authoring.schema", "Print a JSON schema for editors and other tools."),

@@ -22,6 +22,22 @@ class OutputBounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """How the page is served. Paths are absolute, or relative to the file's folder."""
+
+    listen: str | None = None
+    """HOST:PORT."""
+    url: str | None = None
+    """The public address of the page."""
+    socket: Path | None = None
+    behind_proxy: bool = False
+    """Whether a proxy does the TLS."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """None if the key is in the file of `tls_cert`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
     """The values of a settings file; None where it sets none.
 
@@ -37,3 +53,4 @@ class FileSettings:
     """For requests that set no retention of their own; `keep_for` is always set."""
     outputs: OutputBounds = OutputBounds()
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    web: WebSettings = WebSettings()

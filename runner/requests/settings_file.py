@@ -9,7 +9,7 @@ from typing import Any
 from runner.errors import Problem, RuleError, UsageError
 from runner.requests.building.document_part import Part
 from runner.requests.building.retention import retention_of
-from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds
+from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds, WebSettings
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import Finding
@@ -82,8 +82,15 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
             count=outputs.data.get("keep_count", bounds.count),
         ),
         alerts=_alerts(whole, folder),
+        web=_web(data.get("web", {}), folder),
     )
     return settings, whole.findings
+
+
+def _web(data: dict[str, Any], folder: Path) -> WebSettings:
+    paths = ("socket", "tls_cert", "tls_key")
+    given = {name: folder / value if name in paths else value for name, value in data.items()}
+    return WebSettings(**given)
 
 
 def _alerts(settings: Part, folder: Path) -> AlertSettings:

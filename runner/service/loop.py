@@ -158,6 +158,8 @@ class Runner:
             self._parts.housekeeping.advance()
             if self._is_firing:
                 self._parts.messenger.advance()
+        if self._parts.web is not None:
+            self._parts.web.advance()
         self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
 

@@ -54,6 +54,8 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "log": [["EXECUTION"], [IN_NAMES]],
     "notify": [["--test", IN_NAMES]],
     "alerts": [[], ["--ack", IN_NAMES, "--until", "2h"]],
+    "web": [["--listen", IN_NAMES]],
+    "token": [["add", IN_NAMES], ["add", "a", "--only-client", HOSTILE], ["list"]],
     "reload": [[]],
     "doctor": [[]],
     "schema": [[]],

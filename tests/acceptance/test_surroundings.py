@@ -26,6 +26,9 @@ from support.surroundings import Surrounding, all_commands, complaint_about
 from runner.cli.group import cli
 from runner.store.sqlite.lock import owner_pid
 
+LONG = ("start", "web", "reload", "kill")
+"""The commands that take seconds each time."""
+
 REQUEST = "process: {shell: echo hello, environment_file: ../settings}\n"
 DATED = "timing: {schedule: {frequency: daily, at: '02:00', except: dates.txt}}\n"
 ERRORS = (
@@ -110,6 +113,10 @@ class World:
                 return ["a", "--from", "2026-01-01", "--to", "2026-01-02"]
             case "notify":
                 return ["--test", "a"]
+            case "token":
+                return ["list"]
+            case "web":
+                return ["--listen", "127.0.0.1:0"]
             case "log":
                 return [self.execution]
             case "help":
@@ -184,7 +191,7 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
     """Run a command and check its exit code and its messages."""
     shutil.rmtree(world.folder / "new", ignore_errors=True)
     shutil.rmtree(world.folder / "imported", ignore_errors=True)
-    bounds = {"term_after_s": 1.0} if line[0] == "start" else {}
+    bounds = {"term_after_s": 1.0} if line[0] in ("start", "web") else {}
     case = world.case(*line, **bounds, **more)
     done = world.run(*line, **bounds, **more)
     wrong = complaint_about(case, done.code, done.text, is_terminated=done.is_terminated)
@@ -195,7 +202,12 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
 def test_every_command_has_a_message_for_every_file_system_error(world: World, number: int) -> None:
     for line in world.lines():
-        if line[0] in ("start", "reload", "kill"):  # it takes seconds each time: see the campaign
+        if line[0] in (
+            "start",
+            "web",
+            "reload",
+            "kill",
+        ):  # it takes seconds each time: see the campaign
             continue
         for function in ("stat", "open", "scandir", "lstat"):
             assert_worded(world, line, fail=(number, function, 0), fail_below=str(world.folder))
@@ -214,7 +226,7 @@ def test_every_command_survives_a_failure_of_each_file_system_call(
     line = list(world.lines())[index]
     calls = assert_worded(world, line, fail_below=str(world.folder)).calls
     for function, count in calls.items():
-        for nth in range(min(count, 8 if line[0] in ("start", "reload", "kill") else 60) + 1):
+        for nth in range(min(count, 8 if line[0] in LONG else 60) + 1):
             assert_worded(world, line, fail=(number, function, nth), fail_below=str(world.folder))
 
 
@@ -236,7 +248,7 @@ def test_every_command_works_without_a_standard_stream(
     world: World, stream: str, target: str | None
 ) -> None:
     for line in world.lines():
-        if line[0] != "start":
+        if line[0] not in ("start", "web"):
             assert_worded(world, line, streams={stream: target})
 
 

@@ -49,7 +49,9 @@ ACTING = {
     "resume": (),
     "schedule": ("plain",),
     "start": (),
+    "token": ("list",),
     "unschedule": ("plain",),
+    "web": (),
 }
 WITHOUT_PLACES = {"calendar", "help", "init", "schema"}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}

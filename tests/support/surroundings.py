@@ -294,7 +294,7 @@ def all_commands(
 
 
 def _goes_on(arguments: Sequence[str]) -> bool:
-    return arguments[0] == "start" or bool({"-f", "--follow"} & set(arguments))
+    return arguments[0] in ("start", "web") or bool({"-f", "--follow"} & set(arguments))
 
 
 def complaint_about(case: Case, code: int, text: str, *, is_terminated: bool) -> str | None:

@@ -18,6 +18,8 @@ CALLED_FROM_OUTSIDE = {
     "_fields_",  # ctypes
     # A value that only the store's SQL writes.
     "ANSWERED",
+    # uvicorn calls it to install its signal handlers.
+    "capture_signals",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.

@@ -12,7 +12,10 @@ from support.place import ROOT
 from runner.installation import EXTRAS, Installation, Way, installation, missing_extra
 
 WHEEL = "file:///tmp/yaml_job_runner-1.0-py3-none-any.whl"
-LIBRARIES = {"alerts": "apprise>=1.9", "calendars": "holidays>=0.60"}
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "alerts": ("apprise>=1.9",),
+    "calendars": ("holidays>=0.60",),
+}
 PIP = f"{sys.executable} -m pip install"
 
 
@@ -41,7 +44,7 @@ def test_this_checkout_is_an_editable_installation_with_the_declared_libraries()
     assert (found.way, found.folder) == (Way.EDITABLE, ROOT)
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = declared["optional-dependencies"]
-    assert found.libraries == {extra: extras[extra][0] for extra in EXTRAS}
+    assert found.libraries == {extra: tuple(extras[extra]) for extra in EXTRAS}
     assert set(EXTRAS) == set(extras) - {"dev", "test"}
     assert missing_extra("alerts") == (
         f"the extra `alerts` is not installed: {PIP} -e '{ROOT}[alerts]'"

@@ -33,6 +33,8 @@ Commands:
   log         Show the output of an execution.
   notify      Send a test message to a receiver of runner.yaml.
   alerts      List what is wrong now, or silence it for a while.
+  web         Serve the Process Monitor as a page, with an API and metrics.
+  token       Manage the tokens that log in to the page.
   reload      Make the runner read its jobs folder now.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.

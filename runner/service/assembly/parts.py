@@ -32,6 +32,7 @@ from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.reloader import Reloader, catalog_reader
 from runner.service.runner_settings import Settings
 from runner.service.stop_signals import unless_stopped
+from runner.service.web_process import WebProcess
 from runner.store.protocol import Store
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
@@ -57,6 +58,8 @@ class Parts:
     housekeeping: Housekeeping
     messenger: Messenger
     own_checks: OwnChecks
+    web: WebProcess | None
+    """None unless this runner serves the page."""
 
 
 def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
@@ -101,7 +104,18 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
             settings, options.clock, core, records.journal, wakeups, zones, resources
         ),
         own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
+        web=_web(settings, options.clock, wakeups, resources),
     )
+
+
+def _web(
+    settings: Settings, clock: Clock, wakeups: Wakeups, resources: ExitStack
+) -> WebProcess | None:
+    if settings.web is None:
+        return None
+    web = WebProcess(settings.web, wakeups.poll, clock)
+    resources.callback(web.close)
+    return web
 
 
 def _messenger(

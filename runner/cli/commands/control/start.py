@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.access.places import Places
+from runner.cli.commands.control.web import require_web
 from runner.cli.options import place_options
 from runner.errors import UsageError
 from runner.requests.settings import NO_JOBS_HINT
@@ -55,6 +56,13 @@ max_running_option = click.option(
     help="Start even if another runner serves this jobs folder. Both then fire every request.",
 )
 @click.option(
+    "--web",
+    metavar="HOST:PORT",
+    is_flag=False,
+    flag_value="",
+    help="Also serve the page, as `runner web` does; the address may be left out.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -79,6 +87,7 @@ def start_command(
     max_running: int | None,
     drain: timedelta | None,
     allow_shared_jobs: bool,
+    web: str | None,
     log_format: str,
     log_level: str,
     log_file: Path | None,
@@ -114,9 +123,23 @@ def start_command(
         alerts=places.settings.alerts,
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
+        web=None if web is None else _web_arguments(web, places),
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         _serve(settings, console)
+
+
+def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
+    """Return the arguments of `runner web`. Raises RefusedError without the extra."""
+    require_web()
+    named = {
+        "--jobs": places.jobs.absolute(),
+        "--state": places.state,
+        "--monitor-log": places.monitor_log,
+        "--timezone": places.given_zone,
+        "--listen": address,
+    }
+    return tuple(f"{option}={value}" for option, value in named.items() if value)
 
 
 def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> Console:

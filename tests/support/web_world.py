@@ -1,0 +1,101 @@
+"""The page of a jobs folder, without a server process: for tests of its parts."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from support.place import Place
+
+from runner.access.places import Places, places
+from runner.web.application import application
+from runner.web.authentication import Authentication
+from runner.web.protection import Names
+from runner.web.roles import Role, Scope
+from runner.web.site import Site
+from runner.web.tokens import Tokens, new_token
+
+NO_NAMES, EVERYTHING = Names(), Scope()
+HOST = "localhost:8080"
+ORIGIN = f"http://{HOST}"
+
+
+def places_of(place: Place) -> Places:
+    """Return the places of a jobs folder, for code that runs in the test."""
+    return places(place.jobs, place.state, None, "UTC", is_guarded=False)
+
+
+class WebWorld:
+    """The application on a jobs folder, and browsers in front of it."""
+
+    def __init__(self, place: Place, *, names: Names = NO_NAMES, is_secure: bool = False) -> None:
+        self.place = place
+        place.state.mkdir(exist_ok=True)
+        self.tokens = Tokens(place.state)
+        self._names = names
+        self._is_secure = is_secure
+
+    @cached_property
+    def authentication(self) -> Authentication:
+        """Who may come in."""
+        return Authentication(self.place.state, is_socket_trusted=True, is_secure=self._is_secure)
+
+    @cached_property
+    def site(self) -> Site:
+        """What the handlers see."""
+        return Site(places_of(self.place))
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """The application."""
+        return application(self.site, self.authentication, self._names)
+
+    def secret(
+        self,
+        name: str,
+        role: Role = Role.VIEWER,
+        scope: Scope = EVERYTHING,
+        *,
+        expires: datetime | None = None,
+    ) -> str:
+        """Make a token, and return its secret."""
+        token, secret = new_token(name, role, scope, expires=expires)
+        self.tokens.add(token)
+        return secret
+
+    def stranger(self, **options: Any) -> TestClient:
+        """Return a client without a login."""
+        return TestClient(
+            self.app,
+            base_url=ORIGIN,
+            follow_redirects=False,
+            raise_server_exceptions=True,
+            **options,
+        )
+
+    def program(self, name: str, role: Role = Role.VIEWER, scope: Scope = EVERYTHING) -> TestClient:
+        """Return a client that sends a token of its own as a bearer."""
+        return self.stranger(headers={"authorization": f"Bearer {self.secret(name, role, scope)}"})
+
+    def browser(self, name: str, role: Role = Role.VIEWER, scope: Scope = EVERYTHING) -> TestClient:
+        """Return a browser in which somebody has logged in with a token."""
+        browser = self.stranger(headers={"origin": ORIGIN})
+        done = browser.post("/login", data={"token": self.secret(name, role, scope)})
+        assert done.status_code == 303, done.text
+        return browser
+
+    def csrf(self, browser: TestClient) -> str:
+        """Return the token that the forms of a browser's session carry."""
+        cookie = browser.cookies[self.authentication.sessions.cookie]
+        session = self.authentication.sessions.read(cookie)
+        assert session is not None
+        return session.csrf
+
+
+def locations(html: str) -> list[str]:
+    """Return every address that a page loads or links to."""
+    return re.findall(r'(?:href|src|action|content)="([^"]*)"', html)
