@@ -143,3 +143,17 @@ class PauseFacts:
     end: datetime | None
     names: Collection[str] | None
     requested_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebChangeFacts:
+    """A change that a person made on the page or through its API.
+
+    `request` is the one request that it is about; `targets` is None for all requests.
+    """
+
+    request: str | None
+    action: str
+    targets: Collection[str] | None
+    requested_by: str
+    message: str | None

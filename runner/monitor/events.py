@@ -23,10 +23,15 @@ from runner.monitor.event_facts import (
     PauseFacts,
     RequestFacts,
     RunnerFacts,
+    WebChangeFacts,
 )
 from runner.monitor.records import Event, Record
 
 ON_SUCCESS, ON_FAILURE = "on_success", "on_failure"
+WEB = "web:"
+"""Begins `requested_by` of a person on the page; then follows the name of the token. No
+user of the system has a name with a colon.
+"""
 _FOLLOWING = tuple(f"{key} of " for key in (ON_SUCCESS, ON_FAILURE))
 
 
@@ -175,6 +180,19 @@ def runner_resumed(facts: RunnerFacts, pause: PauseFacts, *, message: str) -> Re
     return Record(Event.RUNNER_RESUMED, _runner(facts, message) | _pause(pause))
 
 
+def web_changed(facts: WebChangeFacts) -> Record:
+    """Return the record of a change that a person made on the page."""
+    fields = {
+        "request": facts.request,
+        "action": facts.action,
+        **_listed("targets", facts.targets),
+        "requested_by": facts.requested_by,
+        "requested_via": _via(facts.requested_by),
+        "message": facts.message,
+    }
+    return Record(Event.WEB_CHANGED, fields)
+
+
 def _pause(pause: PauseFacts) -> dict[str, object]:
     return {
         "requested_by": pause.requested_by,
@@ -259,6 +277,13 @@ def follower(key: str, request: str) -> str:
     return f"{key} of {request}"
 
 
+def is_from_web(by: str) -> bool:
+    """Return whether a person asked on the page."""
+    return by.startswith(WEB)
+
+
 def _via(by: str | None) -> str | None:
-    """Return the way by which a person asked. The only one so far is the command line."""
-    return None if by is None or by.startswith(_FOLLOWING) else "cli"
+    """Return the way by which a person asked."""
+    if by is None or by.startswith(_FOLLOWING):
+        return None
+    return "web" if is_from_web(by) else "cli"

@@ -44,6 +44,7 @@ class Event(StrEnum):
     NOTIFICATION_FAILED = "notification.failed"
     RUNNER_PAUSED = "runner.paused"
     RUNNER_RESUMED = "runner.resumed"
+    WEB_CHANGED = "web.changed"
 
 
 class Record(NamedTuple):

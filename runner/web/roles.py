@@ -8,9 +8,7 @@ from enum import StrEnum
 
 from runner.errors import RunnerError
 from runner.matching import has_labels
-
-PREFIX = "web:"
-"""`requested_by` of a command from the page: this, then the viewer's name."""
+from runner.monitor.events import WEB
 
 
 class ForbiddenError(RunnerError):
@@ -75,4 +73,4 @@ class Viewer:
     @property
     def requested_by(self) -> str:
         """The viewer in a command and in the monitor log; no user's name has a colon."""
-        return PREFIX + self.name
+        return WEB + self.name

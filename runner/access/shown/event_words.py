@@ -140,6 +140,13 @@ def _pause(word: str) -> Callable[[Mapping[str, Any]], Line]:
     return words
 
 
+def _changed(record: Mapping[str, Any]) -> Line:
+    targets = record["targets"]
+    what = "all requests" if targets is None else listed(targets or ["the runner"], _MOST_NAMES)
+    message = f": {record['message']}" if record["message"] else ""
+    return "INFO", f"· {what}  {record['action']} by {record['requested_by']}{message}"
+
+
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "execution.started": _started,
     "execution.finished": _finished,
@@ -159,6 +166,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "notification.failed": _not_notified,
     "runner.paused": _pause("paused"),
     "runner.resumed": _pause("resumed"),
+    "web.changed": _changed,
 }
 
 

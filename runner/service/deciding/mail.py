@@ -10,6 +10,7 @@ from runner.commands import Answer, Command, CommandKind, command_of
 from runner.errors import RefusedError, StoreError
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
+from runner.service.deciding.web_changes import record_web_change
 from runner.store.protocol import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.system.clock import Clock
@@ -82,7 +83,7 @@ class Mail:
         try:
             command = command_of(row)
             if command.kind is not CommandKind.RELOAD:
-                return answer(command, decision)
+                return _carried_out(command, decision)
             if reload is None:
                 return _NOTHING_TO_RELOAD
             reload()
@@ -91,3 +92,12 @@ class Mail:
         # No answer yet: the reading that begins after this moment brings it.
         self._reloads[row.id] = (command, self._clock.elapsed_s())
         return None
+
+
+def _carried_out(command: Command, decision: Decision) -> Answer:
+    """Carry out a command, and record it if it came from the page. Raises RefusedError."""
+    before = len(decision.batch.records)
+    answered = answer(command, decision)
+    is_recorded = len(decision.batch.records) > before
+    record_web_change(command, answered, decision, is_recorded=is_recorded)
+    return answered

@@ -17,6 +17,7 @@ from runner.service.deciding.decision import Decision
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.deciding.mail import Mail
 from runner.service.deciding.pausing import paused_words
+from runner.service.deciding.web_changes import record_web_change
 from runner.service.registry import Registry
 from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import BackgroundReader
@@ -154,6 +155,8 @@ class JobsFolder:
             by = next((command.requested_by for command in switch.asked.values()), None)
             before, begun_s = self._decisions.git, change.reading.begun_s
             self._record_reload(change, decision, begun_s=begun_s, before=before, by=by)
+            for asked in switch.asked.values():
+                record_web_change(asked, change.answer, decision, is_recorded=True)
         decision.batch.meta |= self._meta_of(change)
         for command in switch.asked:
             decision.batch.answers[command] = change.answer.text()

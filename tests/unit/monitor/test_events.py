@@ -24,6 +24,7 @@ from runner.monitor.event_facts import (
     PauseFacts,
     RequestFacts,
     RunnerFacts,
+    WebChangeFacts,
 )
 from runner.monitor.records import Event, Record, Recorder
 from runner.requests.model import Context, Source
@@ -61,6 +62,9 @@ ALERT = AlertFacts(
     request=None, check=Check.LOG, since=NOON, count=1, execution=None, message="full"
 )
 PAUSE = PauseFacts(begin=NOON, end=None, names=None, requested_by="maria")
+CHANGE = WebChangeFacts(
+    request="a", action="exec", targets=["a"], requested_by="web:maria", message=None
+)
 RECORDS: dict[Callable[..., Record], Record] = {
     events.execution_started: events.execution_started(EXECUTION),
     events.execution_finished: events.execution_finished(EXECUTION, SUCCESS),
@@ -84,6 +88,7 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.notification_failed: events.notification_failed(NOTIFICATION, retry_at=NOON),
     events.runner_paused: events.runner_paused(RUNNER, PAUSE, message="the database moves"),
     events.runner_resumed: events.runner_resumed(RUNNER, PAUSE, message="it moved"),
+    events.web_changed: events.web_changed(CHANGE),
 }
 
 

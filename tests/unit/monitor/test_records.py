@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from support.monitor_records import MISSED, SCHEMA, fields_of, line_of
 
+from runner.commands import CommandKind
 from runner.errors import Problem
 from runner.lifecycle import Channel, Check, ExecutionStatus, Reason, RequestStatus
 from runner.monitor.records import Event, Recorder, decode
@@ -34,6 +35,11 @@ PROBLEM = Problem(
     message="'dayly' is not a frequency",
     suggestion="daily",
 )
+CHANGE: Mapping[str, object] = {
+    "action": CommandKind.EXEC,
+    "requested_by": "web:maria",
+    "requested_via": "web",
+}
 ALERT: Mapping[str, object] = {"check": Check.LOG, "since": AT, "count": 1, "message": "full"}
 LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.EXECUTION_STARTED: {**EXECUTION, "status": "processing"},
@@ -46,6 +52,7 @@ LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.REQUEST_REMOVED: {"request": "nightly"},
     Event.ALERT_OPENED: ALERT,
     Event.ALERT_CLOSED: ALERT,
+    Event.WEB_CHANGED: CHANGE,
 }
 
 
@@ -290,7 +297,8 @@ BY_TYPE = {
     "retry_at": instants,
     **dict.fromkeys(("paused_from", "paused_until", "reopened_from", "reopened_until"), instants),
     **dict.fromkeys(("duration_s", "lateness_s", "cpu_s", "uptime_s", "step_s"), seconds),
-    **dict.fromkeys(("added", "changed", "removed", "rejected", "alerts", "paused"), names),
+    **dict.fromkeys(("added", "changed", "removed", "rejected", "alerts"), names),
+    **dict.fromkeys(("paused", "targets"), names),
     **dict.fromkeys(("output_truncated", "drift", "last_good"), st.none() | st.booleans()),
     **dict.fromkeys(("attempt", "generation", "sequence", "exit_code", "signal", "pid"), whole),
     **dict.fromkeys(("max_rss_bytes", "output_bytes", "missed_count", "requests"), whole),
@@ -327,6 +335,9 @@ def records(draw: st.DrawFn) -> tuple[Event, dict[str, object]]:
             "count": draw(st.integers(1, 2**40)),
             "message": draw(text),
         }
+    elif event is Event.WEB_CHANGED:
+        action = draw(st.sampled_from(sorted(CommandKind)))
+        fields.update({**CHANGE, "action": action, "requested_by": draw(text)})
     if fields.get("status") == ExecutionStatus.MISFIRED:
         fields.update({name: draw(BY_TYPE[name]) for name in MISSED})
     return event, fields
