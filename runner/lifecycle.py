@@ -1,4 +1,4 @@
-"""Define statuses, reasons and channels, and the legal transitions between them. Pure.
+"""The statuses, reasons, channels and checks, and the legal transitions between them. Pure.
 
 The names come from Openbravo (Process Request and Process Monitor) where it has them.
 """
@@ -173,17 +173,15 @@ _ENDS: dict[ExecutionStatus, frozenset[Reason | None]] = {
     _X.SUCCESS: frozenset({None}),
     _X.ERROR: frozenset(
         {
-            *(
-                _R.EXIT_CODE,
-                _R.SIGNAL,
-                _R.TIMEOUT,
-                _R.OUTPUT_LIMIT,
-                _R.MEMORY_LIMIT,
-                _R.STDERR,
-                _R.OUTPUT,
-                _R.CONDITION,
-                _R.SPAWN_FAILED,
-            ),
+            _R.EXIT_CODE,
+            _R.SIGNAL,
+            _R.TIMEOUT,
+            _R.OUTPUT_LIMIT,
+            _R.MEMORY_LIMIT,
+            _R.STDERR,
+            _R.OUTPUT,
+            _R.CONDITION,
+            _R.SPAWN_FAILED,
             _R.MEMBER_FAILED,
         }
     ),

@@ -1,9 +1,9 @@
 """The processes of all executions, from start to exit.
 
-One thread owns them, and no call blocks.
-The caller passes the time, in monotonic seconds. An exit arrives as a readable pidfd in
-the owner's epoll. Two rules make the search for process trees correct: only `Processes`
-reaps the processes that it starts, and nothing else in the program starts a session.
+One thread owns them, and no call blocks. The caller passes the time, in monotonic
+seconds. An exit arrives as a readable pidfd in the owner's epoll. Two rules make the search
+for process trees correct: only `Processes` reaps the processes that it starts, and nothing
+else in the program starts a session.
 
 The life of an execution's process:
 

@@ -34,9 +34,9 @@ class Filter:
     """Selects records. An empty condition accepts every value of its field.
 
     A group member matches by its group's name and by its own; `requests` may be globs.
-    `among`, if given, are full names of requests. Each set of `labels` is one of texts
-    `KEY=VALUE`, as alternatives. `since` and `until` are
-    inclusive and apply to the record's `time`. `scheduled_for` is a prefix of that field.
+    `among`, if given, are full names of requests. A record needs one text `KEY=VALUE` of
+    each set of `labels`. `since` and `until` are inclusive and apply to the record's `time`.
+    `scheduled_for` is a prefix of that field.
     """
 
     requests: frozenset[str] = frozenset()

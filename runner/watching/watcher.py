@@ -51,10 +51,10 @@ _Identity = tuple[str, int, int]
 class Watcher:
     """Calls `wake` (from another thread) whenever anything below `folder` may have changed.
 
-    Before the call it notes in `changed` which paths these are.
-    It calls `wake` within milliseconds, but half a second late for a file moved out of the
-    folder: watchdog waits for the second half of the move. One thread must call `start`,
-    `check`, `follow` and `stop`.
+    Before the call it notes in `changed` which paths these are. It calls `wake` within
+    milliseconds, but half a second late for a file moved out of the folder: watchdog waits
+    for the second half of the move. One thread must call `start`, `check`, `follow` and
+    `stop`.
     """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:

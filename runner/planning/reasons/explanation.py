@@ -44,7 +44,8 @@ def why(query: FireQuery) -> Explanation:
     reasons += step_reasons(query)
     if hindered is None and query.due > query.now:
         return Explanation(because=(*future_reasons(query), *reasons), runs=runs)
-    if missed or not all(run.is_direct for run in runs):
+    has_verdict = any(not each.is_of_backfill for each in missed)
+    if has_verdict or not all(run.is_direct or run.is_backfill for run in runs):
         return Explanation(because=tuple(reasons), runs=runs)
     if hindered is not None:
         return replace(

@@ -39,13 +39,17 @@ class Run:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether it never started because another execution held the guard."""
+        """Whether it was skipped: its guard was held, or its condition was not met."""
         return self.status is ExecutionStatus.SKIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastMiss:
-    """A span of fires that did not run. `settled` is when the runner recorded it."""
+    """A span of fires that did not run. `settled` is when the runner recorded it.
+
+    With `is_of_backfill`, a backfill ended before it ran them. Their own verdicts, from when
+    they fell due, are in other records.
+    """
 
     count: int
     first: datetime
@@ -54,6 +58,7 @@ class PastMiss:
     message: str | None = None
     is_paused: bool = False
     """Whether a pause held the fires; otherwise they were missed."""
+    is_of_backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +147,7 @@ def missed_in(records: Iterable[Record], at: datetime) -> tuple[PastMiss, ...]:
             settled=parse_instant(record["time"]),
             message=record.get("message"),
             is_paused=record.get("reason") == Reason.PAUSED,
+            is_of_backfill=record.get("channel") == Channel.BACKFILL,
         )
         for record in records
         if record.get("missed_from") and record.get("missed_until")

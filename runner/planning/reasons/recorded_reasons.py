@@ -46,6 +46,10 @@ def run_reason(run: Run, zone: str) -> Because:
 def miss_reasons(missed: PastMiss, query: FireQuery) -> Iterator[Because]:
     """Explain a recorded miss: when it was recorded, and what kept the fire from running."""
     settled = local_words(missed.settled, query.zone)
+    if missed.is_of_backfill:
+        message = f"a backfill ended early, as recorded at {settled}: {missed.message}"
+        yield Because(cause=Cause.SKIPPED, message=message)
+        return
     if missed.is_paused:
         message = f"it was skipped, as recorded at {settled}: {missed.message}"
         yield Because(cause=Cause.PAUSED, message=message)

@@ -53,8 +53,7 @@ class RequestDraft:
     `folder` is the absolute folder of its file. `dates` has the entries (`entries_in`) of
     the files that `except` and `only` name: by key, then by path as written. `folders`
     maps some keys of the process to the absolute folders that their paths are relative to
-    instead. `stored` is the store's text that
-    the draft came from, if any.
+    instead. `stored` is the store's text that the draft came from, if any.
     """
 
     data: Mapping[str, Any]

@@ -56,8 +56,8 @@ def next_command(
     which may be a glob in quotes.
 
     This needs no runner, because fire times depend on the files alone. Fires that a pause
-    holds are left out. T is a time as
-    in the files, a date, a time of day, now, today, yesterday, or a duration from now.
+    holds are left out. T is a time as in the files, a date, a time of day, now, today,
+    yesterday, or a duration from now.
 
     \b
     Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from runner.planning.words.pause_words import pause_span
 from runner.timing.local_times import local_text
 
 _GIT_PATIENCE_S = 2.0  # `show` then appears without the commit
-_DEFAULT_GRACE = timedelta(seconds=60)
 
 
 @click.command("show")

@@ -416,6 +416,15 @@ def test_a_miss_with_a_running_runner_names_possible_causes() -> None:
     ]
 
 
+def test_what_a_backfill_left_out_is_no_miss_of_its_fires() -> None:
+    left = replace(MISSED, is_of_backfill=True, message="5 fires were left out of a backfill")
+    explanation = asked(daily(), history=History(runs=(run(),), missed=(left,)))
+    assert causes(explanation) == ["ran", "skipped"]
+    assert "a backfill ended early, as recorded at 2026-12-27" in words(explanation)
+    unseen = asked(daily(), history=History(missed=(left,), downtime=DOWN))
+    assert causes(unseen) == ["runner_down", "skipped"]
+
+
 def test_a_run_later_that_was_registered_too_late() -> None:
     request = request_of(RunLater(start=EVE, zone=ZONE))
     late = seen(request, EVE + DAY)
