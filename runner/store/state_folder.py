@@ -7,7 +7,10 @@ from pathlib import Path
 
 from runner.requests.files.permissions import is_guarded, require_trusted
 
-_KINDS = ("store.sqlite3*", "lock", "wake", "catalog.jsonl*", "outputs", "outputs/?", "outputs/?/?")
+_KINDS = (
+    "store.sqlite3*", "lock", "wake", "catalog.jsonl*", "history.*",
+    "outputs", "outputs/?", "outputs/?/?",
+)  # fmt: skip
 
 
 def places_in(state: Path) -> Iterator[Path]:

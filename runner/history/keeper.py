@@ -1,0 +1,81 @@
+"""The program that keeps the history index up to date, until its standard input ends.
+
+It prints a line when it cannot do so, with the reason, and an empty line when it can
+again. Only one keeper of an index works; another one waits. Runs as a file, so that the
+current folder is not in its path. Touches files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import sys
+from pathlib import Path
+
+POLL_S = 0.2
+"""How often the log is looked at: a record is in the index well within a second."""
+RETRY_S = 5.0
+_NICE = 5  # pages and the runner's loop go first
+
+
+def main(state: Path, log: Path) -> None:
+    """Keep the index in a state folder until standard input ends."""
+    from runner.history.builder import HistoryError
+
+    os.nice(_NICE)
+    said = ""
+    while True:
+        words = ""
+        try:
+            _keep(state, log)
+        except HistoryError as error:
+            words = " ".join(str(error).split())
+        if words != said:
+            said = words
+            _say(words)
+        wait(RETRY_S)
+
+
+def _keep(state: Path, log: Path) -> None:
+    """Build the index and follow the log, without end. Raises HistoryError."""
+    from runner.history import tables
+    from runner.history.builder import Builder, opened_lock
+    from runner.history.retention import Limits
+
+    lock = opened_lock(tables.lock_path(state))
+    try:
+        while not _is_locked(lock):
+            wait(RETRY_S)
+        _say("")
+        with contextlib.closing(Builder(tables.index_path(state), log, Limits())) as builder:
+            while True:
+                wait(0 if builder.step() else POLL_S)
+    finally:
+        os.close(lock)
+
+
+def _say(words: str) -> None:
+    os.write(sys.stdout.fileno(), f"{words}\n".encode())
+
+
+def _is_locked(lock: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def wait(seconds: float) -> None:
+    """Wait, and end the program when standard input ends: nobody needs the index any more."""
+    if select.select([sys.stdin], [], [], seconds)[0] and not os.read(sys.stdin.fileno(), 1):
+        sys.exit()
+
+
+if __name__ == "__main__":
+    top = os.path.abspath(__file__)  # noqa: PTH100 - as in runner/notifying/sending/sender.py
+    for _ in ("history", "runner", "the folder of the package"):
+        top = os.path.dirname(top)  # noqa: PTH120
+    sys.path.insert(0, top)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
