@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from runner import __version__
 from runner.errors import NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
-from runner.web import health, login
+from runner.web import confirming, health, login
 from runner.web.api import routes as api
 from runner.web.authentication import Authentication, TooManyFailuresError
 from runner.web.dependencies import LoginRequiredError, current_identity
@@ -61,7 +61,7 @@ def application(site: Site, authentication: Authentication, names: Names) -> Fas
     app.state.authentication = authentication
     app.include_router(health.router)
     app.include_router(login.router)
-    for router in (login.logout_router, pages.router, api.router):
+    for router in (login.logout_router, confirming.router, pages.router, api.router):
         app.include_router(router, dependencies=[Depends(current_identity)])
     static = StaticFiles(packages=[("runner.web", "static"), ("runner.web.pages", "static")])
     app.mount("/static", static)

@@ -71,17 +71,22 @@ class Site:
         """Return whether a runner fires; at most 1 s old. Raises StoreError."""
         return self._health.value()
 
-    def ask(self, viewer: Viewer, command: Command) -> Answer:
-        """Give a command to the runner as this viewer, and return its answer.
-
-        Raises ForbiddenError if the viewer's role or scope does not allow it, RefusedError
-        for an unknown target, and NoRunnerError, as `asked`.
+    def require(self, viewer: Viewer, command: Command) -> None:
+        """Raise ForbiddenError if the viewer's role or scope does not allow a command, and
+        RefusedError for a target that the viewer cannot see.
         """
         action = ACTIONS[command.kind]
         if not viewer.role.allows(action.role):
             raise ForbiddenError(f"{action.title} needs the role {action.role}")
         if not viewer.scope.is_everything:
             self._require_inside(viewer.scope, action, command)
+
+    def ask(self, viewer: Viewer, command: Command) -> Answer:
+        """Give a command to the runner as this viewer, and return its answer.
+
+        Raises the errors of `require`, and NoRunnerError, as `asked`.
+        """
+        self.require(viewer, command)
         answer = asked(self.places, replace(command, requested_by=viewer.requested_by))
         for shared in (self._loaded, self._running):
             shared.forget()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 import click
 
+from runner.access.backfill import RequestPast, fires_to_run, past_of
 from runner.access.loading import Loaded, load_served
 from runner.access.ownership import require_own
 from runner.access.places import Places
@@ -24,35 +22,11 @@ from runner.cli.options import (
 )
 from runner.cli.output.tables import echo, json_line
 from runner.commands import Command, CommandKind
-from runner.errors import RefusedError, UsageError
-from runner.lifecycle import Channel, ExecutionStatus
-from runner.planning.retention import NEWEST_RESULTS
-from runner.planning.states.backfills import MOST_FIRES, past_fires
-from runner.planning.states.state import RequestState
+from runner.errors import UsageError
+from runner.planning.states.backfills import MOST_FIRES
 from runner.requests.model import Schedule
-from runner.service.executions.execution import execution_of
-from runner.store.opening import read_store
-from runner.store.rows import OF_VERSION_1, ResultRow
 from runner.timing.local_times import local_text
-from runner.timing.rules import Rule
 from runner.timing.typed_times import OfDay, Toward, read_time
-from runner.values import from_microseconds
-
-_FIRES = (Channel.PROCESS_SCHEDULER, Channel.RETRY, Channel.BACKFILL)
-"""The channels whose executions belong to a fire of the rule."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Past:
-    """What is known of a request's past: its rule, its state, and what its fires came to."""
-
-    name: str
-    rule: Rule
-    state: RequestState
-    succeeded: frozenset[datetime]
-    in_progress: frozenset[datetime]
-    known_from: datetime
-    """Earlier successes may be unknown."""
 
 
 @click.command("backfill")
@@ -116,9 +90,9 @@ def backfill_command(
         raise UsageError("--to is earlier than --from")
     # Every request is looked at before one of them runs: a refusal runs none of them.
     names = _names(selection, loaded)
-    pasts = [_past_of(name, loaded, places) for name in names]
+    pasts = [past_of(name, loaded, places) for name in names]
     until = min(last, loaded.now)
-    found = [_fires(past, first, until, at_most, is_for_all=is_for_all) for past in pasts]
+    found = [fires_to_run(past, first, until, at_most, is_for_all=is_for_all) for past in pasts]
     is_done = True
     for past, fires in zip(pasts, found, strict=True):
         if not fires:
@@ -152,78 +126,8 @@ def _names(selection: Selection, loaded: Loaded) -> tuple[str, ...]:
     return names
 
 
-def _past_of(name: str, loaded: Loaded, places: Places) -> _Past:
-    request, state = loaded.request(name), loaded.states.get(name)
-    if not isinstance(request.timing, Schedule):
-        raise RefusedError(f"{name}: only a schedule has fires of the past")
-    if state is None:
-        raise RefusedError(f"{name}: no runner has seen this request yet")
-    with closing(read_store(places.state)) as reader:
-        results = reader.results_of(name)
-    of_fires = [each for each in results if each.channel in _FIRES]
-    executions = [execution_of(row) for row in loaded.snapshot.executions]
-    return _Past(
-        name=name,
-        rule=request.timing.rule,
-        state=state,
-        succeeded=frozenset(
-            from_microseconds(each.scheduled_for)
-            for each in of_fires
-            if each.status == ExecutionStatus.SUCCESS
-        ),
-        in_progress=frozenset(
-            each.claim.scheduled_for
-            for each in executions
-            if each.request == name and each.claim.channel in _FIRES
-        ),
-        known_from=_known_from(state, results),
-    )
-
-
-def _known_from(state: RequestState, results: tuple[ResultRow, ...]) -> datetime:
-    """Return from when on the store knows every success of a request.
-
-    It keeps the newest results, and perhaps older ones with gaps in between.
-    """
-    newest = results[:NEWEST_RESULTS]  # in front
-    if not newest:
-        return state.since
-    if newest[-1].execution.startswith(OF_VERSION_1):
-        return from_microseconds(newest[-1].ended)
-    known = newest[-1].scheduled_for if newest[-1].channel in _FIRES else newest[-1].ended
-    at = from_microseconds(known)
-    return at if len(newest) == NEWEST_RESULTS else min(at, state.since)
-
-
-def _fires(
-    past: _Past, first: datetime, last: datetime, at_most: int | None, *, is_for_all: bool
-) -> tuple[datetime, ...]:
-    """Return the fires to run. Raises RefusedError if they are too many, or too old."""
-    settled = past.in_progress if is_for_all else past.in_progress | past.succeeded
-    found = past_fires(
-        past.rule,
-        first,
-        min(last, past.state.fired_through),
-        counted_from=past.state.counted_from,
-        settled=settled,
-    )
-    fires = tuple(islice(found, at_most or MOST_FIRES + 1))
-    if len(fires) > MOST_FIRES:
-        raise RefusedError(
-            f"{past.name}: the span has more than {MOST_FIRES:,} such fires; "
-            "give a shorter span, or --at-most"
-        )
-    if fires and fires[0] < past.known_from and not is_for_all:
-        known = local_text(past.known_from, past.rule.zone)
-        raise RefusedError(
-            f"{past.name}: successes before {known} are not known; give a later --from, "
-            "or --all to run every fire of the span"
-        )
-    return fires
-
-
 def _print(
-    fires: tuple[datetime, ...], past: _Past, output: str, zone: str, *, is_named: bool
+    fires: tuple[datetime, ...], past: RequestPast, output: str, zone: str, *, is_named: bool
 ) -> None:
     for fire in fires:
         local = local_text(fire, zone)

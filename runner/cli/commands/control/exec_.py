@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +12,7 @@ from typing import Any
 
 import click
 
+from runner.access.params import param_in, refuse_secrets
 from runner.access.places import Places
 from runner.access.reaching import reach
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
@@ -26,7 +25,6 @@ from runner.errors import (
     RefusedError,
     RunnerError,
     StoreError,
-    UsageError,
 )
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
@@ -73,10 +71,10 @@ def exec_command(
       runner exec nightly-posting
       runner exec report --param year=2026 --param ledger=main
     """
-    command = Command(kind=CommandKind.EXEC, targets=(name,), params=dict(map(_param, params)))
+    command = Command(kind=CommandKind.EXEC, targets=(name,), params=dict(map(param_in, params)))
     try:
         if command.params:
-            _refuse_secret_params(command, places)
+            refuse_secrets(command, places)
         interruptions = _Interruptions()
         with interruptions.caught():
             code = reach(
@@ -89,38 +87,6 @@ def exec_command(
         echo(f"runner: {error}", err=True)
         code = REFUSED
     raise SystemExit(code)
-
-
-def _param(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found or not name.isidentifier():
-        raise UsageError(
-            f"--param {text!r}: write NAME=VALUE, with a name of letters, digits and `_`"
-        )
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-def _refuse_secret_params(command: Command, places: Places) -> None:
-    """Refuse parameters that contain secrets, before the command is written to the
-    store.
-
-    Raises RefusedError.
-    """
-    from runner.requests.model import ProcessRequest
-    from runner.service.deciding.answering import refuse_secret_params
-    from runner.service.registry import remembered
-
-    with closing(read_store(places.state)) as reader:
-        rows = reader.snapshot().requests
-
-    def find(name: str) -> ProcessRequest | None:
-        return remembered([row for row in rows if row.name == name], zone=places.zone)[0].get(name)
-
-    if (request := find(command.targets[0])) is not None:
-        refuse_secret_params(command.params, request, find, os.environ)
 
 
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:
