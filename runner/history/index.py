@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from runner.errors import RunnerError
+from runner.errors import StoreError
 from runner.history import tables
 from runner.history.kinds import Kinds
 from runner.history.query import Bar, Coverage, Histogram, Page, Query, Tally
 from runner.history.rows import Record
 from runner.history.selection import ROWS, bars, page, record_in, tallied, tallies
 from runner.history.seqs import LAST
-from runner.system.file_locks import flock_holder
 
 _ALL = Query()
 _MOST_RELATED = 1000
@@ -28,7 +27,7 @@ _MOST_FILTERED = 20_000
 Bars = dict[str, list[Bar]]
 
 
-class HistoryUnreadableError(RunnerError):
+class HistoryUnreadableError(StoreError):
     """There is no history index yet, or it cannot be read now. It may pass."""
 
 
@@ -169,10 +168,7 @@ class HistoryIndex:
 
     def is_followed(self) -> bool:
         """Return whether a program keeps the index up to date now."""
-        try:
-            return flock_holder(tables.lock_path(self._state).stat().st_ino) is not None
-        except OSError:
-            return False
+        return tables.writer_of(self._state) is not None
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 POLL_S = 0.2
 """How often the log is looked at: a record is in the index well within a second."""
-RETRY_S = 5.0
+RETRY_S = 1.0
 _NICE = 5  # pages and the runner's loop go first
 
 

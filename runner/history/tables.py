@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from runner.history.rows import COLUMNS
+from runner.system.file_locks import flock_holder
 
 VERSION = 1
 """An index of another version is built again."""
@@ -67,6 +68,14 @@ def index_path(state: Path) -> Path:
 def lock_path(state: Path) -> Path:
     """Return the path of the lock that the index's writer holds."""
     return state / "history.lock"
+
+
+def writer_of(state: Path) -> str | None:
+    """Return the program that keeps the index up to date, as "process 123 (name)"."""
+    try:
+        return flock_holder(lock_path(state).stat().st_ino)
+    except OSError:
+        return None
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

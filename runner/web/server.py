@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from loguru import logger
 
 from runner.access.places import Places
+from runner.history.keeping import Keeping
 from runner.requests.file_settings import WebSettings
 from runner.web.application import application
 from runner.web.authentication import Authentication
@@ -59,6 +60,7 @@ def serve(
         if address is not None:
             require_safe(address, settings, has_tokens=bool(authentication.tokens.all()))
         listeners = _listeners(settings, address, resources)
+        resources.enter_context(Keeping(places.state, places.monitor_log))
         app = application(Site(places), authentication, names_of(settings, address))
         _raise_file_limit()
         server = _Server(_config(app, settings))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from runner.access.executions import processing
 from runner.access.loading import Loaded, load_served
@@ -17,6 +17,7 @@ from runner.access.reaching import asked
 from runner.access.troubles import why_nothing_fires
 from runner.commands import Answer, Command, CommandKind
 from runner.errors import RefusedError
+from runner.history.index import HistoryIndex
 from runner.service.executions.execution import Execution, execution_of
 from runner.store.opening import owner_pid
 from runner.web.actions import ACTIONS, Action
@@ -31,13 +32,6 @@ _FRESH_S = 1.0
 """How old, in seconds, what all viewers share may be."""
 
 
-class History(Protocol):
-    """The index of past executions."""
-
-    def close(self) -> None:
-        """Close the index."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Whether a runner fires; `trouble` says why not."""
@@ -49,9 +43,9 @@ class Health:
 class Site:
     """The state of a runner as the page shows it, and the way to its mailbox."""
 
-    def __init__(self, places: Places, history: History | None = None) -> None:
+    def __init__(self, places: Places) -> None:
         self.places = places
-        self.history = history
+        self.history = HistoryIndex(places.state)
         self._loaded = Shared(lambda: load_served(places), _FRESH_S)
         self._running = Shared(lambda: processing(places), _FRESH_S)
         self._health = Shared(self._look_at_health, _FRESH_S)
