@@ -1,4 +1,4 @@
-"""Decides which outputs and results of a request to delete. Pure."""
+"""Decides which outputs and results of a request are kept no longer. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest, Retention
 
 NEWEST_RESULTS = 50
-"""How many of the newest results stay without their outputs; the last success stays too."""
+"""So many results of a request stay even without their outputs, and its last success."""
 
 
 class EndedExecution(NamedTuple):
@@ -28,16 +28,16 @@ class EndedExecution(NamedTuple):
 
 
 class RetentionVerdict(NamedTuple):
-    """Whether to delete the output of an execution, and its result."""
+    """Whether the output of an execution goes, and whether its result does."""
 
     ended: EndedExecution
-    deletes_output: bool
-    deletes_result: bool
+    output_goes: bool
+    result_goes: bool
 
 
 @dataclass(slots=True, kw_only=True)
 class _Budget:
-    """What the newer outputs of one kind leave of a retention for the older ones."""
+    """What is left of a retention for older outputs of one kind."""
 
     longest_s: float
     count: float
@@ -88,13 +88,13 @@ def verdicts(
         stays = count < NEWEST_RESULTS or (is_success and not has_success)
         count, has_success = count + 1, has_success or is_success
         budget = budgets[ended.status in FAILURES]
-        deletes_output = ended.size is not None and budget.has_expired(ended, now_s)
-        is_bare = ended.size is None or deletes_output
-        yield RetentionVerdict(ended, deletes_output, is_bare and not (keeps_results and stays))
+        output_goes = ended.size is not None and budget.has_expired(ended, now_s)
+        is_bare = ended.size is None or output_goes
+        yield RetentionVerdict(ended, output_goes, is_bare and not (keeps_results and stays))
 
 
 class Deleted(NamedTuple):
-    """How many outputs are deleted, and their bytes."""
+    """How many outputs go, and their bytes."""
 
     outputs: int
     size: int
@@ -106,16 +106,14 @@ NOTHING_DELETED = Deleted(0, 0)
 def further_deleted(
     newest_first: Sequence[EndedExecution], before: Retention, after: Retention, *, now_s: float
 ) -> Deleted:
-    """Return the outputs that the retention `after` deletes and `before` keeps."""
+    """Return the outputs that go by one retention of a request, and stay by another."""
     judged = zip(
         verdicts(newest_first, before, now_s=now_s),
         verdicts(newest_first, after, now_s=now_s),
         strict=True,
     )
     sizes = [
-        then.ended.size or 0
-        for one, then in judged
-        if then.deletes_output and not one.deletes_output
+        then.ended.size or 0 for one, then in judged if then.output_goes and not one.output_goes
     ]
     return Deleted(len(sizes), sum(sizes))
 

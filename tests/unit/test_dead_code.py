@@ -16,9 +16,9 @@ CALLED_FROM_OUTSIDE = {
     "should_run",  # schedule
     "redirect_request",  # urllib
     "_fields_",  # ctypes
-    # Questions of the history index that pages, the API and metrics ask.
-    *("HistoryIndex", "Keeping", "coverage", "executions", "followers", "histograms", "lanes"),
-    *("last_ends", "totals", "trouble"),
+    # Questions of the history index that the API and metrics ask.
+    *("histograms", "last_ends", "totals", "trouble"),
+    "CurrentViewer",
     # A value that only the store's SQL writes.
     "ANSWERED",
     # uvicorn calls it to install its signal handlers.

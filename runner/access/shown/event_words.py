@@ -20,11 +20,17 @@ _MARKS = {
     ExecutionStatus.SYSTEM_RESTART: ("WARNING", "!"),
     ExecutionStatus.SKIPPED: ("WARNING", "-"),
 }
+_RUNNING = "▶"
 _MOST_NAMES = 8
 _LONGEST_LINE = 200  # characters of an output's line that are shown
 _HEAD_BYTES = 4096  # of an output file, in which its first line is searched
 Line = tuple[str, str]
 """A level, as loguru names it, and a text."""
+
+
+def mark_of(status: ExecutionStatus) -> str:
+    """Return the character that stands for a status."""
+    return _MARKS[status][1] if status in _MARKS else _RUNNING
 
 
 def line_of(record: Mapping[str, Any]) -> Line:
@@ -34,7 +40,7 @@ def line_of(record: Mapping[str, Any]) -> Line:
 
 def _started(record: Mapping[str, Any]) -> Line:
     pid = f", pid {record['pid']}" if record["pid"] is not None else ""
-    return "INFO", f"▶ {who(record)}  started{pid}{_late(record)}"
+    return "INFO", f"{_RUNNING} {who(record)}  started{pid}{_late(record)}"
 
 
 def _finished(record: Mapping[str, Any]) -> Line:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from unicodedata import category, east_asian_width
 
 from runner.requests.files.bounded_read import Trouble, read_bounded, signature_at
-from runner.requests.files.outside_files import is_inside
+from runner.requests.files.outside_files import UNSHOWN, is_inside
 from runner.requests.yaml.unreadable import lines_of
 from runner.system.regular_files import Signature
 from runner.values import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from runner.errors import Problem
 
 _TAB = 8  # columns of a tab stop
 WIDEST = 120
@@ -32,6 +34,13 @@ class Excerpt:
     text: str
     blanks: int
     """The number of cells in `text` before the problem."""
+
+
+def excerpt_of(problem: Problem) -> Excerpt | None:
+    """Return the line of a problem, as `excerpt_at`; None if it must not be shown."""
+    if UNSHOWN in problem.message:
+        return None
+    return excerpt_at(problem.file, problem.line, problem.column)
 
 
 def excerpt_at(file: str, line: int, column: int, *, width: int = WIDEST) -> Excerpt | None:

@@ -15,13 +15,13 @@ _SHORTEST_SECRET = 4
 
 
 class SendError(Exception):
-    """A message or ping could not be sent. The text is for people, and contains no secret."""
+    """A message or ping could not be sent. The text is for people, and names no secret."""
 
 
 class Variables:
     """The environment, in which the variables of an environment file take precedence.
 
-    `masked` hides every value that was read.
+    Every value that was asked for is a secret from then on: `masked` hides it.
     """
 
     def __init__(self, environment_file: str | None) -> None:

@@ -20,7 +20,7 @@ from runner.requests.model import ProcessRequest, Route
 from runner.store.rows import Batch
 
 _COUNTED = frozenset({Check.FAILURE, Check.SKIPPED})
-"""The checks whose alerts go to a route only when the count reaches its `after`."""
+"""The checks whose alerts a route may want to hear of only from a count on."""
 
 
 class Notices:
@@ -48,7 +48,7 @@ class Notices:
             self._put(name, _value_of(text))
 
     def bring_within_reach(self, now: datetime) -> None:
-        """Move the times that lie too far ahead since the clock stepped back."""
+        """Correct what would be due too late, because the clock stepped back."""
         for notices in self._notices.values():
             notices.update({name: within_reach(each, now) for name, each in notices.items()})
         for receiver, message in self.messages.items():
@@ -62,7 +62,7 @@ class Notices:
     def add(
         self, changes: Sequence[AlertChange], requests: Mapping[str, ProcessRequest], batch: Batch
     ) -> None:
-        """Add the notices of changed alerts to `batch`."""
+        """Add to `batch` what people are to hear of changed alerts."""
         for change in changes:
             known = self._of(change.alert.id, batch)
             request = requests.get(change.alert.request or "")
@@ -83,7 +83,7 @@ class Notices:
             if text is None:
                 self._drop(name)
             elif draft is not None and draft[0] is text and draft[1] is not None:
-                self._put(name, draft[1])  # saves parsing the text
+                self._put(name, draft[1])  # which saves to read the text again
             else:
                 self._put(name, _value_of(text))
         self._drafts.clear()

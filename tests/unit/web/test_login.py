@@ -21,7 +21,7 @@ def world(place: Place) -> WebWorld:
 
 
 def is_inside(browser: TestClient) -> bool:
-    done = browser.get("/")
+    done = browser.get("/requests")
     return done.status_code == 200 and "nightly" in done.text
 
 

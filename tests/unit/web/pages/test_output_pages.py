@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.web.pages.output_pages import PAGE_BYTES, OutputPage, output_page
+
+
+def pages_of(path: Path) -> list[OutputPage]:
+    with path.open("rb") as file:
+        first = output_page(file, 1)
+        return [first, *(output_page(file, number) for number in range(2, first.count + 1))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"one line\n",
+        b"".join(b"line %d \xc3\xa9\n" % number for number in range(40_000)),
+        "é".encode() * PAGE_BYTES,
+        "x€".encode() * PAGE_BYTES,
+        b"\xff" * (PAGE_BYTES + 17),
+        b"\n" * (2 * PAGE_BYTES),
+    ],
+    ids=["empty", "short", "lines", "two bytes", "three bytes", "not utf-8", "blank"],
+)
+def test_the_pages_together_are_the_whole_output(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(content)
+    pages = pages_of(path)
+    assert "".join(page.text for page in pages) == content.decode("utf-8", "replace")
+    assert [page.number for page in pages] == list(range(1, pages[0].count + 1))
+    assert pages[0].total_bytes == len(content)
+
+
+def test_a_page_of_lines_ends_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_text("".join(f"line {number}\n" for number in range(60_000)))
+    pages = pages_of(path)
+    assert len(pages) > 3
+    assert all(page.text.endswith("\n") and page.text.startswith("line ") for page in pages)
+
+
+def test_without_a_number_or_with_one_too_high_the_last_page_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(b"a" * PAGE_BYTES + b"end")
+    with path.open("rb") as file:
+        assert output_page(file, None).text == "end"
+        assert output_page(file, 99).text == "end"
+        assert output_page(file, 0).number == output_page(file, None).number == 2
