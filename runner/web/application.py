@@ -63,7 +63,7 @@ def application(site: Site, authentication: Authentication, names: Names) -> Fas
     app.include_router(login.router)
     for router in (login.logout_router, confirming.router, pages.router, api.router):
         app.include_router(router, dependencies=[Depends(current_identity)])
-    static = StaticFiles(packages=[("runner.web", "static"), ("runner.web.pages", "static")])
+    static = StaticFiles(packages=[("runner.web.pages", "static")])
     app.mount("/static", static)
     _handle_errors(app)
     return app

@@ -41,7 +41,7 @@ def test_the_page_answers_under_its_own_names_and_any_address(world: WebWorld, h
 )
 def test_a_rebound_name_gets_nothing_even_with_a_valid_token(world: WebWorld, host: str) -> None:
     program = world.program("maria", Role.ADMIN)
-    for path in ("/", "/healthz", "/login", "/static/plain.css", "/api/v1/requests"):
+    for path in ("/", "/healthz", "/login", "/static/pages.css", "/api/v1/requests"):
         done = program.get(path, headers={"host": host})
         assert done.status_code == 403, path
         assert "nightly" not in done.text
@@ -95,7 +95,7 @@ def test_a_length_that_is_no_number_is_refused(world: WebWorld, length: str) -> 
     assert done.status_code == 413
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/static/plain.css", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/static/pages.css", "/nothing"])
 def test_every_response_forbids_framing_scripts_of_others_and_guessing(
     world: WebWorld, path: str
 ) -> None:
