@@ -20,6 +20,7 @@ from runner.monitor.records import Event, decode
 from runner.monitor.trimming import LIMIT
 from runner.planning.reasons.history import (
     STARTED,
+    Downtime,
     History,
     Run,
     changes_in,
@@ -38,6 +39,7 @@ from runner.values import instant_text, parse_instant
 _EXECUTIONS = frozenset({Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED})
 _LIVES = frozenset({Event.RUNNER_STARTED, Event.RUNNER_STOPPED})
 _CHANGES = frozenset(event for event in Event if event.startswith("request."))
+_MISSES = frozenset({ExecutionStatus.MISFIRED, ExecutionStatus.SKIPPED})
 _ALERTS = frozenset({Event.ALERT_OPENED, Event.ALERT_CLOSED})
 _MOST = 100_000
 _MOST_FINISHED = 20_000
@@ -67,28 +69,27 @@ def history(
     executions = [
         each for each in _records(log, matching) if (each.get("group") is None) is (member is None)
     ]
-    misses = _records(
-        log,
-        Filter(
-            requests=requests,
-            statuses=frozenset({ExecutionStatus.MISFIRED, ExecutionStatus.SKIPPED}),
-            since=since,
-        ),
-    )
-    lives = _lives(log)
-    started = next((time for time in _times(lives, STARTED) if time > at), None)
+    misses = _records(log, Filter(requests=requests, statuses=_MISSES, since=since))
     return History(
         runs=(*runs_in(executions), *_waiting(loaded, name, member)),
         missed=missed_in(misses, at),
         changes=changes_in(_records(log, Filter(requests=requests, events=_CHANGES))),
-        downtime=downtime_at(
-            lives,
-            at,
-            last_seen=_last_sign(log, started and started - _TICK),
-            is_alive=owner_pid(places.state) is not None,
-        ),
+        downtime=_downtime(places, at),
         reaches_back_to=_oldest(log),
         step=step,
+    )
+
+
+def _downtime(places: Places, at: datetime) -> Downtime | None:
+    """Return the span around `at` in which no runner served the store."""
+    log = places.monitor_log
+    lives = _lives(log)
+    started = next((time for time in _times(lives, STARTED) if time > at), None)
+    return downtime_at(
+        lives,
+        at,
+        last_seen=_last_sign(log, started and started - _TICK),
+        is_alive=owner_pid(places.state) is not None,
     )
 
 

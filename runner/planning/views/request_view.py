@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,14 +94,23 @@ def views(
                 pauses=pauses,
             )
         )
+    found += [
+        _without_good_version(name, rejection, states.get(name))
+        for name, rejection in _lost(in_force, rejections)
+        if among is None or name in among
+    ]
+    return sorted(found, key=lambda view: (view.name, view.file))
+
+
+def _lost(in_force: InForce, rejections: Iterable[Rejection]) -> Iterator[tuple[str, Rejection]]:
+    """Yield the names of requests without a good version, with the rejection of their
+    document; "" stands for a document whose names are unknown.
+    """
     with_good_version = set(map(id, in_force.kept.values()))
     for rejection in rejections:
-        lost = sorted(rejection.names - requests.keys())
-        is_shown = id(rejection) in with_good_version
-        for name in lost or ([] if is_shown else [""]):
-            if among is None or name in among:
-                found.append(_without_good_version(name, rejection, states.get(name)))
-    return sorted(found, key=lambda view: (view.name, view.file))
+        lost = sorted(rejection.names - in_force.requests.keys())
+        for name in lost or ([] if id(rejection) in with_good_version else [""]):
+            yield name, rejection
 
 
 def _changed(

@@ -82,17 +82,10 @@ def backfill_command(
         raise UsageError("give the names of requests, or a selection such as --label team=finance")
     require_own(places)
     loaded = load_served(places)
-    first, last = (
-        read_time(option, text, places.zone, loaded.now, toward=Toward.PAST, of_day=of_day)
-        for option, text, of_day in (("--from", begin, OfDay.FIRST), ("--to", end, OfDay.LAST))
-    )
-    if last < first:
-        raise UsageError("--to is earlier than --from")
+    first, last = _span(begin, end, places.zone, loaded.now)
     # Every request is looked at before one of them runs: a refusal runs none of them.
-    names = _names(selection, loaded)
-    pasts = [past_of(name, loaded, places) for name in names]
-    until = min(last, loaded.now)
-    found = [fires_to_run(past, first, until, at_most, is_for_all=is_for_all) for past in pasts]
+    pasts = [past_of(name, loaded, places) for name in _names(selection, loaded)]
+    found = [fires_to_run(past, first, last, at_most, is_for_all=is_for_all) for past in pasts]
     is_done = True
     for past, fires in zip(pasts, found, strict=True):
         if not fires:
@@ -107,6 +100,17 @@ def backfill_command(
             is_done &= answer.is_done
     if not is_done:
         raise SystemExit(1)
+
+
+def _span(begin: str, end: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return the span that --from and --to mean, up to `now`. Raises UsageError."""
+    first, last = (
+        read_time(option, text, zone, now, toward=Toward.PAST, of_day=of_day)
+        for option, text, of_day in (("--from", begin, OfDay.FIRST), ("--to", end, OfDay.LAST))
+    )
+    if last < first:
+        raise UsageError("--to is earlier than --from")
+    return first, min(last, now)
 
 
 def _names(selection: Selection, loaded: Loaded) -> tuple[str, ...]:
