@@ -60,7 +60,7 @@ def test_an_adopted_execution_keeps_its_output_until_it_ended(place: Place) -> N
     )
     runner = place.start()
     command = place.begin("exec", "slow")
-    wait_until(lambda: outputs(place))
+    place.await_started("slow")
     (execution,) = outputs(place)
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
