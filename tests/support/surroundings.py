@@ -22,7 +22,7 @@ from runner.system import shortage
 HUGE = 1 << 41
 """The size of a sparse file that no program could read to its end, in bytes."""
 _HANG_S = 60.0
-_LOOK_S = 1.5
+LOOK_S = 1.5
 """How long a command that runs until it is stopped is watched, in seconds."""
 _REQUEST = "process: {shell: echo hello}\ntiming: {schedule: {frequency: daily, at: '02:00'}}\n"
 _CONTENTS = (
@@ -204,7 +204,7 @@ class Surrounding:
             environment=environment,
             uid=rng.choice([0, FOREIGN_UID]),
             streams=streams,
-            term_after_s=_LOOK_S if _goes_on(arguments) else _HANG_S,
+            term_after_s=LOOK_S if goes_on(arguments) else _HANG_S,
             kill_after_s=_HANG_S,
         )
 
@@ -293,7 +293,8 @@ def all_commands(
             yield (*path, name), command
 
 
-def _goes_on(arguments: Sequence[str]) -> bool:
+def goes_on(arguments: Sequence[str]) -> bool:
+    """Return whether a command runs until it is stopped."""
     return arguments[0] in ("start", "web") or bool({"-f", "--follow"} & set(arguments))
 
 
@@ -303,7 +304,7 @@ def complaint_about(case: Case, code: int, text: str, *, is_terminated: bool) ->
         return "a traceback"
     if shortage.MESSAGE.decode() in text:
         return "no bound of memory"
-    if is_terminated and not _goes_on(case.arguments):
+    if is_terminated and not goes_on(case.arguments):
         return "a hang"
     documented = {0, 1, 2, 3, 4, 124, 125} | ({-15} if is_terminated else set())
     if code not in documented:
