@@ -26,7 +26,7 @@ _UVX_FOLDERS = ("archive-v", "environments-v")
 """How the folders of uv's cache are called in which `uvx` makes its environments."""
 
 
-class Way(StrEnum):
+class InstallMethod(StrEnum):
     """A way of installing Runner."""
 
     CHECKOUT = "checkout"
@@ -43,7 +43,7 @@ class Way(StrEnum):
 class Installation:
     """An installed Runner."""
 
-    way: Way
+    method: InstallMethod
     folder: Path
     """The environment; of a checkout or an editable installation, the source folder."""
     source: str | None = None
@@ -54,15 +54,15 @@ class Installation:
     @property
     def words(self) -> str:
         """Return how and where Runner was installed, in words."""
-        match self.way:
-            case Way.CHECKOUT:
+        match self.method:
+            case InstallMethod.CHECKOUT:
                 return f"not installed, runs from {self.folder}"
-            case Way.EDITABLE:
+            case InstallMethod.EDITABLE:
                 return f"installed from the clone {self.folder}, editable"
-            case Way.PACKAGE:
+            case InstallMethod.PACKAGE:
                 return f"installed by a package of the system in {self.folder}"
             case _:
-                return f"installed with {self.way} in {self.folder}"
+                return f"installed with {self.method} in {self.folder}"
 
     def command_for(self, extras: Iterable[str]) -> str:
         """Return the shell command that adds extras to this installation."""
@@ -78,20 +78,20 @@ class Installation:
         pip = [sys.executable, "-m", "pip", "install"]
         if find_spec("pip") is None:
             pip = ["uv", "pip", "install", "--python", sys.executable]
-        match self.way:
-            case Way.PIPX:
+        match self.method:
+            case InstallMethod.PIPX:
                 command = ["pipx", "inject", DISTRIBUTION, *libraries]
-            case Way.UVX:
+            case InstallMethod.UVX:
                 command = ["uvx", "--from", wanted + at, "runner"]
-            case Way.UV_TOOL:
+            case InstallMethod.UV_TOOL:
                 command = ["uv", "tool", "install", "--force", wanted + at]
-            case Way.EDITABLE:
+            case InstallMethod.EDITABLE:
                 command = [*pip, "-e", f"{self.folder}[{names}]"]
-            case Way.PIP | Way.UV:
+            case InstallMethod.PIP | InstallMethod.UV:
                 command = [*pip, wanted + at]
-            case Way.CHECKOUT:
+            case InstallMethod.CHECKOUT:
                 command = [*pip, *libraries]
-            case Way.PACKAGE:
+            case InstallMethod.PACKAGE:
                 command = ["sudo", *pip, *libraries]
         return shlex.join(command)
 
@@ -100,13 +100,15 @@ def installation() -> Installation:
     """Return how the running program was installed."""
     distribution = _own_distribution()
     if distribution is None:
-        return Installation(way=Way.CHECKOUT, folder=_package().parent)
+        return Installation(method=InstallMethod.CHECKOUT, folder=_package().parent)
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         folder = Path(unquote(urlsplit(origin["url"]).path))
-        return Installation(way=Way.EDITABLE, folder=folder, libraries=_libraries(distribution))
+        return Installation(
+            method=InstallMethod.EDITABLE, folder=folder, libraries=_libraries(distribution)
+        )
     return Installation(
-        way=_way(distribution),
+        method=_way(distribution),
         folder=Path(sys.prefix),
         source=_source(origin),
         libraries=_libraries(distribution),
@@ -135,14 +137,14 @@ def summary() -> str:
     return "; ".join(parts)
 
 
-def _way(distribution: Distribution) -> Way:
+def _way(distribution: Distribution) -> InstallMethod:
     for name, owner in _OWNED_BY.items():
         if Path(sys.prefix, name).is_file():
-            return Way(owner)
+            return InstallMethod(owner)
     if any(part.startswith(_UVX_FOLDERS) for part in Path(sys.prefix).parts):
-        return Way.UVX
+        return InstallMethod.UVX
     installer = (distribution.read_text("INSTALLER") or "pip").strip()
-    return Way(installer) if installer in ("pip", "uv") else Way.PACKAGE
+    return InstallMethod(installer) if installer in ("pip", "uv") else InstallMethod.PACKAGE
 
 
 def _source(origin: dict[str, object]) -> str | None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.notifying.notice import Notice, Stage
-from runner.notifying.wording import Setting, subject_of, text_of
+from runner.notifying.wording import MessageContext, subject_of, text_of
 from runner.values import instant_text, parse_instant
 
 BETWEEN = timedelta(minutes=1)
@@ -83,15 +83,17 @@ def test_payload(identity: str, receiver: str, host: str, jobs: str) -> dict[str
     }
 
 
-def composed(identity: str, notices: Sequence[Notice], now: datetime, setting: Setting) -> Message:
+def composed(
+    identity: str, notices: Sequence[Notice], now: datetime, context: MessageContext
+) -> Message:
     """Return the message about all `notices` of one receiver, which must not be empty."""
     notices = in_order(notices)
     threads = dict.fromkeys(each.thread for each in notices if each.thread)
     return Message(
         id=identity,
         receiver=notices[0].receiver,
-        subject=subject_of(notices, setting),
-        text=text_of(notices, setting),
+        subject=subject_of(notices, context),
+        text=text_of(notices, context),
         threads=tuple(threads)[:_MOST_LISTED],
         names=tuple(each.facts.name for each in notices),
         alerts=tuple(_for_programs(each) for each in notices[:_MOST_LISTED]),

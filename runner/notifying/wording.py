@@ -36,7 +36,7 @@ _TIMES = frozenset({Check.FAILURE, Check.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class MessageContext:
     """What a message says about the runner and about what comes.
 
     `zone` is an IANA key. `next_fires` are those of the requests that have one.
@@ -48,50 +48,50 @@ class Setting:
     next_fires: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def subject_of(notices: Sequence[Notice], setting: Setting) -> str:
+def subject_of(notices: Sequence[Notice], context: MessageContext) -> str:
     """Return the subject: one alert in full, or how many there are and the first of them."""
-    first = headline(notices[0], setting)
+    first = headline(notices[0], context)
     if len(notices) > 1:
         first = f"{_count(notices)}, first: {first}"
     return neutral(first)[:_LONGEST_SUBJECT]
 
 
-def headline(notice: Notice, setting: Setting) -> str:
+def headline(notice: Notice, context: MessageContext) -> str:
     """Return an alert in one line."""
-    facts, name = notice.facts, _name(notice.facts, setting)
+    facts, name = notice.facts, _name(notice.facts, context)
     if facts.closed_at is not None:
         return f"{name} has recovered: {facts.closing}"
     again = "still " if notice.stage is Stage.OPEN else ""
     return f"{name} {again}{_WHAT[facts.check]}: {facts.message}"
 
 
-def text_of(notices: Sequence[Notice], setting: Setting) -> str:
+def text_of(notices: Sequence[Notice], context: MessageContext) -> str:
     """Return the text of a message, without control characters."""
-    lines = list(_lines(notices, setting))
+    lines = list(_lines(notices, context))
     return "".join(f"{neutral(line)}\n" for line in lines)
 
 
-def _lines(notices: Sequence[Notice], setting: Setting) -> Iterator[str]:
+def _lines(notices: Sequence[Notice], context: MessageContext) -> Iterator[str]:
     detailed = notices[:MOST_DETAILED]
     if len(notices) > 1:
         yield f"{_count(notices)}:"
         yield ""
         for notice in notices[:_MOST_LISTED]:
-            yield f"- {headline(notice, setting)}"
+            yield f"- {headline(notice, context)}"
         if len(notices) > _MOST_LISTED:
             yield f"- and {len(notices) - _MOST_LISTED} more; `runner alerts` lists what is open"
         yield ""
     for notice in detailed:
-        yield from _details(notice, setting)
+        yield from _details(notice, context)
         yield ""
-    yield f"Runner on {setting.host}, {setting.jobs}"
+    yield f"Runner on {context.host}, {context.jobs}"
 
 
-def _details(notice: Notice, setting: Setting) -> Iterator[str]:
+def _details(notice: Notice, context: MessageContext) -> Iterator[str]:
     """Yield everything about one alert, the commands that show more last."""
     facts = notice.facts
-    yield headline(notice, setting)
-    yield from (f"{label:<11}{value}" for label, value in _facts(facts, setting))
+    yield headline(notice, context)
+    yield from (f"{label:<11}{value}" for label, value in _facts(facts, context))
     tail = (facts.output_tail or "").expandtabs().strip("\n").splitlines()[-_MOST_LINES:]
     if tail and facts.closed_at is None:
         yield ""
@@ -104,22 +104,22 @@ def _details(notice: Notice, setting: Setting) -> Iterator[str]:
         yield from (f"{command:<{width}}{effect}" for command, effect in commands)
 
 
-def _facts(facts: NotifiedAlert, setting: Setting) -> Iterator[tuple[str, str]]:
+def _facts(facts: NotifiedAlert, context: MessageContext) -> Iterator[tuple[str, str]]:
     if facts.closed_at is not None:
         yield "Alert", f"{_WHAT[facts.check]}: {facts.message}"
         seconds = (facts.closed_at - facts.since) // timedelta(seconds=1)
         span = duration_text(timedelta(seconds=seconds))
         yield (
             "From",
-            f"{_moment(facts.since, setting)} to {_moment(facts.closed_at, setting)}, {span}",
+            f"{_moment(facts.since, context)} to {_moment(facts.closed_at, context)}, {span}",
         )
     else:
         times = f", {facts.count} times in a row" if _is_counted(facts) else ""
-        yield "Since", f"{_moment(facts.since, setting)}{times}"
+        yield "Since", f"{_moment(facts.since, context)}{times}"
     if facts.execution:
         yield "Execution", short_id(facts.execution)
-    if (fire := setting.next_fires.get(facts.request or "")) is not None:
-        yield "Next fire", _moment(fire, setting)
+    if (fire := context.next_fires.get(facts.request or "")) is not None:
+        yield "Next fire", _moment(fire, context)
     if facts.owner:
         yield "Owner", facts.owner
 
@@ -147,13 +147,13 @@ def _count(notices: Iterable[Notice]) -> str:
     return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in parts if n)
 
 
-def _name(facts: NotifiedAlert, setting: Setting) -> str:
-    return facts.request or f"the runner on {setting.host}"
+def _name(facts: NotifiedAlert, context: MessageContext) -> str:
+    return facts.request or f"the runner on {context.host}"
 
 
 def _is_counted(facts: NotifiedAlert) -> bool:
     return facts.check in _TIMES and facts.count > 1
 
 
-def _moment(instant: datetime, setting: Setting) -> str:
-    return f"{instant.astimezone(zone_named(setting.zone)):%Y-%m-%d %H:%M:%S %Z}"
+def _moment(instant: datetime, context: MessageContext) -> str:
+    return f"{instant.astimezone(zone_named(context.zone)):%Y-%m-%d %H:%M:%S %Z}"

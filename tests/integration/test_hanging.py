@@ -162,9 +162,9 @@ def compiled(folder: Path, source: str) -> Path:
 
 SENDER = """
 from runner.notifying import notice
-from runner.notifying.sending import job, sender
+from runner.notifying.sending import delivery, sender
 
-job.JOB_S, notice.GROUPING, sender.COMMAND = 2.0, 0 * notice.GROUPING, ({program!r},)
+delivery.DELIVERY_S, notice.GROUPING, sender.COMMAND = 2.0, 0 * notice.GROUPING, ({program!r},)
 """
 """Runs before the program: messages go out at once, by a program that is not there."""
 

@@ -15,7 +15,7 @@ from support.hung_mount import hung, needs_hung_mount
 from support.place import wait_until
 from support.receiver_world import HANG_S, WebServer, web_server
 
-from runner.notifying.sending.job import JOB_S, Job, Result
+from runner.notifying.sending.delivery import DELIVERY_S, Delivery, DeliveryResult
 from runner.notifying.sending.sender import COMMAND
 from runner.requests.receivers import Webhook
 from runner.service.notifying import sender_process
@@ -52,7 +52,7 @@ class World:
             os.waitpid(pid, 0)
             own_children.forget(pid)
 
-    def results(self, count: int) -> list[Result]:
+    def results(self, count: int) -> list[DeliveryResult]:
         """Return the next results; wait for them as the loop does."""
         found = self.sender.take()
         while len(found) < count:
@@ -81,8 +81,8 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
         yield server
 
 
-def hook(name: str, variable: str = "URL") -> Job:
-    return Job(id=name, way=Webhook(url_variable=variable), payload=PAYLOAD)
+def hook(name: str, variable: str = "URL") -> Delivery:
+    return Delivery(id=name, way=Webhook(url_variable=variable), payload=PAYLOAD)
 
 
 def test_one_process_serves_many_jobs_and_ends_when_idle(world: World, web: WebServer) -> None:
@@ -96,7 +96,7 @@ def test_one_process_serves_many_jobs_and_ends_when_idle(world: World, web: WebS
     wait_until(lambda: (world.sender.take(), not world.pids)[1], what="its end")
     assert world.sender.next_s() is None
     world.sender.begin(hook("again"))
-    assert world.results(1) == [Result(id="again")]
+    assert world.results(1) == [DeliveryResult(id="again")]
 
 
 def test_a_job_that_takes_too_long_is_given_up_alone(
@@ -106,19 +106,19 @@ def test_a_job_that_takes_too_long_is_given_up_alone(
     world.sender.begin(hook("slow"))
     web.next()
     (first,) = world.pids
-    world.clock.now_s += JOB_S / 2
+    world.clock.now_s += DELIVERY_S / 2
     with web_server() as other:
         other.behaviour = "hangs"
         monkeypatch.setenv("URL", other.url)
         world.sender.begin(hook("same sender"))
         web.next()
-        world.clock.now_s += JOB_S / 2
-        assert world.results(1) == [Result(id="slow", error="no answer within 30 s")]
+        world.clock.now_s += DELIVERY_S / 2
+        assert world.results(1) == [DeliveryResult(id="slow", error="no answer within 30 s")]
         other.behaviour = 200
         world.sender.begin(hook("next sender"))
-        assert world.results(1) == [Result(id="next sender")]
-        assert first in world.pids, "it still has a job"
-        world.clock.now_s += JOB_S
+        assert world.results(1) == [DeliveryResult(id="next sender")]
+        assert first in world.pids, "it still has a delivery"
+        world.clock.now_s += DELIVERY_S
         assert [result.id for result in world.results(1)] == ["same sender"]
     wait_until(lambda: (world.sender.take(), first not in world.pids)[1], what="the kill")
 
@@ -131,10 +131,10 @@ def test_a_sender_that_dies_fails_its_jobs_and_the_next_one_goes_on(
     web.next()
     (pid,) = world.pids
     os.kill(pid, signal.SIGKILL)
-    assert world.results(1) == [Result(id="lost", error="the sender died")]
+    assert world.results(1) == [DeliveryResult(id="lost", error="the sender died")]
     web.behaviour = 200
     world.sender.begin(hook("found"))
-    assert world.results(1) == [Result(id="found")]
+    assert world.results(1) == [DeliveryResult(id="found")]
 
 
 def test_a_sender_that_cannot_be_started_fails_the_job(
@@ -156,10 +156,10 @@ def test_a_start_that_hangs_holds_up_nothing_and_is_the_only_one(
         monkeypatch.setattr(command, (str(tmp_path / "hung" / "python"),))
         world.sender.begin(hook("lost"))
         assert world.sender.take() == []
-        world.clock.now_s += JOB_S
+        world.clock.now_s += DELIVERY_S
         not_started = "the sender could not be started"
         (result,) = world.sender.take()
-        assert result == Result(id="lost", error=f"{not_started}: no answer within 30 s")
+        assert result == DeliveryResult(id="lost", error=f"{not_started}: no answer within 30 s")
         monkeypatch.setattr(command, COMMAND)
         world.sender.begin(hook("refused"))
         (result,) = world.sender.take()
@@ -168,7 +168,7 @@ def test_a_start_that_hangs_holds_up_nothing_and_is_the_only_one(
 
     def is_sent() -> bool:
         world.sender.begin(hook("again"))
-        return world.results(1) == [Result(id="again")]
+        return world.results(1) == [DeliveryResult(id="again")]
 
     wait_until(is_sent, what="another start")
 
@@ -180,13 +180,15 @@ def test_a_sender_that_is_stopped_takes_jobs_without_holding_up_the_runner(
     world.results(1)
     (pid,) = world.pids
     os.kill(pid, signal.SIGSTOP)
-    jobs = 40
-    for number in range(jobs):  # more than a pipe holds
+    deliveries = 40
+    for number in range(deliveries):  # more than a pipe holds
         payload = {**PAYLOAD, "text": "x" * 10_000}
-        world.sender.begin(Job(id=f"j{number}", way=Webhook(url_variable="URL"), payload=payload))
+        world.sender.begin(
+            Delivery(id=f"j{number}", way=Webhook(url_variable="URL"), payload=payload)
+        )
     os.kill(pid, signal.SIGCONT)
-    found: list[Result] = []
-    while len(found) < jobs:
+    found: list[DeliveryResult] = []
+    while len(found) < deliveries:
         assert world.poll.poll(HANG_S), "no result"
         found += world.sender.take()
     assert {result.error for result in found} == {None}

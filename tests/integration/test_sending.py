@@ -19,7 +19,7 @@ from support.receiver_world import HANG_S, MailServer, WebServer, free_port, mai
 
 from runner.cli.commands.control.notify import _sent
 from runner.notifying.sending import sender
-from runner.notifying.sending.job import Job, Ping, Result, result_in
+from runner.notifying.sending.delivery import Delivery, DeliveryResult, Ping, result_in
 from runner.requests.receivers import Apprise, Email, ReceivingProgram, Way, Webhook
 
 PAYLOAD: Mapping[str, Any] = {
@@ -41,14 +41,14 @@ class Sender:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
-        self.jobs: IO[bytes] = process.stdin  # type: ignore[assignment]
+        self.deliveries: IO[bytes] = process.stdin  # type: ignore[assignment]
         self.results: IO[bytes] = process.stdout  # type: ignore[assignment]
 
-    def give(self, job: Job) -> None:
-        self.jobs.write(job.line())
-        self.jobs.flush()
+    def give(self, delivery: Delivery) -> None:
+        self.deliveries.write(delivery.line())
+        self.deliveries.flush()
 
-    def result(self) -> Result:
+    def result(self) -> DeliveryResult:
         return result_in(self.results.readline())
 
 
@@ -72,19 +72,19 @@ def sending(**variables: str) -> Iterator[Sender]:
             process.kill()
 
 
-def sent(way: Way | Ping, payload: Mapping[str, Any] = PAYLOAD, **variables: str) -> Result:
-    """Return the result of one job."""
+def sent(way: Way | Ping, payload: Mapping[str, Any] = PAYLOAD, **variables: str) -> DeliveryResult:
+    """Return the result of one delivery."""
     with sending(**variables) as running:
-        running.give(Job(id="j1", way=way, payload=dict(payload)))
+        running.give(Delivery(id="j1", way=way, payload=dict(payload)))
         result = running.result()
     assert result.id == "j1"
     return result
 
 
 _LIMITS = """
-from runner.notifying.sending import http_request, job, smtp
+from runner.notifying.sending import http_request, delivery, smtp
 
-http_request._WEBHOOK_S, smtp._SILENCE_S, job.JOB_S = 2.0, 1.0, 3.0
+http_request._WEBHOOK_S, smtp._SILENCE_S, delivery.DELIVERY_S = 2.0, 1.0, 3.0
 """
 """Runs before the sender: it waits for seconds only."""
 
@@ -120,7 +120,7 @@ def to(server: MailServer, *addresses: str, **more: Any) -> Email:
 
 
 def test_a_mail_has_the_text_and_an_id_that_stays(post_office: MailServer) -> None:
-    assert sent(to(post_office)) == sent(to(post_office)) == Result(id="j1")
+    assert sent(to(post_office)) == sent(to(post_office)) == DeliveryResult(id="j1")
     mail, again = post_office.next(), post_office.next()
     assert (mail["From"], mail["To"]) == ("Runner <runner@example.org>", "ops@example.org")
     assert mail["Subject"] == PAYLOAD["subject"]
@@ -148,7 +148,9 @@ def test_a_refused_recipient_is_noted_and_all_refused_ones_are_an_error(
     post_office.refused = frozenset({"x@example.org"})
     said = "the server refused x@example.org (550 no such user)"
     assert sent(to(post_office, "x@example.org")).error == said
-    assert sent(to(post_office, "x@example.org", "y@example.org")) == Result(id="j1", note=said)
+    assert sent(to(post_office, "x@example.org", "y@example.org")) == DeliveryResult(
+        id="j1", note=said
+    )
     assert post_office.next()["To"] == "x@example.org, y@example.org"
 
 
@@ -177,7 +179,7 @@ def test_a_mail_goes_out_with_starttls_and_login(tmp_path: Path) -> None:
     options |= {"auth_required": True, "auth_exclude_mechanism": ["LOGIN"]}
     with mail_server(**options, require_starttls=True) as server:
         email = to(server, starttls=True, user_variable="U", password_variable="P")
-        assert sent(email, U="maria", P=SECRET, SSL_CERT_FILE=str(file)) == Result(id="j1")
+        assert sent(email, U="maria", P=SECRET, SSL_CERT_FILE=str(file)) == DeliveryResult(id="j1")
         assert server.next()["Message-ID"] == MAIL_ID
         assert logins == [(b"maria", SECRET.encode())]
         refused = sent(email, U="maria", P=f"wrong-{SECRET}", SSL_CERT_FILE=str(file)).error
@@ -191,7 +193,7 @@ def test_a_mail_goes_out_with_starttls_and_login(tmp_path: Path) -> None:
 
 
 def test_a_webhook_gets_the_message_as_json_with_its_id(web: WebServer) -> None:
-    assert sent(Webhook(url_variable="URL"), URL=f"{web.url}/hook?a=b") == Result(id="j1")
+    assert sent(Webhook(url_variable="URL"), URL=f"{web.url}/hook?a=b") == DeliveryResult(id="j1")
     post = web.next()
     assert (post.method, post.path) == ("POST", "/hook?a=b")
     assert post.data == PAYLOAD
@@ -243,10 +245,10 @@ def test_an_error_about_a_url_does_not_show_it(url: str, said: str) -> None:
 def test_an_environment_file_takes_precedence_and_is_masked(web: WebServer, tmp_path: Path) -> None:
     file = tmp_path / "runner.env"
     file.write_text(f"URL={web.url}/{SECRET}\nTOKEN={SECRET}\n")
-    hook = Job(
+    hook = Delivery(
         id="j1", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD), environment_file=str(file)
     )
-    program = Job(
+    program = Delivery(
         id="j2",
         way=ReceivingProgram(command=("sh", "-c", 'echo "$TOKEN" >&2; exit 1'), directory=tmp_path),
         payload=dict(PAYLOAD),
@@ -254,7 +256,7 @@ def test_an_environment_file_takes_precedence_and_is_masked(web: WebServer, tmp_
     )
     with sending(URL="http://nowhere.invalid") as running:
         running.give(hook)
-        assert running.result() == Result(id="j1")
+        assert running.result() == DeliveryResult(id="j1")
         running.give(program)
         assert running.result().error == "sh ended with exit code 1: ***"
         file.write_text("this is no variable\n")
@@ -319,7 +321,7 @@ def test_an_apprise_receiver_gets_title_and_text_whatever_the_library_prints(
     ],
 )
 def test_a_ping_is_a_get_of_the_url_with_a_suffix(web: WebServer, target: Ping, path: str) -> None:
-    assert sent(target, URL=f"{web.url}/key/") == Result(id="j1")
+    assert sent(target, URL=f"{web.url}/key/") == DeliveryResult(id="j1")
     post = web.next()
     assert (post.method, post.path) == ("GET", path)
 
@@ -328,8 +330,8 @@ def test_a_sender_that_dies_is_an_error_of_the_test_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sender, "COMMAND", ("false",))
-    result = _sent(Job(id="ops", way=Ping(url_variable="URL")))
-    assert result == Result(id="ops", error="the sender died")
+    result = _sent(Delivery(id="ops", way=Ping(url_variable="URL")))
+    assert result == DeliveryResult(id="ops", error="the sender died")
 
 
 def test_a_ping_has_two_more_attempts(web: WebServer) -> None:
@@ -342,10 +344,10 @@ def test_a_ping_has_two_more_attempts(web: WebServer) -> None:
 def test_a_hanging_server_does_not_delay_another_job(web: WebServer) -> None:
     web.behaviour = "hangs"
     with web_server() as quick, sending(SLOW=web.url, QUICK=quick.url) as running:
-        running.give(Job(id="slow", way=Webhook(url_variable="SLOW"), payload=dict(PAYLOAD)))
+        running.give(Delivery(id="slow", way=Webhook(url_variable="SLOW"), payload=dict(PAYLOAD)))
         web.next()
-        running.give(Job(id="quick", way=Webhook(url_variable="QUICK"), payload=dict(PAYLOAD)))
-        assert running.result() == Result(id="quick")
+        running.give(Delivery(id="quick", way=Webhook(url_variable="QUICK"), payload=dict(PAYLOAD)))
+        assert running.result() == DeliveryResult(id="quick")
         web.closing.set()
         assert running.result().id == "slow"
 
@@ -356,8 +358,10 @@ def test_a_server_that_never_answers_ends_in_an_error() -> None:
         port = mute.getsockname()[1]
         with sending(URL=f"http://127.0.0.1:{port}/{SECRET}") as running:
             email = Email(to=("a",), sender="b", host="127.0.0.1", port=port)
-            running.give(Job(id="mail", way=email, payload=dict(PAYLOAD)))
-            running.give(Job(id="hook", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD)))
+            running.give(Delivery(id="mail", way=email, payload=dict(PAYLOAD)))
+            running.give(
+                Delivery(id="hook", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD))
+            )
             results = {result.id: result.error for result in (running.result(), running.result())}
     assert results == {"mail": "no answer within 1 s", "hook": "no answer within 2 s"}
 
@@ -366,6 +370,6 @@ def test_a_server_that_never_answers_ends_in_an_error() -> None:
 def test_without_a_runner_a_sender_ends_even_if_a_job_hangs(web: WebServer) -> None:
     web.behaviour = "trickles"
     with sending(URL=web.url) as running:
-        running.give(Job(id="slow", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD)))
+        running.give(Delivery(id="slow", way=Webhook(url_variable="URL"), payload=dict(PAYLOAD)))
         web.next()
         running.process.send_signal(signal.SIGINT)  # Ctrl-C is for the runner

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.lifecycle import Check
 from runner.notifying.notice import Notice, after_message, closed, opened
-from runner.notifying.wording import Setting
+from runner.notifying.wording import MessageContext
 from runner.planning.alerts.alert import Alert, AlertChange, Change
 from runner.requests.model import Route
 
@@ -19,7 +19,7 @@ RECORD: Mapping[str, object] = {
     "reason": "exit_code",
 }
 EXECUTION = "019a9f3e-8a4f-7aa0-8f5e-6f1c2d3e4f50"
-SETTING = Setting(
+SETTING = MessageContext(
     host="erp-1",
     jobs="/srv/erp/jobs.d",
     zone="Europe/Madrid",

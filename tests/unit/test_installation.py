@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.place import ROOT
 
-from runner.installation import EXTRAS, Installation, Way, installation, missing_extra
+from runner.installation import EXTRAS, Installation, InstallMethod, installation, missing_extra
 
 WHEEL = "file:///tmp/yaml_job_runner-1.0-py3-none-any.whl"
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -20,28 +20,28 @@ PIP = f"{sys.executable} -m pip install"
 
 
 @pytest.mark.parametrize(
-    ("way", "source", "command"),
+    ("method", "source", "command"),
     [
-        (Way.PIP, None, f"{PIP} 'yaml-job-runner[alerts]'"),
-        (Way.PIP, WHEEL, f"{PIP} 'yaml-job-runner[alerts] @ {WHEEL}'"),
-        (Way.EDITABLE, WHEEL, f"{PIP} -e '/there[alerts]'"),
-        (Way.CHECKOUT, None, f"{PIP} 'apprise>=1.9'"),
-        (Way.PACKAGE, None, f"sudo {PIP} 'apprise>=1.9'"),
-        (Way.PIPX, WHEEL, "pipx inject yaml-job-runner 'apprise>=1.9'"),
-        (Way.UV_TOOL, None, "uv tool install --force 'yaml-job-runner[alerts]'"),
-        (Way.UVX, None, "uvx --from 'yaml-job-runner[alerts]' runner"),
+        (InstallMethod.PIP, None, f"{PIP} 'yaml-job-runner[alerts]'"),
+        (InstallMethod.PIP, WHEEL, f"{PIP} 'yaml-job-runner[alerts] @ {WHEEL}'"),
+        (InstallMethod.EDITABLE, WHEEL, f"{PIP} -e '/there[alerts]'"),
+        (InstallMethod.CHECKOUT, None, f"{PIP} 'apprise>=1.9'"),
+        (InstallMethod.PACKAGE, None, f"sudo {PIP} 'apprise>=1.9'"),
+        (InstallMethod.PIPX, WHEEL, "pipx inject yaml-job-runner 'apprise>=1.9'"),
+        (InstallMethod.UV_TOOL, None, "uv tool install --force 'yaml-job-runner[alerts]'"),
+        (InstallMethod.UVX, None, "uvx --from 'yaml-job-runner[alerts]' runner"),
     ],
 )
 def test_each_way_of_installing_has_its_command_for_an_extra(
-    way: Way, source: str | None, command: str
+    method: InstallMethod, source: str | None, command: str
 ) -> None:
-    found = Installation(way=way, folder=Path("/there"), source=source, libraries=LIBRARIES)
+    found = Installation(method=method, folder=Path("/there"), source=source, libraries=LIBRARIES)
     assert found.command_for(["alerts"]) == command
 
 
 def test_this_checkout_is_an_editable_installation_with_the_declared_libraries() -> None:
     found = installation()
-    assert (found.way, found.folder) == (Way.EDITABLE, ROOT)
+    assert (found.method, found.folder) == (InstallMethod.EDITABLE, ROOT)
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = declared["optional-dependencies"]
     assert found.libraries == {extra: tuple(extras[extra]) for extra in EXTRAS}

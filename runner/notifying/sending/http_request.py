@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from runner import __version__
-from runner.notifying.sending.job import Ping
+from runner.notifying.sending.delivery import Ping
 from runner.notifying.sending.variables import SendError, Variables
 from runner.requests.receivers import Webhook
 

@@ -1,7 +1,8 @@
-"""The program: takes jobs from standard input, and answers each on standard output.
+"""The program: reads deliveries from standard input, and writes their results to standard
+output.
 
-It ends when its input ends and its jobs are over, at the latest after the time that a
-job may take. The runner runs it as a file, without the current folder in its path.
+It ends when its input ends and its deliveries are over, at the latest after `DELIVERY_S`.
+The runner runs it as a file, without the current folder in its path.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _WRITING = Lock()
 
 
 def main() -> None:
-    """Carry out the jobs of standard input."""
-    from runner.notifying.sending.job import JOB_S
+    """Carry out the deliveries that standard input lists."""
+    from runner.notifying.sending.delivery import DELIVERY_S
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner
     answers = _own_stdout()
@@ -29,7 +30,7 @@ def main() -> None:
         threads = [each for each in threads if each.is_alive()]
         threads.append(Thread(target=_answer, args=(line, answers), daemon=True))
         threads[-1].start()
-    until_s = time.monotonic() + JOB_S
+    until_s = time.monotonic() + DELIVERY_S
     for thread in threads:
         thread.join(max(until_s - time.monotonic(), 0.0))
     os._exit(0)  # do not wait for a thread that hangs
@@ -44,11 +45,11 @@ def _own_stdout() -> int:
 
 
 def _answer(line: bytes, answers: int) -> None:
-    from runner.notifying.sending.delivery import carried_out
-    from runner.notifying.sending.job import job_in
+    from runner.notifying.sending.delivering import deliver
+    from runner.notifying.sending.delivery import delivery_in
 
-    result = carried_out(job_in(line))
-    # Without a runner nobody reads this, and the next one repeats the job.
+    result = deliver(delivery_in(line))
+    # Without a runner nobody reads this, and the next one repeats the delivery.
     with _WRITING, suppress(OSError):
         os.write(answers, result.line())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runner.lifecycle import ExecutionStatus
-from runner.notifying.sending.job import Job, Ping, Result
+from runner.notifying.sending.delivery import Delivery, DeliveryResult, Ping
 from runner.requests.receivers import RunnerPing
 
 _RUNNER = ""
@@ -83,15 +83,15 @@ class Pings:
         """Add the ping of a request."""
         self._targets.setdefault(request, _Target()).add(ping)
 
-    def due(self, now_s: float) -> Iterator[Job]:
-        """Yield the jobs to begin now. The caller must begin each job that it takes."""
+    def due(self, now_s: float) -> Iterator[Delivery]:
+        """Yield the deliveries to begin now. The caller must begin each delivery that it takes."""
         if self._runner is not None and self._next_s <= now_s:
             self._next_s = now_s + self._runner.every.total_seconds()
             self.add(_RUNNER, Ping(url_variable=self._runner.url_variable))
         for name, target in list(self._targets.items()):
             if target.waiting and not target.is_sending:
                 target.is_sending = True
-                yield Job(
+                yield Delivery(
                     id=f"{_PREFIX}{name}",
                     way=target.waiting.pop(0),
                     environment_file=self._environment_file,
@@ -103,8 +103,8 @@ class Pings:
             return 0.0
         return self._next_s if self._runner is not None else None
 
-    def take_result(self, result: Result) -> bool:
-        """Note the end of a ping; return False for another job's result."""
+    def take_result(self, result: DeliveryResult) -> bool:
+        """Note the end of a ping; return False for another delivery's result."""
         if not result.id.startswith(_PREFIX):
             return False
         name = result.id.removeprefix(_PREFIX)

@@ -15,7 +15,7 @@ from typing import Any
 from runner.lifecycle import Channel, ExecutionStatus, RequestStatus
 from runner.monitor.event_facts import OutcomeFacts, RunnerFacts
 from runner.monitor.records import Event, Record
-from runner.notifying.sending.job import Ping
+from runner.notifying.sending.delivery import Ping
 from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import Deadline
 from runner.planning.changeover import resulting_states

@@ -18,8 +18,8 @@ from runner.monitor.events import notification_failed, notification_sent
 from runner.notifying.message import BETWEEN, Message, after_failure, composed, in_order, ready
 from runner.notifying.notice import Notice, after_message
 from runner.notifying.quiet import quiet_until
-from runner.notifying.sending.job import Job, Result
-from runner.notifying.wording import MOST_DETAILED, Setting
+from runner.notifying.sending.delivery import Delivery, DeliveryResult
+from runner.notifying.wording import MOST_DETAILED, MessageContext
 from runner.planning.alerts.alert import Alert
 from runner.planning.coming_fires import coming_fires
 from runner.requests.building.alert_settings import unknown_receiver
@@ -84,15 +84,15 @@ class Messenger:
         if self._notices.is_changed or self._look_at_s <= now_s:
             self._look()
         if self._sender.has_room():
-            for job in self._pings.due(now_s):
-                self._sender.begin(job)
+            for delivery in self._pings.due(now_s):
+                self._sender.begin(delivery)
                 if not self._sender.has_room():
                     break
 
     def close(self) -> None:
         """Send the pings of the last executions, without waiting for it."""
-        for job in self._pings.due(self._clock.elapsed_s()):
-            self._sender.begin(job)
+        for delivery in self._pings.due(self._clock.elapsed_s()):
+            self._sender.begin(delivery)
         self._sender.close()
 
     def next_s(self) -> float | None:
@@ -185,7 +185,7 @@ class Messenger:
         self._sending[message.id] = message
         file = self._settings.alerts.environment_file
         self._sender.begin(
-            Job(
+            Delivery(
                 id=message.id,
                 way=way,
                 payload=message.payload(self._host),
@@ -193,7 +193,7 @@ class Messenger:
             )
         )
 
-    def _end(self, result: Result) -> None:
+    def _end(self, result: DeliveryResult) -> None:
         """Note the end of an attempt; the next commit has it with its record."""
         message = self._sending.pop(result.id)
         now = self._clock.now()
@@ -216,7 +216,7 @@ class Messenger:
         failed = notification_failed(_facts(message, why), retry_at=None)
         self._journal.record(failed, self._clock.now())
 
-    def _setting(self, notices: Iterable[Notice], now: datetime) -> Setting:
+    def _setting(self, notices: Iterable[Notice], now: datetime) -> MessageContext:
         requests, states = self._registry.requests, self._registry.states
         fires: dict[str, datetime] = {}
         for name in (notice.facts.request for notice in notices):
@@ -224,7 +224,7 @@ class Messenger:
                 held = self._registry.pauses.held(requests[name])
                 coming = coming_fires(requests[name], states[name], now, held)
                 fires.update((name, fire) for fire in islice(coming, 1))
-        return Setting(
+        return MessageContext(
             host=self._host,
             jobs=str(self._settings.jobs.absolute()),
             zone=self._zone(),

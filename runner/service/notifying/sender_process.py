@@ -1,8 +1,8 @@
-"""The runner's side of the sender: starts it, gives it jobs, and takes their results.
+"""The runner's side of the sender: starts it, gives it deliveries, and takes their results.
 
 Nothing here waits. A thread starts the process, because a start can hang on a disk. A
-sender with a job that takes too long gets no further job, and is killed when its other
-jobs are over. Touches processes, pipes and threads.
+sender whose delivery takes too long gets no further one, and is killed when its other
+deliveries are over. Touches processes, pipes and threads.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from contextlib import ExitStack, suppress
 from functools import partial
 
 from runner.execution.spawning import posix_spawn
-from runner.notifying.sending.job import JOB_S, Job, Result, result_in
+from runner.notifying.sending.delivery import DELIVERY_S, Delivery, DeliveryResult, result_in
 from runner.notifying.sending.sender import COMMAND
 from runner.system import own_children
 from runner.system.background_calls import BackgroundThread
 from runner.system.clock import Clock
 
-MOST_JOBS = 32
-"""How many jobs a sender has at once."""
+MOST_DELIVERIES = 32
+"""How many deliveries a sender has at once."""
 _IDLE_S = 5.0
-"""How long a sender without jobs is kept: to start one costs about as much as ten jobs."""
+"""How long an idle sender is kept: starting one costs about as much as ten deliveries."""
 _CHUNK = 1 << 16
 _CLOSING_S = 1.0
 """At most this long after it closes the pipes is a failed start over."""
@@ -32,33 +32,33 @@ _NOT_STARTED = "the sender could not be started"
 
 
 class SenderProcess:
-    """Jobs on their way. `poll` also waits for the results."""
+    """Deliveries on their way. `poll` also waits for the results."""
 
     def __init__(self, poll: select.epoll, clock: Clock) -> None:
         self._poll = poll
         self._clock = clock
         self._sender: _Sender | None = None
         self._leaving: list[_Sender] = []
-        self._failed: list[Result] = []  # of jobs that no sender has
+        self._failed: list[DeliveryResult] = []  # of deliveries that no sender has
 
     def has_room(self) -> bool:
-        """Whether another job may begin."""
-        return self._sender is None or len(self._sender.due_s) < MOST_JOBS
+        """Whether another delivery may begin."""
+        return self._sender is None or len(self._sender.due_s) < MOST_DELIVERIES
 
-    def begin(self, job: Job) -> None:
-        """Begin a job; `take` returns its result."""
+    def begin(self, delivery: Delivery) -> None:
+        """Begin a delivery; `take` returns its result."""
         if self._sender is None:
             if any(sender.is_starting for sender in self._leaving):
-                self._fail(job, "an earlier start still hangs")
+                self._fail(delivery, "an earlier start still hangs")
                 return
             try:
                 self._sender = _Sender(self._poll)
             except (OSError, RuntimeError) as error:
-                self._fail(job, _why(error))
+                self._fail(delivery, _why(error))
                 return
-        self._sender.give(job, self._clock.elapsed_s() + JOB_S)
+        self._sender.give(delivery, self._clock.elapsed_s() + DELIVERY_S)
 
-    def take(self) -> list[Result]:
+    def take(self) -> list[DeliveryResult]:
         """Return the results that came since the last call, and give up what takes too long."""
         results, self._failed = self._failed, []
         now_s = self._clock.elapsed_s()
@@ -83,15 +83,15 @@ class SenderProcess:
         return min(times, default=None)
 
     def close(self) -> None:
-        """Leave the senders to themselves: each ends with its jobs. The next runner repeats
+        """Leave the senders to themselves: each ends with its deliveries. The next runner repeats
         what has no result yet.
         """
         for sender in self._all():
             if not sender.end_if_done():
                 sender.close()
 
-    def _fail(self, job: Job, why: str) -> None:
-        self._failed.append(Result(id=job.id, error=f"{_NOT_STARTED}: {why}"))
+    def _fail(self, delivery: Delivery, why: str) -> None:
+        self._failed.append(DeliveryResult(id=delivery.id, error=f"{_NOT_STARTED}: {why}"))
 
     def _all(self) -> Iterator[_Sender]:
         yield from self._leaving
@@ -111,9 +111,9 @@ class SenderProcess:
 
 
 class _Sender:
-    """One process. `due_s` has the jobs without a result, and when each is given up.
+    """One process. `due_s` has the deliveries without a result, and when each is given up.
 
-    The pipes exist before the process does, so they take jobs at once.
+    The pipes exist before the process does, so they take deliveries at once.
     """
 
     def __init__(self, poll: select.epoll) -> None:
@@ -121,18 +121,18 @@ class _Sender:
         self.due_s: dict[str, float] = {}
         self.idle_until_s: float | None = None
         self.is_over = False
-        """Whether the process has ended, or will not take another job."""
+        """Whether the process has ended, or will not take another delivery."""
         self._is_closed = False
         self._poll = poll
         self._unsent, self._partial = b"", b""
         with ExitStack() as undo:
-            theirs, self._jobs = _pipe(undo)
+            theirs, self._deliveries = _pipe(undo)
             self._results, output = _pipe(undo)
             background = BackgroundThread("sender")
             self._start = background.begin(partial(_start, theirs, output))
             background.close()
             undo.pop_all()
-        for pipe in (self._jobs, self._results):
+        for pipe in (self._deliveries, self._results):
             os.set_blocking(pipe, False)
         poll.register(self._results, select.EPOLLIN)
 
@@ -141,13 +141,13 @@ class _Sender:
         """Whether the process may not exist yet."""
         return not self._start.is_over
 
-    def give(self, job: Job, due_s: float) -> None:
-        """Give the process a job."""
-        self.due_s[job.id], self.idle_until_s = due_s, None
-        self._unsent += job.line()
+    def give(self, delivery: Delivery, due_s: float) -> None:
+        """Give the process a delivery."""
+        self.due_s[delivery.id], self.idle_until_s = due_s, None
+        self._unsent += delivery.line()
         self._write()
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[DeliveryResult]:
         """Return the results that are there; of a process that died, all missing ones."""
         if self.is_over:
             return []
@@ -159,21 +159,21 @@ class _Sender:
         *lines, self._partial = self._partial.split(b"\n")
         results = [result for line in lines if (result := self._known(line)) is not None]
         if self.is_over:
-            results += [Result(id=name, error=self._end_words()) for name in self.due_s]
+            results += [DeliveryResult(id=name, error=self._end_words()) for name in self.due_s]
             self.due_s.clear()
         return results
 
-    def take_overdue(self, now_s: float) -> list[Result]:
-        """Give up the jobs that take too long."""
+    def take_overdue(self, now_s: float) -> list[DeliveryResult]:
+        """Give up the deliveries that take too long."""
         overdue = [name for name, due_s in self.due_s.items() if due_s <= now_s]
         for name in overdue:
             del self.due_s[name]
-        words = f"no answer within {JOB_S:g} s"
+        words = f"no answer within {DELIVERY_S:g} s"
         error = f"{_NOT_STARTED}: {words}" if self.is_starting else words
-        return [Result(id=name, error=error) for name in overdue]
+        return [DeliveryResult(id=name, error=error) for name in overdue]
 
     def end_if_done(self) -> bool:
-        """End the process if it has no more jobs; return whether it is gone."""
+        """End the process if it has no more deliveries; return whether it is gone."""
         if self.due_s:
             return False
         self.close()
@@ -187,12 +187,12 @@ class _Sender:
         return _is_reaped(pid)
 
     def close(self) -> None:
-        """Close the pipes, so that the process ends with its jobs."""
+        """Close the pipes, so that the process ends with its deliveries."""
         if not self._is_closed:
             self._is_closed = self.is_over = True
             self._poll.unregister(self._results)
             os.close(self._results)
-            os.close(self._jobs)
+            os.close(self._deliveries)
 
     def _pid(self) -> int | None:
         """Return the pid of a process whose start is over; None if it failed."""
@@ -201,7 +201,7 @@ class _Sender:
         return None
 
     def _end_words(self) -> str:
-        """Return why jobs have no result."""
+        """Return why deliveries have no result."""
         if self._start.wait(_CLOSING_S):
             try:
                 self._start.result()
@@ -212,9 +212,9 @@ class _Sender:
     def _write(self) -> None:
         with suppress(BlockingIOError, BrokenPipeError):  # `results` notices a dead process
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
+                self._unsent = self._unsent[os.write(self._deliveries, self._unsent) :]
 
-    def _known(self, line: bytes) -> Result | None:
+    def _known(self, line: bytes) -> DeliveryResult | None:
         result = result_in(line)
         return result if self.due_s.pop(result.id, None) is not None else None
 
@@ -226,7 +226,7 @@ def _pipe(undo: ExitStack) -> tuple[int, int]:
     return ends
 
 
-def _start(jobs: int, results: int) -> int:
+def _start(deliveries: int, results: int) -> int:
     """Start the process with its ends of the pipes, and close them here; return its pid.
 
     Runs in a thread. In a process group of its own, Ctrl-C does not reach the process or
@@ -237,7 +237,7 @@ def _start(jobs: int, results: int) -> int:
             COMMAND[0],
             COMMAND,
             os.environ,
-            stdin=jobs,
+            stdin=deliveries,
             output=results,
             stderr=2,
             directory="/",
@@ -246,7 +246,7 @@ def _start(jobs: int, results: int) -> int:
         own_children.register(pid)
         return pid
     finally:
-        os.close(jobs)
+        os.close(deliveries)
         os.close(results)
 
 

@@ -17,7 +17,7 @@ from runner.errors import UsageError
 from runner.requests.receivers import AlertSettings
 
 if TYPE_CHECKING:
-    from runner.notifying.sending.job import Job, Result
+    from runner.notifying.sending.delivery import Delivery, DeliveryResult
 
 
 @click.command("notify")
@@ -47,14 +47,14 @@ def notify_command(receiver: str, places: Places) -> None:
     echo(f"{receiver} took the test message{note}")
 
 
-def _test_of(receiver: str, alerts: AlertSettings, places: Places) -> Job:
+def _test_of(receiver: str, alerts: AlertSettings, places: Places) -> Delivery:
     from runner.notifying.message import test_payload
-    from runner.notifying.sending.job import Job
+    from runner.notifying.sending.delivery import Delivery
     from runner.values import new_id
 
     file = alerts.environment_file
     jobs = str(places.jobs.absolute())
-    return Job(
+    return Delivery(
         id=receiver,
         way=alerts.receivers[receiver],
         payload=test_payload(new_id(), receiver, socket.gethostname(), jobs),
@@ -62,22 +62,22 @@ def _test_of(receiver: str, alerts: AlertSettings, places: Places) -> Job:
     )
 
 
-def _sent(job: Job) -> Result:
-    """Give a job to a sender, and return its result."""
-    from runner.notifying.sending.job import JOB_S, Result, result_in
+def _sent(delivery: Delivery) -> DeliveryResult:
+    """Give a delivery to a sender, and return its result."""
+    from runner.notifying.sending.delivery import DELIVERY_S, DeliveryResult, result_in
     from runner.notifying.sending.sender import COMMAND
 
     process = subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
     )
     try:
-        output, _ = process.communicate(job.line(), timeout=JOB_S)
+        output, _ = process.communicate(delivery.line(), timeout=DELIVERY_S)
     except subprocess.TimeoutExpired:
-        return Result(id=job.id, error=f"no answer within {JOB_S:g} s")
+        return DeliveryResult(id=delivery.id, error=f"no answer within {DELIVERY_S:g} s")
     finally:
         if process.poll() is None:  # the time is over, or Ctrl-C
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if not output:
-        return Result(id=job.id, error="the sender died")
+        return DeliveryResult(id=delivery.id, error="the sender died")
     return result_in(output)

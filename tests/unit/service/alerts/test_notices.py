@@ -11,14 +11,14 @@ from support.planning_world import request_of
 from runner.lifecycle import Check
 from runner.notifying.message import composed
 from runner.notifying.notice import Notice, Stage, after_message
-from runner.notifying.wording import Setting
+from runner.notifying.wording import MessageContext
 from runner.planning.alerts.alert import Alert, AlertChange, Change
 from runner.requests.model import ProcessRequest, Route
 from runner.service.alerts.notices import Notices
 from runner.store.rows import Batch
 
 OPS, CHAT = Route(to="ops"), Route(to="chat", on=frozenset({Check.LATE}))
-SETTING = Setting(host="erp-1", jobs="/jobs.d")
+SETTING = MessageContext(host="erp-1", jobs="/jobs.d")
 
 
 def opening(check: Check = Check.FAILURE, count: int = 1, request: str | None = "a") -> AlertChange:

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from runner.lifecycle import ExecutionStatus
-from runner.notifying.sending.job import Job, Ping, Result
+from runner.notifying.sending.delivery import Delivery, DeliveryResult, Ping
 from runner.requests.receivers import RunnerPing
 from runner.service.alerts.pings import Pings, end_ping, start_ping
 
 
-def suffixes(jobs: list[Job]) -> list[str]:
-    return [job.way.suffix for job in jobs if isinstance(job.way, Ping)]
+def suffixes(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.way.suffix for delivery in deliveries if isinstance(delivery.way, Ping)]
 
 
 def end(status: ExecutionStatus = ExecutionStatus.SUCCESS, code: int | None = 0) -> Ping:
@@ -43,13 +43,13 @@ def test_a_target_gets_one_ping_after_the_other() -> None:
     pings.add("a", start_ping("URL", "e1"))
     pings.add("b", start_ping("URL", "e2"))
     first = list(pings.due(0.0))
-    assert [job.environment_file for job in first] == ["runner.env"] * 2
+    assert [delivery.environment_file for delivery in first] == ["runner.env"] * 2
     pings.add("a", end())
     assert (list(pings.due(0.0)), pings.next_s()) == ([], None)
-    assert pings.take_result(Result(id=first[0].id))
+    assert pings.take_result(DeliveryResult(id=first[0].id))
     assert pings.next_s() == 0.0
     assert suffixes(list(pings.due(0.0))) == ["/0"]
-    assert not pings.take_result(Result(id="a message"))
+    assert not pings.take_result(DeliveryResult(id="a message"))
 
 
 def test_a_newer_end_replaces_what_could_not_be_sent() -> None:
@@ -58,9 +58,9 @@ def test_a_newer_end_replaces_what_could_not_be_sent() -> None:
     for ping in (start_ping("URL", "e0"), end(), start_ping("URL", "e1"), end(code=0)):
         pings.add("a", ping)
     pings.add("a", end(ExecutionStatus.ERROR, 3))
-    (job,) = pings.due(0.0)
-    assert suffixes([job]) == ["/3"]
-    pings.take_result(Result(id=job.id))
+    (delivery,) = pings.due(0.0)
+    assert suffixes([delivery]) == ["/3"]
+    pings.take_result(DeliveryResult(id=delivery.id))
     assert list(pings.due(0.0)) == []
 
 
@@ -69,10 +69,14 @@ def test_a_start_does_not_replace_the_end_before_it() -> None:
     for ping in (end(ExecutionStatus.ERROR, 3), start_ping("URL", "e1"), start_ping("URL", "e2")):
         pings.add("a", ping)
     seen = []
-    while jobs := list(pings.due(0.0)):
-        seen += jobs
-        pings.take_result(Result(id=jobs[0].id))
-    assert [(job.way.suffix, job.way.execution) for job in seen if isinstance(job.way, Ping)] == [
+    while deliveries := list(pings.due(0.0)):
+        seen += deliveries
+        pings.take_result(DeliveryResult(id=deliveries[0].id))
+    assert [
+        (delivery.way.suffix, delivery.way.execution)
+        for delivery in seen
+        if isinstance(delivery.way, Ping)
+    ] == [
         ("/3", "e1"),
         ("/start", "e2"),
     ]
@@ -80,12 +84,12 @@ def test_a_start_does_not_replace_the_end_before_it() -> None:
 
 def test_the_runner_pings_at_its_pace_and_skips_what_is_late() -> None:
     pings = Pings(RunnerPing(url_variable="HC", every=timedelta(seconds=60)), None)
-    (job,) = pings.due(100.0)
-    assert job.way == Ping(url_variable="HC")
+    (delivery,) = pings.due(100.0)
+    assert delivery.way == Ping(url_variable="HC")
     assert pings.next_s() == 160.0
     assert list(pings.due(160.0)) == [], "the last one is still on its way"
     assert list(pings.due(220.0)) == []
-    pings.take_result(Result(id=job.id))
+    pings.take_result(DeliveryResult(id=delivery.id))
     assert len(list(pings.due(221.0))) == 1
     assert list(pings.due(222.0)) == []
 
@@ -94,12 +98,12 @@ def test_each_target_that_fails_is_trouble_until_it_succeeds() -> None:
     pings = Pings(None, None)
     for name in ("a", "b"):
         pings.add(name, end())
-    jobs = list(pings.due(0.0))
-    for job in jobs:
-        pings.take_result(Result(id=job.id, error="refused"))
+    deliveries = list(pings.due(0.0))
+    for delivery in deliveries:
+        pings.take_result(DeliveryResult(id=delivery.id, error="refused"))
     assert pings.trouble == "the ping of a was not sent: refused (and 1 more)"
     for name in ("a", "b"):
         pings.add(name, end())
-    for job in pings.due(0.0):
-        pings.take_result(Result(id=job.id))
+    for delivery in pings.due(0.0):
+        pings.take_result(DeliveryResult(id=delivery.id))
     assert pings.trouble is None
