@@ -26,6 +26,7 @@ from runner.store.protocol import Mailbox
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.state_folder import require_trusted_state
 from runner.system.trust import user_name
+from runner.timing.zones import END
 from runner.values import instant_text, new_id, parse_instant
 
 PATIENCE_S = 10.0
@@ -140,7 +141,8 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
     targets, params = content["targets"], content.get("params", {})
     reason, until = content.get("reason"), content.get("until")
     _require(reason is None or (_are_texts([reason]) and len(reason) <= LONGEST_REASON))
-    _require(until is None or isinstance(until, str))
+    end = None if until is None else parse_instant(until)
+    _require(end is None or end < END)  # a later one cannot be shown in every zone
     fires = tuple(map(parse_instant, content.get("fires", ())))
     _require(all(earlier < later for earlier, later in pairwise(fires)))
     _require(_are_texts(targets) and (kind not in _OF_ONE or len(targets) == 1))
@@ -157,7 +159,7 @@ def _read(kind: CommandKind, content: Any, requested_by: str) -> Command:
         allow_empty=content["allow_empty"],
         params=params,
         reason=reason,
-        until=None if until is None else parse_instant(until),
+        until=end,
         fires=fires,
         requested_by=requested_by,
     )

@@ -34,11 +34,11 @@ class OfDay(Enum):
 def read_time(
     option: str, text: str, zone: str, now: datetime, *, toward: Toward, of_day: OfDay = OfDay.FIRST
 ) -> datetime:
-    """Return the UTC instant that an option's value means. Raises UsageError.
+    """Return the UTC instant that an option's value means: END at the latest.
 
-    Accepted are instants as in the monitor log, times as in the files, dates, times of
-    day, `now`, `today`, `yesterday`, and durations. A duration counts `toward` the past
-    or the future; a time of day means the last or the next such time.
+    Raises UsageError. Accepted are instants as in the monitor log, times as in the files,
+    dates, times of day, `now`, `today`, `yesterday`, and durations. A duration counts
+    `toward` the past or the future; a time of day means the last or the next such time.
 
     >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     >>> str(read_time("--since", "2h", "UTC", noon, toward=Toward.PAST))
@@ -46,6 +46,29 @@ def read_time(
     >>> str(read_time("--since", "19:57", "UTC", noon, toward=Toward.PAST))
     '2026-02-28 19:57:00+00:00'
     """
+    return min(_meant(option, text, zone, now, toward, of_day), END)
+
+
+def read_begin(text: str | None, zone: str, now: datetime) -> datetime:
+    """Read the value of `--from`, which may be missing: then it is now. Raises UsageError."""
+    return now if text is None else read_time("--from", text, zone, now, toward=Toward.FUTURE)
+
+
+def read_end(text: str, zone: str, now: datetime) -> datetime:
+    """Read the value of an `--until` that ends what begins now. Raises UsageError.
+
+    A date includes its whole day.
+    """
+    end = read_time("--until", text, zone, now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
+    if not now < end < END:
+        what = "not in the future" if end <= now else f"not before {END:%Y-%m-%d}"
+        raise UsageError(f"--until: {text} is {what}")
+    return end
+
+
+def _meant(
+    option: str, text: str, zone: str, now: datetime, toward: Toward, of_day: OfDay
+) -> datetime:
     today = now.astimezone(zone_named(zone)).date()
     days = {"today": today, "yesterday": today - _DAY}
     if text == "now":
@@ -68,11 +91,6 @@ def read_time(
     if moment.clock is None:
         return _in_day(option, text, moment.day, zone, of_day)
     return instant_of(moment, zone_named(zone))
-
-
-def read_begin(text: str | None, zone: str, now: datetime) -> datetime:
-    """Read the value of `--from`, which may be missing: then it is now. Raises UsageError."""
-    return now if text is None else read_time("--from", text, zone, now, toward=Toward.FUTURE)
 
 
 def _forms(toward: Toward, of_day: OfDay) -> str:

@@ -14,6 +14,7 @@ from runner.lifecycle import Check
 from runner.planning.alerts.check_states import CheckState
 from runner.planning.states.pauses import Held
 from runner.requests.model import Expect, ProcessRequest
+from runner.timing.zones import END
 from runner.values import duration_text, instant_text
 
 PATIENCE = timedelta(minutes=5)
@@ -45,11 +46,12 @@ class Limit(NamedTuple):
     length: timedelta
 
     def due(self, held: Held) -> datetime:
-        """Return when the time is over. The time of a pause does not count."""
+        """Return when the time is over: END at the latest. The time of a pause does not count."""
         due = self.begin + self.length
         for begin, end in held.spans:
             if end > self.begin and begin < due:
-                due += end - max(begin, self.begin)
+                paused = end - max(begin, self.begin)
+                due = min(due, END - paused) + paused  # later than END would overflow
         return due
 
 

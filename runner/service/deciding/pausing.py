@@ -17,7 +17,6 @@ from runner.planning.states.pauses import (
 from runner.requests.catalog.unknown_names import words_for
 from runner.requests.model import ProcessRequest
 from runner.service.deciding.decision import Decision
-from runner.timing.zones import END
 from runner.values import counted
 
 
@@ -85,7 +84,7 @@ def _check(command: Command, decision: Decision) -> None:
     """Raise RefusedError for a pause that cannot begin now."""
     if not command.reason:
         raise RefusedError("a pause needs a reason")
-    if command.until is not None and not decision.now < command.until < END:
+    if command.until is not None and command.until <= decision.now:
         raise RefusedError("the pause would be over already; its end must lie in the future")
     if len(decision.pauses.active) >= MOST_PAUSES:
         raise RefusedError(f"{MOST_PAUSES} pauses are active; `runner resume` ends them")

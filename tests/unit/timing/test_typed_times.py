@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runner.errors import UsageError
-from runner.timing.typed_times import OfDay, Toward, read_time
+from runner.timing.local_times import local_text
+from runner.timing.typed_times import OfDay, Toward, read_end, read_time
+from runner.timing.zones import END
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MADRID = "Europe/Madrid"  # one hour ahead of UTC on that day
@@ -47,6 +49,26 @@ def test_a_date_means_its_first_instant_or_as_an_end_its_whole_day(text: str) ->
     assert (after - first, after - last) == (timedelta(days=1), timedelta(microseconds=1))
     with pytest.raises(UsageError, match=f"--at: {text} is a date alone; at what time"):
         read_time("--at", text, MADRID, NOW, toward=NEITHER, of_day=OfDay.REFUSED)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Lima"])
+@pytest.mark.parametrize("of_day", [OfDay.FIRST, OfDay.LAST, OfDay.AFTER])
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "9999-12-31", "9999-12-31 23:59"])
+def test_the_end_of_time_can_be_shown_in_every_zone(text: str, of_day: OfDay, zone: str) -> None:
+    found = read_time("--until", text, zone, NOW, toward=FUTURE, of_day=of_day)
+    assert found <= END
+    assert local_text(found, zone)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("2026-02-01", "not in the future"), ("9999-12-31T23:59:59Z", "not before 9999-12-30")],
+)
+def test_an_end_lies_in_the_future_and_can_be_shown(text: str, what: str) -> None:
+    with pytest.raises(UsageError, match=f"--until: {text} is {what}"):
+        read_end(text, MADRID, NOW)
+    assert read_end("2h", MADRID, NOW) == NOW + timedelta(hours=2)
+    assert read_end("2026-03-01", MADRID, NOW) == datetime(2026, 3, 1, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "2 h", "25:00", "tomorrow", "2026-12-24T18"])

@@ -18,7 +18,7 @@ from runner.planning.alerts.alert import Alert
 from runner.planning.words.open_alert_words import alert_item, silence_words
 from runner.service.alerts.stored_alerts import open_alerts
 from runner.store.opening import read_store
-from runner.timing.typed_times import OfDay, Toward, read_time
+from runner.timing.typed_times import read_end
 
 
 @click.command("alerts")
@@ -88,9 +88,6 @@ def _acknowledge(names: tuple[str, ...], until: str, places: Places) -> None:
     from runner.commands import Command, CommandKind
 
     require_trusted_settings(places.jobs)
-    now = datetime.now(UTC)
-    end = read_time("--until", until, places.zone, now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
-    if end <= now:
-        raise UsageError(f"--until: {until} is not in the future")
+    end = read_end(until, places.zone, datetime.now(UTC))
     command = Command(kind=CommandKind.ACKNOWLEDGE, targets=names, until=end)
     carry_out(command, False, places)

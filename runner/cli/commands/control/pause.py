@@ -18,7 +18,7 @@ from runner.cli.options import (
 )
 from runner.commands import LONGEST_REASON, Command, CommandKind
 from runner.errors import UsageError
-from runner.timing.typed_times import OfDay, Toward, read_time
+from runner.timing.typed_times import read_end
 
 _names = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_requests)
 
@@ -54,9 +54,8 @@ def pause_command(
         raise UsageError("--reason is empty; it is what others see during the pause")
     if len(reason) > LONGEST_REASON:
         raise UsageError(f"--reason is longer than {LONGEST_REASON} characters")
-    command = Command(
-        kind=CommandKind.PAUSE, reason=reason, until=None if until is None else _end(until, places)
-    )
+    end = None if until is None else read_end(until, places.zone, datetime.now(UTC))
+    command = Command(kind=CommandKind.PAUSE, reason=reason, until=end)
     _for_selected(command, selection, allow_shared_jobs, places)
 
 
@@ -81,11 +80,3 @@ def _for_selected(
     if targets or selection.is_empty:
         command = replace(command, targets=targets, is_for_all=selection.is_empty)
         carry_out(command, allow_shared_jobs, places)
-
-
-def _end(text: str, places: Places) -> datetime:
-    now = datetime.now(UTC)
-    end = read_time("--until", text, places.zone, now, toward=Toward.FUTURE, of_day=OfDay.AFTER)
-    if end <= now:
-        raise UsageError(f"--until: {text} is not in the future")
-    return end
