@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from loguru import logger
 
 from runner.access.places import Places
+from runner.errors import RefusedError
 from runner.history.keeping import Keeping
 from runner.requests.file_settings import WebSettings
 from runner.web.application import application
@@ -104,8 +105,9 @@ def _places_words(
 
 
 def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
+    """Return how to serve. Raises RefusedError for a certificate that cannot be used."""
     cert = settings.tls_cert
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         http="h11",
         ws="none",
@@ -120,6 +122,14 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
         ssl_certfile=None if cert is None else str(cert),
         ssl_keyfile=str(settings.tls_key or cert) if cert is not None else None,
     )
+    try:
+        config.load()
+    except OSError as error:  # also ssl.SSLError
+        raise RefusedError(
+            f"the certificate {cert} with the key {settings.tls_key or cert} cannot be used: "
+            f"{error.strerror or error}"
+        ) from error
+    return config
 
 
 class _Server(uvicorn.Server):

@@ -12,6 +12,9 @@ from fastapi.testclient import TestClient
 from support.place import Place
 
 from runner.access.places import Places, places
+from runner.history.builder import Builder
+from runner.history.retention import Limits
+from runner.history.tables import index_path
 from runner.web.application import application
 from runner.web.authentication import Authentication
 from runner.web.protection import Names
@@ -53,6 +56,13 @@ class WebWorld:
     def app(self) -> FastAPI:
         """The application."""
         return application(self.site, self.authentication, self._names)
+
+    def index(self) -> None:
+        """Bring the history index up to date with the monitor log."""
+        builder = Builder(index_path(self.place.state), self.place.log, Limits())
+        while builder.step():
+            pass
+        builder.close()
 
     def secret(
         self,
