@@ -1,11 +1,10 @@
 """Convert durations, sizes, ids and instants to text and back.
 
-Pure, except that `new_id` reads the clock and the system's randomness.
+Pure, except that `new_id` reads the clock and draws random numbers.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable
@@ -154,19 +153,14 @@ def rough_size_text(size: float) -> str:
 
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562, 5.7); it sorts by its millisecond of creation."""
+    from random import getrandbits  # few commands need it
+
     # From the left: 48 bits of milliseconds, the version (4 bits, 7), 12 random bits, the
     # variant (2 bits, binary 10), 62 random bits.
-    milliseconds = time.time_ns() // 1_000_000
-    bits = int.from_bytes(os.urandom(10), "big")
-    number = (
-        (milliseconds & (2**48 - 1)) << 80
-        | 7 << 76
-        | (bits >> 64 & 0xFFF) << 64
-        | 2 << 62
-        | bits & (2**62 - 1)
-    )
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    milliseconds = f"{time.time_ns() // 1_000_000 & (2**48 - 1):012x}"
+    bits = getrandbits(74)
+    rest = f"{2 << 62 | bits & (2**62 - 1):016x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-7{bits >> 62:03x}-{rest[:4]}-{rest[4:]}"
 
 
 def short_commit(revision: str | None) -> str | None:

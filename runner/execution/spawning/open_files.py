@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 
+_FEW = 32
+"""Below this descriptor the limit is not looked at: half of the lowest usual limit."""
+
 
 class StartNotPermittedError(Exception):
     """A program must not start now: the owner must wait for it (see `permitted`)."""
@@ -40,6 +43,8 @@ def make_room(descriptor: int) -> None:
     The number of the latest descriptor shows that. Raising it earlier would cost 10 µs at
     each start of a program (see `below_former_limit`).
     """
+    if descriptor < _FEW:
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _raised.former is not None or soft == hard or descriptor < soft // 2:
         return

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
+from weakref import finalize
 
 # From spawn.h on Linux; glibc and musl have the same numbers.
 _SETPGROUP, _SETSIGDEF, _SETSIGMASK, _SETSID = 0x02, 0x04, 0x08, 0x80
@@ -32,6 +33,15 @@ class Leads(Enum):
 @cache
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(None)  # unlike PyDLL, it releases the interpreter's lock
+
+
+@cache
+def _memory_only() -> ctypes.PyDLL:
+    """Return the library for calls that only touch memory: they keep the interpreter's lock.
+
+    To give it up and get it back takes longer than such a call, above all in a burst.
+    """
+    return ctypes.PyDLL(None)
 
 
 @cache
@@ -84,15 +94,39 @@ def spawn(
     the block `during`. Raises OSError, and ValueError for an argument or a variable that
     no program can receive.
     """
-    library, actions, pid = _library(), ctypes.create_string_buffer(_ROOM), ctypes.c_int()
-    path, folder = os.fsencode(program), None if directory is None else os.fsencode(directory)
-    given = _strings(arguments)
+    folder, pid = None if directory is None else os.fsencode(directory), ctypes.c_int()
+    errors = output if stderr is None else stderr
+    actions = _FileActions.of(stdin, output, errors, folder, tuple(passed))
+    path, given = os.fsencode(program), _strings(arguments)
     variables = _strings(_variables(environment))
-    _check(library.posix_spawn_file_actions_init(actions))
-    try:
+    # glibc refuses a descriptor above the limit in an action, but not in posix_spawn.
+    with during or nullcontext():
+        error = _library().posix_spawn(
+            ctypes.byref(pid), path, actions.content, _attributes(leads), given, variables
+        )
+    _check(error)
+    return pid.value
+
+
+class _FileActions:
+    """What a child does with its descriptors and its directory. It never changes."""
+
+    def __init__(
+        self,
+        stdin: int | None,
+        output: int,
+        stderr: int,
+        folder: bytes | None,
+        passed: tuple[int, ...],
+    ) -> None:
+        """Raises OSError."""
+        library = _memory_only()
+        self.content = actions = ctypes.create_string_buffer(_ROOM)
+        _check(library.posix_spawn_file_actions_init(actions))
+        # Not at exit: a thread that hangs in posix_spawn still uses it.
+        finalize(self, library.posix_spawn_file_actions_destroy, actions).atexit = False
         _check(library.posix_spawn_file_actions_adddup2(actions, output, 1))
-        errors = output if stderr is None else stderr
-        _check(library.posix_spawn_file_actions_adddup2(actions, errors, 2))
+        _check(library.posix_spawn_file_actions_adddup2(actions, stderr, 2))
         # stdin last: if 0 to 2 are closed in this process, `output` may be one of them.
         if stdin is None:
             null = (b"/dev/null", os.O_RDONLY, 0)
@@ -104,15 +138,22 @@ def spawn(
             _check(library.posix_spawn_file_actions_adddup2(actions, descriptor, descriptor))
         if folder is not None:
             _check(library.posix_spawn_file_actions_addchdir_np(actions, folder))
-        # glibc refuses a descriptor above the limit in an action, but not in posix_spawn.
-        with during or nullcontext():
-            error = library.posix_spawn(
-                ctypes.byref(pid), path, actions, _attributes(leads), given, variables
-            )
-        _check(error)
-    finally:
-        library.posix_spawn_file_actions_destroy(actions)
-    return pid.value
+
+    @staticmethod
+    @lru_cache(maxsize=128)
+    def of(
+        stdin: int | None,
+        output: int,
+        stderr: int,
+        folder: bytes | None,
+        passed: tuple[int, ...],
+    ) -> _FileActions:
+        """Return the actions, prepared once for many children.
+
+        The same few descriptors are used again and again, and the library makes five system
+        calls to prepare them.
+        """
+        return _FileActions(stdin, output, stderr, folder, passed)
 
 
 def _variables(environment: Mapping[str, str]) -> list[str]:

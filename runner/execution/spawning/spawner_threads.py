@@ -98,8 +98,8 @@ class SpawnerThreads:
         self._elapsed_s = elapsed_s
         self._threads: list[_Spawner] = []
         self._queue: SimpleQueue[PendingStart | None] = SimpleQueue()
-        self._is_closed = False
-        self._mutex = Lock()  # guards the state of each start, and `_is_closed`
+        self._is_readable = self._is_closed = False
+        self._mutex = Lock()  # guards the state of each start, and the two flags
 
     def put(self, start: PendingStart) -> None:
         """Give a start to the threads."""
@@ -117,8 +117,10 @@ class SpawnerThreads:
 
     def clear(self) -> None:
         """Make `descriptor` unreadable until the next start is done."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.descriptor)
+        if self._is_readable:
+            with self._mutex:
+                self._is_readable = False
+                os.eventfd_read(self.descriptor)
 
     def drained(self) -> list[PendingStart]:
         """Empty the queue; return what was in it."""
@@ -191,13 +193,18 @@ class SpawnerThreads:
         with self._mutex:
             is_abandoned = start.is_abandoned
             if not is_abandoned:
-                start.state = StartState.DONE
+                self._note_done(start)
         if is_abandoned:
             if start.process is not None:
                 start.process.undo()
-            start.state = StartState.DONE
+            with self._mutex:
+                self._note_done(start)
         if start.done is not None:
             start.done.set()
-        with self._mutex:
-            if not self._is_closed:  # then the descriptor may be another file
-                os.eventfd_write(self.descriptor, 1)
+
+    def _note_done(self, start: PendingStart) -> None:
+        start.state = StartState.DONE
+        # Once is enough until the owner looks. Closed, the descriptor may be another file.
+        if not (self._is_readable or self._is_closed):
+            self._is_readable = True
+            os.eventfd_write(self.descriptor, 1)

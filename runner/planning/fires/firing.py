@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from runner.evolution import evolved
 from runner.lifecycle import Misfire, RequestEvent, RequestStatus, after
 from runner.planning.fires.due_fires import (
     claimed_with,
@@ -140,7 +141,7 @@ def settle(
         case _:
             raise AssertionError("a request without timing is never due")
     if pending_fire(request, settled.state) is None:
-        complete = replace(settled.state, status=after(settled.state.status, RequestEvent.EXHAUST))
+        complete = evolved(settled.state, status=after(settled.state.status, RequestEvent.EXHAUST))
         return replace(settled, state=complete)
     return settled
 
@@ -158,7 +159,7 @@ def with_verdict_through(
     """
     furthest = max(state.furthest_verdict or verdict, verdict)
     claimed = state.claimed if claimed is None else claimed
-    return replace(state, fired_through=fired_through, furthest_verdict=furthest, claimed=claimed)
+    return evolved(state, fired_through=fired_through, furthest_verdict=furthest, claimed=claimed)
 
 
 def _settle_one_time(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from runner.lifecycle import RequestStatus
 from runner.planning.states.backfills import Backfill, backfill_from, fields_of
@@ -107,6 +108,7 @@ _IN_TEXT = [
     for each in fields(RequestState)
     if each.name not in ("generation", "fired_through")
 ]
+_in_text = attrgetter(*(name for name, _ in _IN_TEXT))
 _INSTANTS = {"since", "removed_at", "counted_from", "override_at", "furthest_verdict"}
 _COMING = "coming"
 _MICROSECOND = timedelta(microseconds=1)
@@ -137,7 +139,11 @@ def state_text(state: RequestState, *, coming: tuple[datetime, datetime] | None 
     `coming`, the next fire and when it is due, follows from the state and the rule. The text
     has it for programs that show it and should not need the rule.
     """
-    data = {name: value for name, default in _IN_TEXT if (value := getattr(state, name)) != default}
+    data = {
+        name: value
+        for (name, default), value in zip(_IN_TEXT, _in_text(state), strict=True)
+        if value is not default and value != default
+    }
     if state.furthest_verdict == state.fired_through:
         data["furthest_verdict"] = True
     if state.claimed.bounds:

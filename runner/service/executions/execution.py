@@ -254,7 +254,8 @@ _PLAIN = (
 
 def _body(claim: Claim) -> str:
     source, context = claim.source, claim.context
-    body = {name: getattr(claim, name) for name in _PLAIN}
+    # Most are empty. Without those, the row is half as long, and written in half the time.
+    body = {name: value for name in _PLAIN if (value := getattr(claim, name)) or value == ""}
     # Relative, so that a state folder may be moved, and another host may have it elsewhere.
     body["output_file"] = below_outputs(claim.output_file)
     body["channel"] = claim.channel
@@ -278,8 +279,7 @@ def _claim(row: ExecutionRow, body: Mapping[str, Any], process: Process) -> Clai
         attempt=row.attempt,
         group=row.group_id,
         sequence=row.sequence,
-        within=tuple(body["within"]),
+        within=tuple(body.get("within", ())),
         chain=tuple(body.get("chain", ())),
-        # A former version did not write all of them.
         **{name: body[name] for name in _PLAIN if name in body.keys() - {"within", "chain"}},
     )

@@ -64,7 +64,8 @@ class Claims:
         self.started: list[Execution] = []
         self._situation = situation
         self._in_progress = in_progress
-        self._settings = settings
+        self._max_running = settings.max_running
+        self._outputs = str(settings.outputs)
         self._record = record
         self._has_released = False
         self._occupied = in_progress.occupied
@@ -103,8 +104,7 @@ class Claims:
         result holds the outcome only in the last case.
         """
         process, failure = resolved(request, requests)
-        outputs = self._settings.outputs
-        claim = new_claim(request, process, scheduled_for, ask, git=git, outputs=outputs)
+        claim = new_claim(request, process, scheduled_for, ask, git=git, outputs=self._outputs)
         is_fire = ask.channel is Channel.PROCESS_SCHEDULER
         due = scheduled_for + delay_of(request) if is_fire else self.now
         not_before_s = self._not_before_s(due)
@@ -119,7 +119,7 @@ class Claims:
         """Return a copy of a claim with `changes`, a new id and a new output file."""
         group = changes.get("group", claim.group)
         within = None if group is None else self.changes.find(group)
-        return changed_claim(claim, changes, group=within, outputs=self._settings.outputs)
+        return changed_claim(claim, changes, group=within, outputs=self._outputs)
 
     def admit(
         self, execution: Execution, failure: Outcome | None = None
@@ -274,7 +274,7 @@ class Claims:
 
     @property
     def _has_place(self) -> bool:
-        limit = self._settings.max_running
+        limit = self._max_running
         # Waiting executions go first: until `release_waiting` has given them their
         # turn, no newcomer gets a free place.
         return limit is None or (self._has_released and self._occupied < limit)

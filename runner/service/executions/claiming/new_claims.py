@@ -22,7 +22,7 @@ def new_claim(
     ask: Ask,
     *,
     git: str | None,
-    outputs: Path,
+    outputs: str,
 ) -> Claim:
     """Return the claim of one run of a request; `process` is what the request runs."""
     identity, on_success, on_failure = new_id(), request.on_success, request.on_failure
@@ -52,7 +52,7 @@ def new_claim(
 
 
 def changed_claim(
-    claim: Claim, changes: dict[str, Any], *, group: Execution | None, outputs: Path
+    claim: Claim, changes: dict[str, Any], *, group: Execution | None, outputs: str
 ) -> Claim:
     """Return a copy of a claim with `changes`, a new id and a new output file.
 

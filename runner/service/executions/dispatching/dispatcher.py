@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from runner.evolution import evolved
 from runner.execution.executor import Executor, NotStarted, Order, ProcessStarted
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
@@ -150,7 +151,7 @@ class Dispatcher:
         self._executor.stop(execution.id, reason)
 
     def _note_started(self, began: ProcessStarted) -> None:
-        running = replace(
+        running = evolved(
             self._in_progress[began.execution],
             phase=Phase.RUNNING,
             node=self._progress.node,
