@@ -17,9 +17,12 @@ from runner.examination.subject import Subject
 from runner.execution.kept_outputs import kept_outputs
 from runner.execution.output import outputs_folder
 from runner.monitor.records import decode
+from runner.planning.states.pauses import pauses_in
 from runner.planning.views.request_cautions import calendars_that_end
+from runner.planning.words.pause_words import pause_words
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import ProcessRequest
+from runner.service.clocks.kept_zones import ZONE
 from runner.service.trouble import TroubleNote
 from runner.store.opening import read_store
 from runner.store.sqlite.checkup import condition_of
@@ -42,8 +45,8 @@ _BLOCK = re.compile(r"([^{}]*)\{([^{}]*)\}")  # logrotate: names, then { directi
 
 
 def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
-    """Report whether a runner is alive, and whether the state folder belongs to this
-    jobs folder.
+    """Report whether a runner is alive, what is paused, and whether the state folder
+    belongs to this jobs folder.
     """
     # Not subject.pid: an unreadable lock must become a finding, not "no runner".
     pid = owner_pid(subject.state)
@@ -51,7 +54,11 @@ def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
         "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
     )
     with closing(read_store(subject.state)) as reader:
-        served = reader.meta().get("jobs")
+        meta = reader.meta()
+    for pause in pauses_in(meta).at(datetime.now(UTC)):
+        message = f"paused: {pause_words(pause, _usable(meta.get(ZONE, subject.zone)))}"
+        yield advice("runner", message, "`runner resume` ends the pause")
+    served = meta.get("jobs")
     if (
         served
         and is_folder(served)

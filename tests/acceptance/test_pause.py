@@ -163,6 +163,9 @@ def test_everything_that_lists_fires_shows_the_pause(place: Place) -> None:
     assert nightly["scheduled_for"] == fire["scheduled_for"]
     (status,) = place.items("status")
     assert [each["paused"] for each in status["paused"]] == [["nightly"]]
+    assert [each["scheduled_for"] for each in status["next"]] == [
+        each["scheduled_for"] for each in place.items("ls")
+    ]
     assert words in place.run("show", "nightly").stdout
     assert words in place.run("explain", "nightly").stdout
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
@@ -170,8 +173,15 @@ def test_everything_that_lists_fires_shows_the_pause(place: Place) -> None:
     assert answer["because"][0]["cause"] == "paused"
     assert words in answer["because"][0]["message"]
     assert words in place.run("plan").stderr
+    assert words in place.run("simulate").stderr
+    (week,) = place.items("simulate")
+    (found,) = [each for each in place.items("doctor") if each["message"].startswith("paused: ")]
+    assert (found["check"], found["level"]) == ("runner", "advice")
+    assert words in found["message"]
     assert place.run("pause", "--reason", REASON).returncode == 0
     assert place.items("next") == []
+    (paused,) = place.items("simulate")
+    assert week["fires"] - paused["fires"] in {4, 5}, "those of the days after the first pause"
     assert place.stop(runner) == 0
 
 
@@ -204,3 +214,19 @@ def test_a_pause_that_makes_no_sense_is_refused_with_the_reason(place: Place) ->
         done = place.run(*arguments)
         assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert place.events("runner.paused") == []
+
+
+def test_status_shows_the_next_fires_as_the_runner_knows_them_during_a_pause(
+    place: Place,
+) -> None:
+    place.declare("nightly", "true", DAILY)
+    place.declare("yearly", "true", {"run_later": {"start": "2100-01-01 02:00"}})
+    runner = place.start()
+    assert place.run("pause", "nightly", "--until", "3d", "--reason", REASON).returncode == 0
+    (before,) = place.items("status")
+    assert [each["request"] for each in before["next"]] == ["nightly", "yearly"]
+    with place.standing_still(runner):
+        place.declare("nightly", "true", {"run_later": {"start": "2100-01-01 03:00"}})
+        (status,) = place.items("status")
+    assert status == before
+    assert place.stop(runner) == 0

@@ -84,7 +84,13 @@ def _week(
     # however short the executions are.
     lasting = {name: max(durations.get(name, _LEAST), _LEAST) for name in served.requests}
     simulated = simulate(
-        served.requests, served.states, lasting, begin=now, end=now + WEEK, now=now
+        served.requests,
+        served.states,
+        lasting,
+        begin=now,
+        end=now + WEEK,
+        now=now,
+        pauses=served.pauses,
     )
     return simulated.rush, {load.request: load for load in simulated.loads}
 

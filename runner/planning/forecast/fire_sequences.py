@@ -14,6 +14,8 @@ from itertools import chain, pairwise, takewhile
 
 from runner.planning.coming_fires import coming_fires
 from runner.planning.fires.due_fires import coming
+from runner.planning.fires.firing import delay_of
+from runner.planning.states.pauses import NOT_HELD, Held
 from runner.planning.states.state import RequestState
 from runner.requests.model import Outline, Schedule
 from runner.timing.passing_time import measures_passing_time
@@ -63,20 +65,31 @@ class Timetable:
         self.begin = begin
         self.end = end
         self._known: dict[tuple[Rule, datetime | None], FireSequences] = {}
+        self._released: dict[tuple[FireSequences, Held], FireSequences] = {}
 
-    def of(self, request: Outline, state: RequestState) -> FireSequences:
+    def of(self, request: Outline, state: RequestState, held: Held = NOT_HELD) -> FireSequences:
         """Return the fires of a request; an unscheduled one has none.
 
         A simulation asks what would happen, so the fires of a schedule include settled ones
         and those of the past. It leaves out only the fires ahead that were claimed before
-        the clock went back.
+        the clock went back, and those that a pause holds. A one-time fire waits for the end
+        of the pause.
         """
         timing = request.timing
         if not isinstance(timing, Schedule):
-            once = (fire for fire in coming_fires(request, state, self.begin) if fire < self.end)
+            pending = coming_fires(request, state, self.begin, held)
+            once = (fire for each in pending if (fire := held.released_at(each)) < self.end)
             return _joined([tuple(map(to_microseconds, once))])
         if not state.is_wanted:
             return _joined(())
+        key = (self._of_schedule(timing, state), held.earlier(delay_of(request)))
+        if not held.spans:
+            return key[0]
+        if key not in self._released:
+            self._released[key] = _without(*key)
+        return self._released[key]
+
+    def _of_schedule(self, timing: Schedule, state: RequestState) -> FireSequences:
         if state.is_reopened and not measures_passing_time(timing.rule.pattern):
             return self._reopened(timing.rule, state)
         key = (
@@ -130,6 +143,20 @@ def _joined(found: Iterable[FireSequence]) -> FireSequences:
         shortest_gap=min(gaps, default=None),
         is_at_whole_minutes=all(map(_is_at_whole_minutes, sequences)),
     )
+
+
+def _without(found: FireSequences, held: Held) -> FireSequences:
+    """Return the fires that no pause holds."""
+    sequences: Iterable[FireSequence] = found.sequences
+    for begin, end in held.spans:
+        sequences = tuple(_cut(sequences, to_microseconds(begin), to_microseconds(end)))
+    return _joined(sequences)
+
+
+def _cut(sequences: Iterable[FireSequence], begin: int, end: int) -> Iterator[FireSequence]:
+    for each in sequences:
+        yield each[: bisect_left(each, begin)]
+        yield each[bisect_left(each, end) :]
 
 
 def _shortest_gap(sequence: FireSequence) -> int:

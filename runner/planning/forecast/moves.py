@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from runner.planning.coming_fires import standing
 from runner.planning.forecast.fire_sequences import FireSequences, Timetable
 from runner.planning.moved_fires import moved_words
+from runner.planning.states.pauses import NO_PAUSES, Pauses
 from runner.planning.states.state import RequestState
 from runner.requests.model import Outline, Schedule
 from runner.timing.calendars import is_blocked
@@ -40,6 +41,7 @@ def moved_fires(
     begin: datetime,
     end: datetime,
     now: datetime,
+    pauses: Pauses = NO_PAUSES,
 ) -> Iterator[MovedFire]:
     """Yield the fires in [begin, end) that a calendar moved, ascending."""
     timetable = Timetable(begin, end)
@@ -47,7 +49,7 @@ def moved_fires(
     for request in requests:
         if isinstance(request.timing, Schedule) and request.timing.rule.moves:
             state = standing(request, states.get(request.name), now)
-            fires = timetable.of(request, state)
+            fires = timetable.of(request, state, pauses.held(request))
             found.append(_moved(request, request.timing.rule, fires, timetable))
     return merge(*found, key=lambda each: each.fire)
 

@@ -8,7 +8,7 @@ request took so far; a request without a known duration takes no time.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from heapq import heapreplace, merge
@@ -27,6 +27,7 @@ from runner.planning.forecast.fire_sequences import (
 )
 from runner.planning.forecast.starts_per_minute import starts_by_minute
 from runner.planning.overlap import Guard, guard_of
+from runner.planning.states.pauses import NO_PAUSES, Pauses
 from runner.planning.states.state import RequestState
 from runner.requests.model import ProcessRequest
 from runner.timing.zones import wall_at
@@ -124,6 +125,7 @@ def simulate(
     begin: datetime,
     end: datetime,
     now: datetime,
+    pauses: Pauses = NO_PAUSES,
     max_running: int | None = None,
     among: Container[str] | None = None,
 ) -> Simulation:
@@ -134,8 +136,13 @@ def simulate(
     the simulation follows every fire one by one, and raises UsageError for too many.
     """
     _check(begin, end)
-    chosen = [name for name in requests if among is None or name in among]
-    lines = list(_lines(chosen, requests, states, durations, Timetable(begin, end), now))
+    timetable = Timetable(begin, end)
+    fires_by_name = {
+        name: timetable.of(request, standing(request, states.get(name), now), pauses.held(request))
+        for name, request in requests.items()
+        if among is None or name in among
+    }
+    lines = list(_lines(fires_by_name, requests, durations))
     fires = sum(line.fires.count for line in lines)
     if max_running is not None and fires > MOST_QUEUED:
         raise UsageError(
@@ -172,23 +179,18 @@ def _check(begin: datetime, end: datetime) -> None:
 
 
 def _lines(
-    names: Iterable[str],
+    fires_by_name: Mapping[str, FireSequences],
     requests: Mapping[str, ProcessRequest],
-    states: Mapping[str, RequestState],
     durations: Mapping[str, timedelta],
-    timetable: Timetable,
-    now: datetime,
 ) -> Iterator[_Line]:
-    for name in names:
-        request = requests[name]
-        fires = timetable.of(request, standing(request, states.get(name), now))
+    for name, fires in fires_by_name.items():
         if fires.count:
             yield _Line(
                 name=name,
                 fires=fires,
-                delay=delay_of(request) // _MICROSECOND,
+                delay=delay_of(requests[name]) // _MICROSECOND,
                 duration=durations.get(name, timedelta()) // _MICROSECOND,
-                guard=guard_of_request(request, requests),
+                guard=guard_of_request(requests[name], requests),
             )
 
 

@@ -15,6 +15,7 @@ import click
 from runner.access.loading import load
 from runner.access.past import durations
 from runner.access.places import Places
+from runner.access.troubles import report_pauses
 from runner.cli.access.selecting import selected_requests
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import output_option, reading_options, selection_options
@@ -74,9 +75,9 @@ def simulate_command(
 
     The forecast assumes that an execution takes as long as the median of the request's
     newest executions in the monitor log. A request that has not run yet counts as
-    taking no time. T is a time as in the files, a date, a time of day, now, today,
-    yesterday, or a duration from now. Requests that are not selected are left out, as if
-    there were none of them.
+    taking no time. Fires that a pause holds are left out. T is a time as in the files, a
+    date, a time of day, now, today, yesterday, or a duration from now. Requests that are
+    not selected are left out, as if there were none of them.
 
     \b
     Examples:
@@ -85,6 +86,7 @@ def simulate_command(
       runner simulate --from 2026-12-24 --to 2026-12-26 --max-running 8
     """
     loaded = load(places)
+    report_pauses(places, loaded)
     first = read_begin(begin, places.zone, loaded.now)
     until = first + _WEEK
     if end is not None:
@@ -99,15 +101,19 @@ def simulate_command(
         begin=first,
         end=until,
         now=loaded.now,
+        pauses=loaded.pauses,
         max_running=max_running,
         among=None if selection.is_empty else chosen,
     )
-    moved = list(
-        islice(
-            moved_fires(chosen.values(), loaded.states, begin=first, end=until, now=loaded.now),
-            _MOST_MOVED,
-        )
+    moves = moved_fires(
+        chosen.values(),
+        loaded.states,
+        begin=first,
+        end=until,
+        now=loaded.now,
+        pauses=loaded.pauses,
     )
+    moved = list(islice(moves, _MOST_MOVED))
     if output == "json":
         echo(json_line(_item(simulated, moved, places.zone)))
         return

@@ -32,7 +32,7 @@ from runner.planning.words.open_alert_words import alert_item, alert_words
 from runner.planning.words.pause_words import backfill_item, backfill_words, pause_item, pause_words
 from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_pid, read_store
-from runner.store.rows import AlertRow, ExecutionRow
+from runner.store.rows import AlertRow, ExecutionRow, Snapshot
 from runner.timing.local_times import local_text
 from runner.values import duration_text, from_microseconds, short_commit
 
@@ -129,10 +129,11 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
         statuses, backfills = reader.statuses(), reader.backfills()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
-    # The rows of a former version name no fire.
-    is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
-    pauses = _pauses(meta, now)
-    if meta.get(UNSETTLED) != "" or is_former or pauses:
+        # The rows of a former version name no fire.
+        is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
+        if pauses := _pauses(meta, now):
+            coming = _coming_under_pauses(reader.snapshot(), places, now)
+    if meta.get(UNSETTLED) != "" or is_former:
         statuses, coming = _by_files(places)
     return {
         "pid": pid,
@@ -159,6 +160,22 @@ def _pauses(meta: Mapping[str, str], now: datetime) -> tuple[Pause, ...]:
     from runner.planning.states.pauses import pauses_in
 
     return pauses_in(meta).at(now)
+
+
+def _coming_under_pauses(
+    snapshot: Snapshot, places: Places, now: datetime
+) -> list[tuple[str, datetime]]:
+    """Return the next fires that no pause holds. The store's rows name the next fires of all."""
+    from runner.access.stored import StoredStates, stored_requests
+    from runner.planning.coming_fires import next_fires
+    from runner.planning.states.pauses import pauses_in
+    from runner.service.clocks.kept_zones import ZONE
+
+    rows = [row for row in snapshot.requests if row.file is not None]
+    zone = snapshot.meta.get(ZONE, places.zone)
+    requests = stored_requests(rows, zone=zone, recalled={})
+    coming = next_fires(requests, StoredStates(rows), now, pauses_in(snapshot.meta))
+    return [(fire.request, fire.scheduled_for) for fire in coming[:_COMING]]
 
 
 def _open(rows: Sequence[AlertRow]) -> tuple[Alert, ...]:

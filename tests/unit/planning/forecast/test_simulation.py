@@ -21,6 +21,7 @@ from runner.planning.fires.firing import delay_of
 from runner.planning.forecast import simulation
 from runner.planning.forecast.fire_sequences import fires_in
 from runner.planning.forecast.simulation import Load, Rush, Simulation, simulate
+from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses
 from runner.planning.states.state import RequestState
 from runner.planning.transitions.presses import reschedule, unschedule
 from runner.planning.transitions.registration import register
@@ -66,6 +67,7 @@ def simulated(
     lasting: dict[str, timedelta] | None = None,
     states: dict[str, RequestState] | None = None,
     max_running: int | None = None,
+    pauses: Pauses = NO_PAUSES,
 ) -> Simulation:
     by_name = {request.name: request for request in requests}
     return simulate(
@@ -75,6 +77,7 @@ def simulated(
         begin=begin,
         end=begin + length,
         now=BEGIN,
+        pauses=pauses,
         max_running=max_running,
     )
 
@@ -138,6 +141,23 @@ CATALOGS = st.lists(st.tuples(RULES, SPREADS, st.booleans()), min_size=1, max_si
 )
 
 
+PAUSES = st.lists(
+    st.builds(
+        lambda begin, length, index: Pause(
+            begin=BEGIN + timedelta(seconds=begin),
+            end=None if length is None else BEGIN + timedelta(seconds=begin + length),
+            reason="",
+            by="",
+            names=None if index is None else frozenset({f"p{index}"}),
+        ),
+        st.integers(-86_400, 3 * 86_400),
+        st.one_of(st.none(), st.integers(1, 2 * 86_400)),
+        st.one_of(st.none(), st.integers(0, 2)),
+    ),
+    max_size=2,
+).map(lambda found: Pauses(known=tuple(sorted(found, key=lambda each: each.begin))))
+
+
 def fires_of(request: ProcessRequest, begin: datetime, end: datetime) -> list[datetime]:
     assert isinstance(request.timing, Schedule)
     return list(takewhile(lambda fire: fire < end, fires(request.timing.rule, begin - TICK)))
@@ -147,14 +167,21 @@ def minute_of(instant: datetime) -> datetime:
     return instant.replace(second=0, microsecond=0)
 
 
-@given(CATALOGS, SPANS)
+@given(CATALOGS, SPANS, PAUSES)
 @settings(max_examples=40)
-def test_every_fire_is_counted_once_in_its_quarter_of_an_hour(
-    requests: list[ProcessRequest], length: timedelta
+def test_every_fire_that_no_pause_holds_is_counted_once_in_its_quarter_of_an_hour(
+    requests: list[ProcessRequest], length: timedelta, pauses: Pauses
 ) -> None:
-    report = simulated(*requests, length=length)
+    report = simulated(*requests, length=length, pauses=pauses)
     counted = {load.request: load.fires for load in report.loads}
-    enumerated = {request.name: fires_of(request, BEGIN, BEGIN + length) for request in requests}
+    enumerated = {
+        request.name: [
+            fire
+            for fire in fires_of(request, BEGIN, BEGIN + length)
+            if pauses.holding(request, fire + delay_of(request)) is None
+        ]
+        for request in requests
+    }
     assert counted == {name: len(found) for name, found in enumerated.items() if found}
     assert report.fires == sum(counted.values()) == sum(report.quarters)
 
@@ -185,6 +212,20 @@ def test_the_busiest_minute_is_the_first_with_most_starts(
     names = {name: number for (minute, name), number in minutes.items() if minute == at}
     ranked = tuple(sorted(names.items(), key=lambda each: (-each[1], each[0])))
     assert report.rush == Rush(at=at, starts=most, requests=ranked)
+
+
+def test_a_one_time_fire_waits_for_the_end_of_a_pause() -> None:
+    once = request_of(RunLater(start=BEGIN + HOUR, zone="UTC"), "once")
+
+    def starts(pause: Pause) -> list[datetime]:
+        report = simulated(once, pauses=Pauses(known=(pause,)))
+        return [report.rush.at] if report.rush else []
+
+    pause = Pause(begin=BEGIN - HOUR, end=BEGIN + 3 * HOUR, reason="", by="")
+    assert starts(pause) == [minute_of(BEGIN + 3 * HOUR)]
+    assert starts(replace(pause, end=BEGIN + 3 * DAY)) == []
+    assert starts(replace(pause, end=None)) == []
+    assert starts(replace(pause, end=BEGIN)) == [minute_of(BEGIN + HOUR)]
 
 
 MOST_STARTS = 10_000
