@@ -4,7 +4,7 @@ folder when first asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -27,16 +27,27 @@ class KeptExecutions:
 
     def of(self, name: str) -> list[EndedExecution]:
         """Return the results of a request, the newest first. Raises StoreError."""
+        return next((found for _, found in self.of_each([name])), [])
+
+    def of_each(self, names: Iterable[str]) -> Iterator[tuple[str, list[EndedExecution]]]:
+        """Yield requests with their results, the newest first. Raises StoreError."""
         if self._state is None:
-            return []
+            return
         with closing(read_store(self._state)) as reader:
-            rows = reader.results_of(self._renamed.get(name, name))
-        return [
-            EndedExecution(
-                row.execution, row.status, row.ended / 1e6, self._sizes.get(row.execution)
-            )
-            for row in rows
-        ]
+            for name in names:
+                rows = reader.results_of(self._renamed.get(name, name))
+                yield (
+                    name,
+                    [
+                        EndedExecution(
+                            row.execution,
+                            row.status,
+                            row.ended / 1e6,
+                            self._sizes.get(row.execution),
+                        )
+                        for row in rows
+                    ],
+                )
 
     @cached_property
     def _sizes(self) -> Mapping[str, int]:

@@ -125,6 +125,27 @@ def test_plan_says_which_outputs_a_shorter_retention_deletes_and_they_go(place: 
     assert "outputs deleted" not in place.run("plan").stdout
 
 
+def test_plan_says_which_outputs_a_shorter_retention_of_the_settings_deletes(place: Place) -> None:
+    place.declare("tick", "echo 123456789", DAILY)
+    of_its_own = {"retention": {"keep_count": 9}, "labels": {"team": "audit"}}
+    place.declare("kept", "echo 123456789", DAILY, top=of_its_own)
+    runner = place.start()
+    executed(place, "tick", 3)
+    executed(place, "kept", 3)
+    assert place.stop(runner) == 0
+    (place.folder / "runner.yaml").write_text("retention: {keep_count: 1}\n")
+    planned = place.run("plan")
+    assert planned.returncode == 3
+    section = "outputs deleted by the new retention: 1\n    tick: 2 executions, 20 B\n"
+    assert section in planned.stdout
+    summary = json.loads(place.run("plan", "--output", "json").stdout)
+    assert (summary["outputs_deleted"], summary["output_bytes_deleted"]) == (2, 20)
+    assert place.run("plan", "--label", "team=audit").returncode == 0
+    runner = place.start()
+    assert place.run("plan").returncode == 0, "it is in force"
+    assert place.stop(runner) == 0
+
+
 def test_outputs_go_by_age_an_hour_after_the_start_and_never_by_a_wrong_clock(
     place: Place,
 ) -> None:

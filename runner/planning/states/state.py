@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -24,6 +25,9 @@ from runner.requests.model import (
     Schedule,
 )
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
+
+_RETENTION = "retention"
+"""The key of the settings' retention in the store's meta."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +175,16 @@ def state_from(text: str, *, generation: int, fired_through: int) -> RequestStat
         data["retention"] = _retention_from(data["retention"])
     data["backfill"] = backfill_from(data["backfill"]) if "backfill" in data else None
     return RequestState(generation=generation, fired_through=through, **data)
+
+
+def retention_meta(retention: Retention) -> dict[str, str]:
+    """Return what the store's meta says of the retention of the settings in force."""
+    return {_RETENTION: json.dumps(_numbers_of(retention))}
+
+
+def retention_in(meta: Mapping[str, str]) -> Retention | None:
+    """Return the retention of the settings in force; None for a store that does not say it."""
+    return _retention_from(json.loads(meta[_RETENTION])) if _RETENTION in meta else None
 
 
 def _numbers_of(retention: Retention) -> list[int | None]:

@@ -6,7 +6,7 @@ It uses the functions that the runner uses, so the runner does what `plan` shows
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -19,7 +19,7 @@ from runner.planning.fires.planned_status import Registration, RequestChange
 from runner.planning.forecast.collisions import Crowding, crowding
 from runner.planning.likely_renames import likely_renames
 from runner.planning.moved_fires import moved_words
-from runner.planning.retention import NOTHING_DELETED, Deleted
+from runner.planning.retention import Deleted
 from runner.planning.states.state import RequestState
 from runner.planning.transitions.registration import register
 from runner.planning.views.alterations import Alteration, alterations
@@ -79,8 +79,6 @@ class PlanStep:
     """The chains of requests that the change touches."""
     cautions: tuple[Caution, ...] = ()
     """Surprises of the new definition."""
-    deleted: Deleted = NOTHING_DELETED
-    """The outputs that a changed retention deletes within the hour."""
     missed: tuple[Miss, ...] = ()
     """The spans that will be recorded as misfired."""
     held: tuple[Miss, ...] = ()
@@ -102,6 +100,8 @@ class Plan:
     emptiness: str | None
     requests: Mapping[str, ProcessRequest]
     crowding: Crowding
+    deleted: Mapping[str, Deleted] = field(default_factory=dict)
+    """The outputs that a changed retention of requests, or of the settings, deletes."""
 
     @property
     def is_kept_whole(self) -> bool:
@@ -110,8 +110,9 @@ class Plan:
 
     @property
     def differs(self) -> bool:
-        """Whether any definition differs."""
-        return any(step.kind is not StepKind.UNTOUCHED for step in self.steps)
+        """Whether any definition differs, or the settings delete outputs."""
+        is_changed = any(step.kind is not StepKind.UNTOUCHED for step in self.steps)
+        return is_changed or bool(self.deleted)
 
     def among(self, names: Container[str]) -> Plan:
         """Return the part of the plan that concerns these requests.
@@ -130,6 +131,7 @@ class Plan:
             kept=kept,
             requests={name: each for name, each in self.requests.items() if name in names},
             crowding=replace(self.crowding, collisions=tuple(collisions)),
+            deleted={name: each for name, each in self.deleted.items() if name in names},
         )
 
 

@@ -17,6 +17,7 @@ from runner import RELEASED
 from runner.errors import StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
+from runner.planning.states.state import retention_meta
 from runner.requests.files.permissions import require_trusted
 from runner.service.recording.journal import Journal
 from runner.service.runner_settings import Settings
@@ -90,6 +91,7 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         journal.log.recover(snapshot.outbox, snapshot.mark)
         journal.note_meta(
             {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
+            | retention_meta(settings.retention)
         )
         until_journal.pop_all()
     resources.callback(journal.close)

@@ -31,8 +31,10 @@ from runner.lifecycle import INVALID
 from runner.planning.changeover import Served
 from runner.planning.last_good import way_back
 from runner.planning.retention import further_deleted
+from runner.planning.states.state import retention_in
 from runner.planning.views.plan import Plan, newly_served, plan
 from runner.requests.building.relocation import relocated
+from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import ProcessRequest
@@ -71,6 +73,8 @@ def plan_command(
 
     A selection means requests that meet it before or after the change. Problems of files
     whose requests are unknown are shown as well.
+
+    A changed `retention` in runner.yaml deletes outputs at the next start, so it differs too.
 
     The exit code is 0 if nothing differs, 3 if something does, 1 if a file has
     problems.
@@ -118,22 +122,22 @@ def _live(selection: Selection, places: Places) -> tuple[Plan, str]:
 
 
 def _with_deleted(planned: Plan, loaded: Loaded, places: Places) -> Plan:
-    """Add which outputs the changed retention of requests deletes."""
+    """Add which outputs a changed retention deletes: of requests, or of the settings."""
     default = places.settings.retention
-    steps = []
-    for step in planned.steps:
-        old = loaded.stored.requests.get(step.renamed_from or step.name)
-        if old is not None and step.after is not None and old.retention != step.request.retention:
-            deleted = further_deleted(
-                loaded.kept.of(step.name),
-                old.retention.over(default),
-                step.request.retention.over(default),
-                now_s=loaded.now.timestamp(),
-            )
-            steps.append(replace(step, deleted=deleted))
-        else:
-            steps.append(step)
-    return replace(planned, steps=tuple(steps))
+    former_default = retention_in(loaded.snapshot.meta) or default
+    former_names = {step.name: step.renamed_from for step in planned.steps}
+    stored, changed = outlines_of(loaded.stored.requests), {}
+    for name, request in outlines_of(planned.requests).items():
+        old = stored.get(former_names.get(name) or name)
+        if old is not None:
+            before, after = old.retention.over(former_default), request.retention.over(default)
+            if before != after:
+                changed[name] = before, after
+    deleted = {
+        name: further_deleted(ended, *changed[name], now_s=loaded.now.timestamp())
+        for name, ended in loaded.kept.of_each(changed)
+    }
+    return replace(planned, deleted={name: each for name, each in deleted.items() if each.outputs})
 
 
 def _against(ref: str, selection: Selection, places: Places) -> tuple[Plan, str]:

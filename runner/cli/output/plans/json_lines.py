@@ -10,6 +10,7 @@ from runner.cli.output.plans import Shown, words
 from runner.cli.output.tables import json_line
 from runner.planning.fires.firing import Miss
 from runner.planning.forecast.simulation import Rush
+from runner.planning.retention import NOTHING_DELETED
 from runner.planning.views.plan import NextFires, PlanStep
 from runner.requests.catalog.catalog import Rejection
 from runner.values import instant_text
@@ -29,6 +30,8 @@ def lines(shown: Shown) -> Iterator[str]:
             "differs": shown.plan.differs,
             "kept_whole": shown.plan.is_kept_whole,
             "requests": len(shown.plan.requests),
+            "outputs_deleted": sum(each.outputs for each in shown.plan.deleted.values()),
+            "output_bytes_deleted": sum(each.size for each in shown.plan.deleted.values()),
             "busiest_before": _rush(shown.plan.crowding.before),
             "busiest": _rush(shown.plan.crowding.after),
         }
@@ -36,6 +39,7 @@ def lines(shown: Shown) -> Iterator[str]:
 
 
 def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
+    deleted = shown.plan.deleted.get(step.name, NOTHING_DELETED)
     return {
         "kind": step.kind,
         "request": step.name,
@@ -56,8 +60,8 @@ def _step(step: PlanStep, shown: Shown) -> dict[str, Any]:
         "cautions": [asdict(each) for each in step.cautions],
         "missed": [_miss(miss) for miss in step.missed],
         "held": [_miss(miss) for miss in step.held],
-        "outputs_deleted": step.deleted.outputs,
-        "output_bytes_deleted": step.deleted.size,
+        "outputs_deleted": deleted.outputs,
+        "output_bytes_deleted": deleted.size,
     }
 
 

@@ -120,10 +120,9 @@ def held(shown: Shown) -> Iterator[str]:
 
 def deleted(shown: Shown) -> Iterator[str]:
     """Yield the outputs that a changed retention deletes."""
-    for step in shown.plan.steps:
-        if step.deleted.outputs:
-            executions = counted(step.deleted.outputs, "execution")
-            yield f"{step.name}: {executions}, {rough_size_text(step.deleted.size)}"
+    for name, deleted in shown.plan.deleted.items():
+        executions = counted(deleted.outputs, "execution")
+        yield f"{name}: {executions}, {rough_size_text(deleted.size)}"
 
 
 def _span(span: Miss, step: PlanStep, shown: Shown) -> str:
