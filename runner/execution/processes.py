@@ -26,6 +26,7 @@ from runner.execution.child.program import SpawnError, cause
 from runner.execution.deadlines import Deadlines
 from runner.execution.output import open_output
 from runner.execution.output_limits import OutputLimits
+from runner.execution.report import report_left_by
 from runner.execution.spawning import inherited_state, open_files
 from runner.execution.spawning.spawned_process import SpawnedProcess
 from runner.execution.sweeper import Sweeper
@@ -126,6 +127,7 @@ class Processes:
             stop_signal=former.stop_signal,
             stop_grace_s=former.stop_grace_s,
             is_adopted=True,
+            report=report_left_by(found.pid) if former.has_condition else None,
         )
         if former.output_limit is not None:
             with suppress(SpawnError):
@@ -281,8 +283,9 @@ class Processes:
         found = self._foreign.oldest(watched.execution, watched.session)
         if found is None:
             self._judge(watched)
+            ended = unknown_exit(watched)
             self._forget(watched)
-            return unknown_exit(watched)
+            return ended
         self._release(watched)
         watched.pid, watched.started = found.pid, found.started
         watched.session, watched.descriptor = found.session, found.descriptor

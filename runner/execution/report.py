@@ -12,12 +12,14 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from urllib.parse import quote_from_bytes
 
 from runner.execution.child.masking import Masker
 
+_NAME = "report"
 _LONGEST_READ = 65536
 _FIRST_OWN = 3  # 0 to 2 may be closed in this process, but a child opens them anew
 _LONGEST_TEXT = 8192  # bytes; a callable writes no more and cuts a longer text
@@ -91,7 +93,35 @@ class Report:
 
 def open_report(secrets: frozenset[str]) -> Report:
     """Open an empty report. Raises OSError."""
-    return Report(descriptor=memory_file("report"), secrets=secrets)
+    return Report(descriptor=memory_file(_NAME), secrets=secrets)
+
+
+def report_left_by(pid: int) -> Report | None:
+    """Open the report of a process that a former runner started, as long as it has one.
+
+    The launcher has it open while it runs a condition. Of the content only `condition` is of
+    use: the secrets to mask are unknown. Return None if there is none, or if this user may
+    not look.
+    """
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208 - names are enough
+            with suppress(OSError):  # closed since
+                if _is_report(f"{folder}/{name}"):
+                    return _opened_report(f"{folder}/{name}")
+    return None
+
+
+def _opened_report(link: str) -> Report | None:
+    descriptor = os.open(link, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if _is_report(f"/proc/self/fd/{descriptor}"):  # still the same file
+        return Report(descriptor=descriptor, secrets=frozenset())
+    os.close(descriptor)
+    return None
+
+
+def _is_report(link: str) -> bool:
+    return os.readlink(link).startswith(f"/memfd:{_NAME}")  # noqa: PTH115 - a link to no path
 
 
 def memory_file(name: str) -> int:

@@ -83,6 +83,25 @@ def test_a_crash_during_a_condition_leaves_it_to_decide(place: Place) -> None:
     place.stop(runner)
 
 
+def test_a_condition_that_says_no_after_a_crash_skips_its_process(place: Place) -> None:
+    for name, code in (("not-met", 1), ("failing", 2)):
+        condition = {"shell": f"echo asking; {GATE}; exit {code}", "timeout": "10m"}
+        place.declare(name, "touch ../ran", NOW, **{"if": condition})
+    runner = place.start()
+    for name in ("not-met", "failing"):
+        wait_until(lambda name=name: "asking" in place.run("log", name).stdout)  # type: ignore[misc]
+    _crash(place, runner)
+    runner = place.start()
+    place.open_gate()
+    place.await_finished("not-met", status="skipped", reason="condition")
+    (failed,) = place.await_finished("failing", status="error", reason="condition")
+    assert failed["message"] == "its condition ended with exit code 2"
+    assert not (place.folder / "ran").exists()
+    assert {each["status"] for each in place.items("ls")} == {"complete"}
+    place.stop(runner)
+    check_log(place.log)
+
+
 def test_kill_and_stop_end_a_condition_before_its_process_runs(place: Place) -> None:
     condition = {"shell": f"echo asking; trap 'exit 0' TERM; {GATE}", "timeout": "10m"}
     for name in ("killed", "stopped"):

@@ -144,6 +144,7 @@ class World:
                 timeout_left_s=timeout_left_s,
                 output_file=str(self.output_file(execution)),
                 output_limit=output_limit,
+                has_condition=False,
             )
         )
 

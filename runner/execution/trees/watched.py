@@ -38,11 +38,14 @@ class FormerExecution:
     output_file: str
     output_limit: int | None
     """In bytes."""
+    has_condition: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a process ended. For an adopted process only `stopped_for` can be known."""
+    """How a process ended. For an adopted process only `stopped_for` and `condition` can be
+    known.
+    """
 
     execution: str
     exit_code: int | None
@@ -80,7 +83,9 @@ class Watched:
     is_adopted: bool
     """A former runner started it, so it is not a child of this process."""
     report: Report | None = None
-    """Only for a process that was started by the launcher."""
+    """Only for a process that was started by the launcher. Of an adopted execution, the
+    report of a condition that may still run.
+    """
     is_supervised: bool = False
     """`pid` is the supervisor; the program is its child."""
     own_peak: int = 0
@@ -140,6 +145,7 @@ def wait(watched: Watched) -> Exit:
 
 def unknown_exit(watched: Watched) -> Exit:
     """Return the exit of a process whose exit code cannot be known."""
+    content = ReportContent() if watched.report is None else watched.report.read()
     return Exit(
         execution=watched.execution,
         exit_code=None,
@@ -147,4 +153,5 @@ def unknown_exit(watched: Watched) -> Exit:
         cpu_s=None,
         max_rss_bytes=None,
         stopped_for=watched.stopped_for,
+        condition=content.condition,
     )

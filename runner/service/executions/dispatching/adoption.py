@@ -2,7 +2,8 @@
 
 After kill -9 of the former runner its processes go on. If a process still runs, this
 runner watches it to its end, and the execution keeps its guard. Its exit code stays
-unknown, because only its parent could collect it.
+unknown, because only its parent could collect it. But a condition that still runs reports
+its answer in a file that this runner can open.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Adoption:
                 timeout_left_s=time_left_s(execution, self._clock.now()),
                 output_file=execution.claim.output_file,
                 output_limit=process.output_limit,
+                has_condition=process.condition is not None,
             )
         )
 

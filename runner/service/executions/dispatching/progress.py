@@ -79,9 +79,10 @@ class Progress:
 
     def _outcome_of(self, execution: Execution, exited: Exit) -> Outcome:
         # The exit code of an adopted process is unknown: only its parent can collect it,
-        # and the parent was the former runner.
+        # and the parent was the former runner. The report of a condition outlives it.
         is_adopted = execution.begun_s is None
-        if not is_adopted or exited.stopped_for is not None:
+        is_known = exited.stopped_for is not None or exited.condition is not None
+        if not is_adopted or is_known:
             return outcome_of(execution, exited)
         # A process that outlived its runner is not run again itself, so a one-time request
         # is marked as cut off, unless its group runs again.
