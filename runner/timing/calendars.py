@@ -51,6 +51,12 @@ class Dates:
             [*single, *(f"*-{month:02}-{day:02}" for month, day in sorted(self.yearly))]
         )
 
+    @property
+    def last_day(self) -> date:
+        """The last of the single days; `date.min` without any."""
+        ascending = _ascending(self.days)
+        return ascending[-1] if ascending else date.min
+
     def next_from(self, day: date) -> date | None:
         """Return the first of these dates at or after `day`; None if there is none."""
         if day in self:

@@ -75,13 +75,17 @@ def chosen_days(rule: Rule, since: date) -> Iterator[date]:
     if rule.only is None:
         yield from pattern_days(rule, since)
         return
+    # From the last single date on, everything repeats itself after this many days.
+    enough = GREGORIAN_CYCLE.days * getattr(rule.pattern, "interval", 1)
+    last = max(since, rule.only.last_day, rule.excepted.last_day).toordinal()
     candidate = rule.only.next_from(since)
-    while candidate is not None:
+    while candidate is not None and candidate.toordinal() <= last + enough:
         day = next(pattern_days(rule, candidate), None)
         if day is None:
             return
         if day == candidate:
             yield day
+            last = max(last, day.toordinal())
             day += _DAY
         candidate = rule.only.next_from(day)
 
@@ -114,10 +118,14 @@ class DateMover:
     def target(self, day: date) -> date | None:
         """Return the date of the fire that the pattern names on `day`; None if it is dropped."""
         rule = self._rule
+        if not rule.moves:
+            return None if day in rule.excepted else day
+        # A date that the zone skipped has no fires to move. Returned as it is, it would stand
+        # between the fires that move to the date before it.
+        if not day_exists(day, self._zone):
+            return None
         if not is_blocked(day, rule.excepted, rule.shift):
             return day
-        if not rule.moves or not day_exists(day, self._zone):
-            return None
         first, step = day.toordinal(), rule.shift.step
         probe, farthest = first + step, first + step * FARTHEST_MOVE
         while (is_near := (farthest - probe) * step >= 0) and not self._is_free(probe):

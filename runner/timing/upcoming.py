@@ -44,9 +44,7 @@ def next_fire(
     A reschedule sets `counted_from`: `repetitions` then count from just after that
     instant, not from the rule's start. A rule without `repetitions` ignores it.
     """
-    after, until = _bounds(rule, after, counted_from)
-    fire = next(endless(rule, after), None)
-    return fire if fire is not None and fire <= until else None
+    return next(fires(rule, after, counted_from=counted_from), None)
 
 
 def fires(
@@ -54,6 +52,8 @@ def fires(
 ) -> Iterator[datetime]:
     """Yield the fires later than `after`, ascending; endless if the rule has no end."""
     after, until = _bounds(rule, after, counted_from)
+    if after >= until:  # the walk to the next fire may be long
+        return
     for fire in endless(rule, after):
         if fire > until:
             return
@@ -75,7 +75,7 @@ def span(
     """
     after, end = _bounds(rule, after, counted_from)
     until = min(until, end)
-    found = takewhile(lambda fire: fire <= until, endless(rule, after))
+    found = takewhile(lambda fire: fire <= until, endless(rule, after) if after < until else ())
     first = next(found, None)
     if first is None:
         return Span(count=0, first=None, latest=())

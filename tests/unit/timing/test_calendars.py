@@ -210,7 +210,7 @@ def some_dates(chance: Random, days: Sequence[date], most: int) -> Dates:
     runs: list[date] = []
     if chance.randrange(3) == 0:
         begin = chance.choice(days) - chance.randrange(4) * DAY
-        length = chance.choice((2, 3, 5, 9, chance.randrange(360, 375)))
+        length = chance.choice((2, 2, 3, 3, 5, 5, 9, 9, chance.randrange(360, 375)))
         runs = [begin + number * DAY for number in range(length)]
     yearly = some_of(chance, days, 3) if chance.randrange(3) == 0 else frozenset()
     return Dates(
@@ -380,6 +380,25 @@ def test_fires_between_two_midnights_of_a_date_belong_to_the_date_before() -> No
     check(Case(rule=rule, first=day, last=day, asked=asked))
     excepted = replace(rule, excepted=Dates(days=frozenset({day - DAY})))
     check(Case(rule=excepted, first=day, last=day, asked=asked))
+
+
+def test_a_date_that_a_zone_skipped_takes_no_part_in_the_moves() -> None:
+    # Apia had no Friday 30 December 2011, so Saturday and Sunday move to Thursday 29.
+    start = datetime(2011, 12, 18, 19, 51, tzinfo=UTC)
+    rule = Rule(
+        pattern=Weekly(weekdays=frozenset({3, 4, 5, 6})),
+        zone="Pacific/Apia",
+        at=(time(0), time(2, 30)),
+        start=start,
+        repetitions=23,
+        shift=Shift.PREVIOUS_WORKDAY,
+    )
+    first, last = date(2011, 12, 18), date(2012, 2, 16)
+    case = Case(rule=rule, first=first, last=last, asked=(start, start + 20 * DAY))
+    check(case)
+    for shift in Shift:
+        moved = replace(rule, shift=shift, excepted=Dates(days=frozenset({date(2011, 12, 31)})))
+        check(replace(case, rule=moved))
 
 
 @pytest.mark.campaign
