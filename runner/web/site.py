@@ -46,6 +46,8 @@ class Site:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.history = HistoryIndex(places.state)
+        self.changes = 0
+        """How many commands viewers have given: what was shown before may be over."""
         self._loaded = Shared(lambda: load_served(places), _FRESH_S)
         self._running = Shared(lambda: processing(places), _FRESH_S)
         self._health = Shared(self._look_at_health, _FRESH_S)
@@ -84,6 +86,7 @@ class Site:
         answer = asked(self.places, replace(command, requested_by=viewer.requested_by))
         for shared in (self._loaded, self._running):
             shared.forget()
+        self.changes += 1
         return answer
 
     def is_seen(self, viewer: Viewer, name: str) -> bool:

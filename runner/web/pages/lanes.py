@@ -20,7 +20,7 @@ from runner.web.pages.drawing.timeline import Span, Window, lane
 from runner.web.pages.wording import short_duration
 
 Record = Mapping[str, Any]
-MOST = 30
+MOST = 24
 _DENSE = timedelta(minutes=4)
 """Fires closer than this are drawn as one band, as they would touch."""
 _MOST_PLANNED = 80

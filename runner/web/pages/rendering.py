@@ -6,6 +6,7 @@ cost as much as one.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,14 +20,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from runner.monitor.names import short_id, who
+from runner.monitor.records import Event
 from runner.values import rough_size_text
 from runner.web.authentication import Identity
 from runner.web.pages.drawing.svg import percent
 from runner.web.pages.wording import gist, iso_text, short_duration, shown_status
-from runner.web.shared import Shared
 from runner.web.site import Site
 
+_EVENTS = " ".join((*Event, "reset"))
+"""What the stream of events may send; each means that a content may be old."""
 _FRESH_S = 1.0
+_STALE_S = 3.0
 _MOST_KEPT = 128
 _ENVIRONMENT = Environment(
     loader=PackageLoader("runner.web.pages", "templates"),
@@ -63,26 +67,13 @@ class Content:
         template = _ENVIRONMENT.get_template(self.template)
         return Markup(
             template.render(
-                self.values, title=self.title, is_live=self.is_live, every_s=self.every_s
+                self.values,
+                title=self.title,
+                is_live=self.is_live,
+                every_s=self.every_s,
+                events=_EVENTS,
             )
         )
-
-
-class Contents:
-    """The contents that viewers share for a second, by address and by what they may see."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._kept: OrderedDict[object, Shared[Rendered]] = OrderedDict()
-
-    def rendered(self, key: object, compute: Callable[[], Content]) -> Rendered:
-        """Return the HTML of a content, and its title."""
-        with self._lock:
-            shared = self._kept.pop(key, None) or Shared(lambda: _rendered(compute()), _FRESH_S)
-            self._kept[key] = shared
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return shared.value()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +84,56 @@ class Rendered:
     html: Markup
 
 
-def _rendered(content: Content) -> Rendered:
-    return Rendered(title=content.title, html=content.html())
+class Contents:
+    """The contents that viewers share, by address and by what they may see. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[object, _Kept] = OrderedDict()
+
+    def rendered(self, key: object, compute: Callable[[], Content]) -> Rendered:
+        """Return the HTML of a content, at most a second old, or little more while another
+        thread computes it anew.
+        """
+        with self._lock:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return kept.value(compute)
+
+
+class _Kept:
+    """One content. Only the thread that computes it waits, unless it is rather old."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: tuple[Rendered, float] | None = None
+
+    def value(self, compute: Callable[[], Content]) -> Rendered:
+        if (known := self._younger_than(_FRESH_S)) is not None:
+            return known
+        stale = self._younger_than(_STALE_S)
+        if not self._lock.acquire(blocking=stale is None):
+            assert stale is not None
+            return stale
+        try:
+            if (known := self._younger_than(_FRESH_S)) is not None:
+                return known
+            began_s = time.monotonic()
+            content = compute()
+            fresh = Rendered(title=content.title, html=content.html())
+            self._known = (fresh, began_s)
+            return fresh
+        except BaseException:
+            self._known = None  # nobody may take the old content for a new one
+            raise
+        finally:
+            self._lock.release()
+
+    def _younger_than(self, age_s: float) -> Rendered | None:
+        known = self._known
+        return known[0] if known is not None and time.monotonic() - known[1] < age_s else None
 
 
 def page_of(request: Request, site: Site, identity: Identity, rendered: Rendered) -> HTMLResponse:

@@ -34,7 +34,7 @@ def _shown(
     content: Callable[[Present, Past], Content],
 ) -> HTMLResponse:
     viewer = identity.viewer
-    key = (id(site), viewer.role, viewer.scope, request.url.path, request.url.query)
+    key = (id(site), site.changes, viewer.role, viewer.scope, request.url.path, request.url.query)
 
     def compute() -> Content:
         return content(present(site, viewer), Past(site.history))

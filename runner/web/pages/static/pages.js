@@ -3,6 +3,7 @@
 
 const main = document.getElementById("main");
 const NEVER_FASTER_MS = 1500, AT_LEAST_MS = 30_000;
+const SETTLED_MS = 3000;  // the server may show what is up to this old
 
 // --- Times: from the runner's zone to the viewer's; UTC stays in the tooltip.
 
@@ -47,7 +48,7 @@ function tick() {
 
 // --- Live updates: an event says that something happened; the page asks for its content anew.
 
-let stream = null, timer = null, lastMs = Date.now(), isBusy = false;
+let stream = null, timer = null, lastMs = Date.now(), eventMs = 0, isBusy = false;
 
 function plan(delayMs) {
   clearTimeout(timer);
@@ -55,6 +56,7 @@ function plan(delayMs) {
 }
 
 function soon() {
+  eventMs = Date.now();
   if (!isBusy) plan(Math.max(lastMs + NEVER_FASTER_MS - Date.now(), 150));
 }
 
@@ -75,7 +77,7 @@ async function refresh() {
     say("Not connected");
   } finally {
     isBusy = false;
-    plan(idleMs());
+    plan(Date.now() - eventMs < SETTLED_MS ? SETTLED_MS : idleMs());
   }
 }
 
@@ -130,8 +132,7 @@ function listen() {
   // A hidden page gives its connection back: a browser has only six for all tabs.
   if (document.hidden || !main.hasAttribute("data-live")) return;
   stream = new EventSource("/api/v1/events");
-  stream.onmessage = soon;
-  for (const name of (main.dataset.live || "").split(" ")) if (name) stream.addEventListener(name, soon);
+  for (const name of main.dataset.live.split(" ")) stream.addEventListener(name, soon);
   stream.onopen = () => say("Live");
   stream.onerror = () => say("Not connected");
   plan(Date.now() - lastMs > NEVER_FASTER_MS ? 150 : idleMs());
