@@ -131,6 +131,14 @@ def after_message(notice: Notice, message: str, now: datetime) -> Notice | None:
     return replace(notice, stage=Stage.OPEN, due=now + notice.repeat, thread=thread)
 
 
+def after_silence(notice: Notice, until: datetime, now: datetime) -> Notice:
+    """Return the notice with its repetition put off, because a person silenced the alert.
+
+    `until` is the end of the silence: an alert that is still open then is repeated at once.
+    """
+    return replace(notice, due=min(until, now + notice.repeat))
+
+
 def within_reach(notice: Notice, now: datetime) -> Notice:
     """Return the notice with a `due` that a correct clock could have set.
 

@@ -9,7 +9,7 @@ from support.place import GATE, PERSON, Place, check_log, wait_until
 
 EACH_SECOND = {"schedule": {"frequency": "secondly"}}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-BROKEN = 'echo "$RUNNER_SCHEDULED_FOR $RUNNER_CHANNEL"; test -e ../mended'
+BROKEN = 'echo "$RUNNER_SCHEDULED_FOR $RUNNER_CHANNEL"; test -e ../repaired'
 
 
 def failed(place: Place) -> list[str]:
@@ -28,7 +28,7 @@ def test_the_failed_fires_of_a_span_run_again_the_oldest_first_one_at_a_time(
     place.declare("tick", BROKEN, EACH_SECOND)
     runner = place.start()
     place.await_finished("tick", count=3, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     place.await_finished("tick", status="success")
     span = ("--from", failed(place)[0], "--to", "now")
     shown = place.items("backfill", "tick", *span, "--dry-run")
@@ -60,7 +60,7 @@ def test_kill_9_in_the_middle_repeats_no_fire_and_loses_none(place: Place) -> No
     place.declare("tick", shell, EACH_SECOND)
     runner = place.start()
     place.await_finished("tick", count=6, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     place.await_finished("tick", status="success")
     wanted = failed(place)
     assert place.run("backfill", "tick", "--from", wanted[0], "--to", "now").returncode == 0
@@ -85,7 +85,7 @@ def test_a_pause_holds_a_backfill_and_a_kill_ends_it(place: Place) -> None:
     place.declare("tick", shell, EACH_SECOND)
     runner = place.start()
     place.await_finished("tick", count=4, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     place.await_finished("tick", status="success")
     wanted = failed(place)
     assert place.run("pause", "--reason", "look first").returncode == 0
@@ -118,7 +118,7 @@ def test_a_backfill_does_not_overlap_its_own_request_and_ends_when_that_is_unsch
     place.declare("tick", shell, EACH_SECOND, prevent_concurrent=True)
     runner = place.start()
     place.await_finished("tick", count=3, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     place.await_finished("tick", status="success")
     wanted = failed(place)
     assert place.run("backfill", "tick", "--from", wanted[0], "--to", "now").returncode == 0
@@ -140,7 +140,7 @@ def test_a_backfill_without_a_runner_begins_with_the_next_one(place: Place) -> N
     place.declare("tick", BROKEN, EACH_SECOND)
     runner = place.start()
     place.await_finished("tick", count=2, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     assert place.stop(runner) == 0
     wanted = failed(place)
     done = place.run("backfill", "tick", "--from", wanted[0], "--to", wanted[-1])
@@ -184,7 +184,7 @@ def test_a_selection_backfills_each_of_its_schedules_and_refuses_none_halfway(
     runner = place.start()
     for name in ("tick", "tock"):
         place.await_finished(name, count=2, status="error")
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     first = {name: place.finished(name)[0]["scheduled_for"] for name in ("tick", "tock")}
     span = ("--from", min(first.values()), "--to", max(first.values()))
     shown = place.run("backfill", "t*", *span, "--dry-run")

@@ -310,7 +310,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     again = place.run("reload")
     assert (again.returncode, again.stdout) == (1, "nothing changed\n")
     assert "did you mean `shell`?" in again.stderr, "it is wrong still"
-    place.write("bad.yaml", "process: {shell: mended}\n")
+    place.write("bad.yaml", "process: {shell: repaired}\n")
     assert place.run("reload").returncode == 0
 
 

@@ -22,7 +22,7 @@ from support.receiver_world import (
 )
 
 HOOK = {"webhook": {"url_variable": "HOOK"}}
-FAILS_UNTIL_MENDED = "echo the disk is full; test -e ../mended"
+FAILS_UNTIL_REPAIRED = "echo the disk is full; test -e ../repaired"
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_with_one_receiver_a_failure_and_its_recovery_reach_it_in_one_thread(
 ) -> None:
     hurry(place)
     settings(place, {"ops": mailbox(post_office)})
-    place.declare("backup", FAILS_UNTIL_MENDED, SECONDLY)
+    place.declare("backup", FAILS_UNTIL_REPAIRED, SECONDLY)
     runner = place.start()
     mail = post_office.next()
     assert mail["Subject"] == "backup fails: exit code 1"
@@ -60,7 +60,7 @@ def test_with_one_receiver_a_failure_and_its_recovery_reach_it_in_one_thread(
     assert "runner log " in text
     wait_until(lambda: len(place.finished("backup")) >= 4, what="more failures")
     assert post_office.drained() == [], "an open alert is not repeated at each failure"
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     recovery = post_office.next()
     assert recovery["Subject"] == "backup has recovered: ended with status success"
     assert recovery["In-Reply-To"] == mail["Message-ID"]
@@ -269,7 +269,7 @@ def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(
 ) -> None:
     hurry(place)
     settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "1s"}])
-    place.declare("a", FAILS_UNTIL_MENDED, SECONDLY)
+    place.declare("a", FAILS_UNTIL_REPAIRED, SECONDLY)
     runner = place.start()
     web.next()
     assert place.run("alerts", "--ack", "a", "--until", "1h").returncode == 0
@@ -278,7 +278,7 @@ def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(
     count = len(place.finished("a"))
     place.await_finished("a", count=count + 4)  # in which it would be repeated
     assert web.drained() == []
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     assert web.next().data["alerts"][0]["event"] == "closed"
     assert place.stop(runner) == 0
 
@@ -286,7 +286,7 @@ def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(
 def test_a_renamed_request_is_heard_of_under_its_new_name(place: Place, web: WebServer) -> None:
     hurry(place)
     settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "2s"}])
-    place.declare("old", FAILS_UNTIL_MENDED, SECONDLY)
+    place.declare("old", FAILS_UNTIL_REPAIRED, SECONDLY)
     runner = place.start()
     assert web.next().data["alerts"][0]["request"] == "old"
     text = (place.jobs / "old.yaml").read_text()
@@ -295,7 +295,7 @@ def test_a_renamed_request_is_heard_of_under_its_new_name(place: Place, web: Web
     heard = {"old"}
     while "new" not in heard:
         heard = {each["request"] for each in web.next().data["alerts"]}
-    (place.folder / "mended").touch()
+    (place.folder / "repaired").touch()
     closed: set[str] = set()
     while "new" not in closed:
         posts = web.next().data["alerts"]

@@ -13,6 +13,7 @@ from support.place import Place, check_log, wait_until
 
 from runner.commands import Answer, Command, CommandKind
 from runner.errors import RefusedError
+from runner.service.reload import catalog_switch
 
 HOURLY = {"schedule": {"frequency": "hourly"}}
 FIRES = tuple(NOON + number * HOUR for number in (1, 2, 3))
@@ -32,16 +33,18 @@ def backfill(life: Life, name: str = "a", fires: Sequence[datetime] = FIRES) -> 
     return answer
 
 
-def go_until(life: Life, place: Place, expected: list[tuple[int, str, str]]) -> None:
+def go_until(
+    life: Life, place: Place, expected: list[tuple[int, str, str]], name: str = "a"
+) -> None:
     """Turn the loop until the backfill's executions have ended as expected."""
 
     def is_reached() -> bool:
         life.runner.turn()
         life.runner.wait(at_most_s=0.02)
-        return len(order(place)) >= len(expected)
+        return len(order(place, name)) >= len(expected)
 
     wait_until(is_reached, what=f"{len(expected)} executions")
-    assert order(place) == expected
+    assert order(place, name) == expected
 
 
 def four_hours_later(place: Place, clock: GivenClock) -> None:
@@ -150,6 +153,37 @@ def test_a_removed_request_ends_its_backfill_and_says_what_was_left_out(place: P
     assert (rest["status"], rest["reason"], rest["missed_count"]) == ("skipped", "unscheduled", 3)
     assert rest["message"] == "3 fires were left out of a backfill: its file is gone"
     check_log(place.log)
+
+
+def test_a_backfill_goes_on_under_the_new_name_after_a_delivery_of_several_turns(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_switch, "MOST", 1)
+    for name in ("a", "b", "c"):
+        place.declare(name, "true", HOURLY)
+    clock = GivenClock(NOON)
+    four_hours_later(place, clock)
+    with living(place, clock) as life:
+        pause = Command(kind=CommandKind.PAUSE, is_for_all=True, reason="edit", requested_by="ana")
+        assert life.runner.carry_out(pause).is_done
+        backfill(life)
+        (place.jobs / "a.yaml").unlink()
+        for name in ("b", "c"):
+            place.declare(name, "true", HOURLY, top={"description": "changed"})
+        place.declare("z", "true", HOURLY, top={"formerly": "a"})
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        def is_renamed() -> bool:
+            life.clock.go_on(MINUTE)
+            life.runner.turn()
+            life.runner.wait(at_most_s=0.02)
+            return set(life.runner.registry.requests) == {"b", "c", "z"}
+
+        wait_until(is_renamed, what="the renaming")
+        resume = Command(kind=CommandKind.RESUME, is_for_all=True, requested_by="ana")
+        assert life.runner.carry_out(resume).is_done
+        go_until(life, place, ALL, "z")
+        assert not place.finished("a", channel="backfill")
 
 
 def test_a_request_removed_while_the_runner_stops_ends_its_backfill_at_the_next_start(

@@ -107,6 +107,8 @@ def _advance_one(
     name: str, state: RequestState, backfill: Backfill, decision: Decision, *, may_start: bool
 ) -> None:
     request = decision.requests.get(name)
+    if request is None and not state.removed:
+        return  # a large delivery removes or renames it in a later turn
     if request is None or state.status in _AT_REST:
         why = "its file is gone" if state.removed else f"it is {state.status}"
         _end(name, state, decision, Reason.UNSCHEDULED, why)

@@ -9,18 +9,16 @@ from __future__ import annotations
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from runner.monitor.event_facts import NotificationFacts
 from runner.monitor.events import notification_failed, notification_sent
 from runner.notifying.message import BETWEEN, Message, after_failure, composed, in_order, ready
-from runner.notifying.notice import Notice, after_message
+from runner.notifying.notice import Notice, after_message, after_silence
 from runner.notifying.quiet import quiet_until
 from runner.notifying.sending.delivery import Delivery, DeliveryResult
 from runner.notifying.wording import MOST_DETAILED, MessageContext
-from runner.planning.alerts.alert import Alert
 from runner.planning.coming_fires import coming_fires
 from runner.requests.building.alert_settings import unknown_receiver
 from runner.service.alerts.alerts import Alerts
@@ -148,11 +146,14 @@ class Messenger:
         taken = []
         for notice in ready(notices, now):
             alert = is_open.get(notice.alert)
-            if notice.is_news or (alert is not None and not _is_silenced(alert, now)):
-                taken.append(notice)
-            else:  # nothing to repeat: it is silenced, or its request has another name now
-                later = None if alert is None else replace(notice, due=now + notice.repeat)
+            until = None if alert is None else alert.acknowledged_until
+            if not notice.is_news and alert is None:  # its request has another name now
+                self._notices.write(notice.id, None, decision.batch)
+            elif not notice.is_news and until is not None and now < until:
+                later = after_silence(notice, until, now)
                 self._notices.write(notice.id, later, decision.batch)
+            else:
+                taken.append(notice)
         if taken:
             self._compose(receiver, in_order(taken), now, decision)
         if self._decisions.commit(decision) and taken:
@@ -230,10 +231,6 @@ class Messenger:
             zone=self._zone(),
             next_fires=fires,
         )
-
-
-def _is_silenced(alert: Alert, now: datetime) -> bool:
-    return alert.acknowledged_until is not None and now < alert.acknowledged_until
 
 
 def _facts(message: Message, words: str | None) -> NotificationFacts:

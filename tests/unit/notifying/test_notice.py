@@ -16,6 +16,7 @@ from runner.notifying.notice import (
     Notice,
     Stage,
     after_message,
+    after_silence,
     closed,
     counted,
     notice_in,
@@ -55,6 +56,14 @@ def test_an_open_alert_is_repeated_and_its_end_belongs_to_the_first_message() ->
     )
     assert end.due == NOON + timedelta(days=3) + GROUPING
     assert after_message(end, "m3", end.due) is None
+
+
+def test_a_silenced_alert_that_is_still_open_is_repeated_when_the_silence_ends() -> None:
+    notice = after_message(opened(change(Change.OPENED), Route(to="ops")), "m1", NOON)
+    assert notice is not None
+    hour = timedelta(hours=1)
+    assert after_silence(notice, NOON + hour, NOON).due == NOON + hour
+    assert after_silence(notice, NOON + 100 * hour, NOON).due == NOON + notice.repeat
 
 
 def test_without_recovery_the_end_is_not_a_message() -> None:
