@@ -197,6 +197,9 @@ class HistoryIndex:
                 yield connection, kinds
             finally:
                 connection.execute("COMMIT")
+        except FileNotFoundError:
+            words = f"there is no history index in {self._state} yet; `runner web` builds it"
+            raise HistoryUnreadableError(words) from None
         except (OSError, sqlite3.DatabaseError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in tables.DAMAGED:
                 with suppress(OSError):

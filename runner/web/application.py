@@ -59,6 +59,7 @@ def application(site: Site, authentication: Authentication, names: Names) -> Fas
     )
     app.state.site = site
     app.state.authentication = authentication
+    api.prepare(app, site)
     app.include_router(health.router)
     app.include_router(login.router)
     for router in (login.logout_router, confirming.router, pages.router, api.router):
@@ -113,7 +114,9 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = "There is nothing here." if error.status_code == 404 else str(error.detail)
     title = "Not found" if error.status_code == 404 else "Refused"
-    return _answered(request, Refusal(status=error.status_code, title=title, words=words))
+    response = _answered(request, Refusal(status=error.status_code, title=title, words=words))
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _malformed(request: Request, error: Exception) -> Response:

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+
+from runner.web.api import acting, events, executions, openapi, requests
+from runner.web.api.acting import Answered
+from runner.web.api.log_stream import LogStream
+from runner.web.site import Site
 
 router = APIRouter(prefix="/api/v1")
+for _part in (requests, executions, acting, events, openapi):
+    router.include_router(_part.router)
+
+
+def prepare(app: FastAPI, site: Site) -> None:
+    """Give an application what its API remembers between requests."""
+    app.state.answered = Answered()
+    app.state.log_stream = LogStream(site.places.monitor_log)

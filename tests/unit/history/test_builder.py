@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,49 +17,60 @@ from runner.history.tables import index_path
 from runner.monitor.reading import Filter
 from runner.monitor.records import Event
 
-_STATUSES = st.sampled_from(["success", "error", "killed"])
-_LABELS = st.sampled_from([None, {"team": "ops"}, {"team": "finance", "tier": "1"}])
 _TEXTS = st.sampled_from([None, "disk full", "posted 12 documents", "Zürich \u0000 \u2028"])
-_GROUPS = st.sampled_from([None, "g1"])
 
 
-@st.composite
-def _lines(draw: st.DrawFn) -> bytes:
-    at = AT + timedelta(seconds=draw(st.integers(-5000, 5000)))
-    request = draw(st.sampled_from(["a", "b", "nightly"]))
-    group = draw(_GROUPS)
-    finished = finished_line(
-        at,
-        request=request,
-        process=f"{request}/x" if group else request,
-        status=draw(_STATUSES),
-        labels=draw(_LABELS),
-        group=group,
-        message=draw(_TEXTS),
-        output_tail=draw(_TEXTS),
-        owner=draw(st.sampled_from([None, "finance"])),
+_OTHERS = (
+    b"",
+    b"not a record\n",
+    b'{"event":"execution.finished","time":7}\n',
+    b'{"event":"execution.finished","time":"x","execution":"e","request":"r","status":{}}\n',
+)
+_RECORDS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "second": st.integers(-5000, 5000),
+            "request": st.sampled_from(["a", "b", "nightly"]),
+            "group": st.sampled_from([None, "g1"]),
+            "status": st.sampled_from(["success", "error", "killed"]),
+            "labels": st.sampled_from([None, {"team": "ops"}, {"team": "finance", "tier": "1"}]),
+            "message": _TEXTS,
+            "output_tail": _TEXTS,
+            "owner": st.sampled_from([None, "finance"]),
+            "other": st.integers(0, len(_OTHERS) + 1),
+        }
+    ),
+    max_size=6,
+)
+
+
+def content_of(records: list[dict[str, Any]]) -> bytes:
+    """Return the lines of records, with lines of other kinds between them."""
+    return b"".join(map(_lines, records))
+
+
+def _lines(record: dict[str, Any]) -> bytes:
+    fields = dict(record)
+    at, other = AT + timedelta(seconds=fields.pop("second")), fields.pop("other")
+    name = fields["request"]
+    line = finished_line(at, process=f"{name}/x" if fields["group"] else name, **fields)
+    events = (
+        partial(other_line, Event.EXECUTION_STARTED, at, request=name, status="processing"),
+        partial(other_line, Event.REQUEST_SCHEDULED, at, request=name, channel="direct"),
     )
-    others = [
-        other_line(Event.EXECUTION_STARTED, at, request=request, status="processing"),
-        other_line(Event.REQUEST_SCHEDULED, at, request=request, channel="direct"),
-        b"not a record\n",
-        b'{"event":"execution.finished","time":7}\n',
-        b"",
-    ]
-    return finished + draw(st.sampled_from(others))
+    return line + (_OTHERS[other] if other < len(_OTHERS) else events[other - len(_OTHERS)]())
 
 
-_CONTENT = st.lists(_lines(), max_size=6).map(b"".join)
 _ACTS: st.SearchStrategy[tuple[str, object]] = st.one_of(
-    st.tuples(st.just("append"), _CONTENT),
-    st.tuples(st.just("append"), _CONTENT),
+    st.tuples(st.just("append"), _RECORDS),
+    st.tuples(st.just("append"), _RECORDS),
     st.tuples(st.just("append"), st.sampled_from([b'{"torn', b'":1}\n', b"\n"])),
     st.tuples(st.just("rotate"), st.none()),
     st.tuples(st.just("compress"), st.sampled_from([".gz", ".bz2", ".xz"])),
     st.tuples(st.just("truncate"), st.integers(0, 3000)),
     st.tuples(st.just("truncate rotated"), st.integers(0, 3000)),
-    st.tuples(st.just("replace"), _CONTENT),
-    st.tuples(st.just("replace in place"), _CONTENT),
+    st.tuples(st.just("replace"), _RECORDS),
+    st.tuples(st.just("replace in place"), _RECORDS),
     st.tuples(st.just("trim"), st.integers(1, 3)),
     st.tuples(st.just("delete oldest"), st.none()),
     st.tuples(st.just("delete log"), st.none()),
@@ -74,6 +87,8 @@ def do(world: HistoryWorld, act: str, value: object) -> None:
     """Let something happen to a log or its index."""
     log = world.log
     match act, value:
+        case "append", list(records):
+            world.append(content_of(records))
         case "append", bytes(content):
             world.append(content)
         case "rotate", _:
@@ -86,10 +101,10 @@ def do(world: HistoryWorld, act: str, value: object) -> None:
             plain = [path for path in world.rotated() if path.suffix[1:].isdigit()]
             for path in plain[:1]:
                 truncate(path, size)
-        case "replace", bytes(content):
-            world.replace(content, in_place=False)
-        case "replace in place", bytes(content):
-            world.replace(content, in_place=True)
+        case "replace", list(records):
+            world.replace(content_of(records), in_place=False)
+        case "replace in place", list(records):
+            world.replace(content_of(records), in_place=True)
         case "trim", int(count) if log.exists():
             world.replace(b"".join(log.read_bytes().splitlines(True)[count:]), in_place=False)
         case "delete oldest", _:

@@ -1,0 +1,83 @@
+"""Requests made from the API's own description: each answer is one that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from support.place import Place, wait_until
+from support.web_world import ORIGIN, WebWorld
+
+from runner.history.keeping import Keeping
+from runner.web.roles import Role
+
+_ENDLESS = "/api/v1/events"
+_CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+_EXAMPLES, _MANY = 12, 400
+
+
+@pytest.fixture
+def world(place: Place) -> Iterator[WebWorld]:
+    daily = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2026-01-01 02:00"}}
+    place.declare("nightly", "true", daily, top={"labels": {"team": "finance"}})
+    place.declare("once", "echo done", "run_immediately")
+    place.write("broken.yaml", "name: broken\nprocess: {shell: true}\n")
+    runner = place.start()
+    world = WebWorld(place)
+    with Keeping(place.state, world.site.places.monitor_log):
+        wait_until(lambda: world.site.history.coverage().executions if has_index(world) else 0)
+        yield world
+    assert place.stop(runner) == 0
+
+
+def has_index(world: WebWorld) -> bool:
+    return (world.place.state / "history.sqlite3").exists() and world.site.history.is_followed()
+
+
+def check(world: WebWorld, examples: int) -> None:
+    """Send requests to every route of the description, and check the answers."""
+    authorization = f"Bearer {world.secret('fuzz', Role.ADMIN)}"
+    headers = {"authorization": authorization, "host": "localhost:8080", "origin": ORIGIN}
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", world.app, headers=headers)
+    found: list[Any] = [*schema.exclude(path=_ENDLESS).get_all_operations()]
+    operations = [each.ok() for each in found]
+    assert len(operations) >= 10
+    for operation in operations:
+        _check(operation, headers, examples)
+
+
+def _check(operation: Any, headers: dict[str, str], examples: int) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: Any) -> None:
+        case.call_and_validate(headers=headers, checks=_CHECKS)
+
+    given(case=operation.as_strategy())(send)()
+
+
+def test_every_answer_is_one_that_the_description_has(world: WebWorld) -> None:
+    check(world, _EXAMPLES)
+
+
+@pytest.mark.campaign
+def test_thousands_of_answers_are_ones_that_the_description_has(world: WebWorld) -> None:
+    check(world, _MANY)
