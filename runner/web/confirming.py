@@ -116,8 +116,8 @@ def _params_of(site: Site, target: str) -> Mapping[str, Any]:
 
 def _text(value: object) -> str:
     """Return a parameter's value as a person types it: a text, or JSON."""
-    is_plain = isinstance(value, str) and param_value(value) == value
-    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    is_plain = isinstance(value, str) and value.isprintable() and param_value(value) == value
+    return str(value) if is_plain else json.dumps(value)
 
 
 def _form(

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
-from starlette.routing import Mount
 from support.place import Place
-from support.web_world import ORIGIN, WebWorld
+from support.web_world import ORIGIN, STATIC, WebWorld, routes_of
 
 from runner.web.roles import Role, Scope
 
@@ -20,24 +16,10 @@ FOR_STRANGERS = {
     ("GET", "/login"),
     ("POST", "/login"),
 }
-STATIC = "/static"
 ENDLESS = ("/events",)
 """The ends of paths whose responses do not end."""
 FINANCE = Scope(labels=frozenset({"team=finance"}), client="acme")
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-
-
-def cases(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Yield method and path of every route."""
-    found = list(iter_route_contexts(app.routes))
-    assert len(found) > 5
-    for context in found:
-        if isinstance(context.original_route, Mount):
-            assert context.path == STATIC
-            continue
-        assert context.path is not None and context.methods, context
-        for method in sorted(context.methods):
-            yield method, context.path
 
 
 def filled(path: str, value: str) -> str:
@@ -53,7 +35,7 @@ def world(place: Place) -> WebWorld:
 
 
 def test_every_route_needs_a_viewer_but_the_few_for_strangers(world: WebWorld) -> None:
-    for method, path in cases(world.app):
+    for method, path in routes_of(world.app):
         if method == "HEAD" or (method, path) in FOR_STRANGERS:
             continue
         for headers in ({}, {"origin": ORIGIN}, {"authorization": "Basic cm9vdDpyb290"}):
@@ -67,7 +49,7 @@ def test_every_route_needs_a_viewer_but_the_few_for_strangers(world: WebWorld) -
 
 def test_every_change_needs_the_token_of_a_form_from_a_browser(world: WebWorld) -> None:
     browser = world.browser("maria", Role.ADMIN)
-    for method, path in cases(world.app):
+    for method, path in routes_of(world.app):
         if method in ("GET", "HEAD") or (method, path) in FOR_STRANGERS:
             continue
         for content in ({"data": {"target": "seen"}}, {"json": {"target": "seen"}}):
@@ -96,7 +78,7 @@ def test_no_route_shows_a_token_what_is_outside_its_scope(world: WebWorld) -> No
     everything = world.program("root", Role.ADMIN)
     scoped = world.program("maria", Role.ADMIN, FINANCE)
     shown = set()
-    for method, path in cases(world.app):
+    for method, path in routes_of(world.app):
         if method != "GET" or path.endswith(ENDLESS):
             continue
         for value in ("ops-job", record["execution"]):
@@ -115,7 +97,7 @@ def test_a_path_leads_out_of_no_folder(world: WebWorld) -> None:
     """Static files and outputs: no form of `..` reaches a file beside them."""
     world.place.state.joinpath("outputs").mkdir(exist_ok=True)
     browser = world.program("root", Role.ADMIN)
-    for method, path in cases(world.app):
+    for method, path in routes_of(world.app):
         if method != "GET" or "{" not in path or path.endswith(ENDLESS):
             continue
         for way in OUT:

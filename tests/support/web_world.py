@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
+from starlette.routing import Mount
 from support.place import Place
 
 from runner.access.places import Places, places
@@ -25,6 +27,7 @@ from runner.web.tokens import Tokens, new_token
 NO_NAMES, EVERYTHING = Names(), Scope()
 HOST = "localhost:8080"
 ORIGIN = f"http://{HOST}"
+STATIC = "/static"
 
 
 def places_of(place: Place) -> Places:
@@ -106,6 +109,14 @@ class WebWorld:
         return session.csrf
 
 
-def locations(html: str) -> list[str]:
-    """Return every address that a page loads or links to."""
-    return re.findall(r'(?:href|src|action|content)="([^"]*)"', html)
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Yield method and path of every route, but those of the static files."""
+    found = list(iter_route_contexts(app.routes))
+    assert len(found) > 5
+    for context in found:
+        if isinstance(context.original_route, Mount):
+            assert context.path == STATIC
+            continue
+        assert context.path is not None and context.methods, context
+        for method in sorted(context.methods):
+            yield method, context.path

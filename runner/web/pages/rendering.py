@@ -14,7 +14,6 @@ from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -25,6 +24,7 @@ from runner.values import rough_size_text
 from runner.web.authentication import Identity
 from runner.web.pages.drawing.svg import percent
 from runner.web.pages.wording import gist, iso_text, short_duration, shown_status
+from runner.web.rendering import environment
 from runner.web.site import Site
 
 _EVENTS = " ".join((*Event, "reset"))
@@ -32,13 +32,7 @@ _EVENTS = " ".join((*Event, "reset"))
 _FRESH_S = 1.0
 _STALE_S = 3.0
 _MOST_KEPT = 128
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("runner.web.pages", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = environment("runner.web.pages")
 _ENVIRONMENT.filters |= {
     "duration": short_duration,
     "gist": gist,
