@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from runner.lifecycle import Check
 from runner.planning.alerts.alert import AlertChange
-from runner.requests.model import Route
+from runner.requests.policies import Route
 from runner.values import instant_text, parse_instant
 
 T = TypeVar("T")

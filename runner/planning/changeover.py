@@ -31,7 +31,8 @@ from runner.planning.transitions.registration import (
 )
 from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog import Catalog
-from runner.requests.model import NO_RETENTION, ProcessRequest
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import NO_RETENTION
 
 Requests = Mapping[str, ProcessRequest]
 States = Mapping[str, RequestState]

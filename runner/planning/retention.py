@@ -10,7 +10,8 @@ from typing import NamedTuple
 from runner.lifecycle import ExecutionStatus
 from runner.planning.states.results import FAILURES
 from runner.planning.states.state import RequestState
-from runner.requests.model import ProcessRequest, Retention
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Retention
 
 NEWEST_RESULTS = 50
 """So many results of a request stay even without their outputs, and its last success."""

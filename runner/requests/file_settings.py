@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from runner.requests.model import Retention
+from runner.requests.policies import Retention
 from runner.requests.receivers import AlertSettings
 
 RETENTION = Retention(keep_for=timedelta(days=30))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import time, timedelta
 from pathlib import Path
 
-from runner.requests.model import Route
+from runner.requests.policies import Route
 
 ALERT_KEYS = frozenset({"receivers", "notify", "quiet", "ping", "environment_file"})
 """The keys of a settings file that `AlertSettings` holds."""

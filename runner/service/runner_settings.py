@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.execution.output import outputs_folder
 from runner.requests.file_settings import RETENTION, OutputBounds
-from runner.requests.model import Retention
+from runner.requests.policies import Retention
 from runner.requests.receivers import AlertSettings
 
 

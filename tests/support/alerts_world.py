@@ -14,7 +14,8 @@ from runner.monitor.records import Record, Recorder
 from runner.planning.alerts.alert import AlertChange
 from runner.planning.alerts.check_states import Fact, News
 from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses, begun, resumed
-from runner.requests.model import ProcessRequest, Route, Source
+from runner.requests.model import ProcessRequest, Source
+from runner.requests.policies import Route
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.notices import Notices

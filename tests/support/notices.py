@@ -9,7 +9,7 @@ from runner.lifecycle import Check
 from runner.notifying.notice import Notice, after_message, closed, opened
 from runner.notifying.wording import MessageContext
 from runner.planning.alerts.alert import Alert, AlertChange, Change
-from runner.requests.model import Route
+from runner.requests.policies import Route
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 RECORD: Mapping[str, object] = {

@@ -15,7 +15,8 @@ from support.planning_world import request_of, seen
 
 from runner.execution.output import output_path
 from runner.lifecycle import Channel
-from runner.requests.model import ProcessRequest, Retention, RunImmediately
+from runner.requests.model import ProcessRequest, RunImmediately
+from runner.requests.policies import Retention
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.in_progress import InProgress
 from runner.service.output_pruning import OutputPruning, Prunable

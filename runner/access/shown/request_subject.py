@@ -24,7 +24,6 @@ from runner.planning.views.cautions import Caution
 from runner.planning.views.request_cautions import request_cautions
 from runner.planning.words.retention_words import retention_words
 from runner.requests.model import (
-    NO_RETENTION,
     Group,
     Process,
     ProcessRequest,
@@ -33,6 +32,7 @@ from runner.requests.model import (
     Schedule,
     Timing,
 )
+from runner.requests.policies import NO_RETENTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

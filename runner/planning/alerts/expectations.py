@@ -13,7 +13,8 @@ from typing import NamedTuple
 from runner.lifecycle import Check
 from runner.planning.alerts.check_states import CheckState
 from runner.planning.states.pauses import Held
-from runner.requests.model import Expect, ProcessRequest
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Expect
 from runner.timing.zones import END
 from runner.values import duration_text, instant_text
 

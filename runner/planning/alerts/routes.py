@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.lifecycle import Check
-from runner.requests.model import ProcessRequest, Route
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Route
 
 _IF_ASKED_FOR = frozenset({Check.SKIPPED})
 """A skipped fire is nothing wrong by itself: it counts only where a route names it."""

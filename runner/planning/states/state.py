@@ -16,14 +16,8 @@ from runner.planning.states.claimed_spans import (
     numbers_of,
     spans_from,
 )
-from runner.requests.model import (
-    NO_RETENTION,
-    Outline,
-    Retention,
-    RunImmediately,
-    RunLater,
-    Schedule,
-)
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
+from runner.requests.policies import NO_RETENTION, Retention
 from runner.values import from_microseconds, instant_text, parse_instant, to_microseconds
 
 _RETENTION = "retention"

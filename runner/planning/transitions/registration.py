@@ -14,14 +14,8 @@ from runner.planning.fires.planned_status import (
     with_planned_status,
 )
 from runner.planning.states.state import RequestState, rule_of
-from runner.requests.model import (
-    NO_RETENTION,
-    Outline,
-    Retention,
-    RunImmediately,
-    RunLater,
-    Schedule,
-)
+from runner.requests.model import Outline, RunImmediately, RunLater, Schedule
+from runner.requests.policies import NO_RETENTION, Retention
 from runner.timing.zones import TICK
 from runner.values import EPOCH
 

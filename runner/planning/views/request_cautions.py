@@ -11,7 +11,8 @@ from typing import Any
 from runner.planning.views.cautions import AHEAD, Caution, CautionKind, cautions
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.dates import dates_of
-from runner.requests.model import Outline, Retention, Schedule, Source, Timing
+from runner.requests.model import Outline, Schedule, Source, Timing
+from runner.requests.policies import Retention
 from runner.timing.moves import destination
 from runner.timing.rules import Rule
 from runner.timing.upcoming import fires

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from runner.lifecycle import Check
-from runner.requests.model import Expect, Route
+from runner.requests.policies import Expect, Route
 from runner.values import duration_text
 
 _ORDER = tuple(Check)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.requests.model import Retention
+from runner.requests.policies import Retention
 from runner.values import duration_text, size_text
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.lifecycle import Check
-from runner.requests.model import Expect, Route
+from runner.requests.policies import NO_EXPECTATIONS, Expect, Route
 
 if TYPE_CHECKING:
     from runner.requests.building.document_part import Part
-
-_NOTHING = Expect()
 
 
 def expect_of(document: Part) -> Expect:
     """Return what a document expects of executions; it may expect nothing."""
     if "expect" not in document.data:
-        return _NOTHING
+        return NO_EXPECTATIONS
     part = document.below("expect")
     return Expect(**{key: part.duration(key, None, above_zero=True) for key in part.data})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import RuleError
 from runner.requests.building.alert_keys import routes_in
 from runner.requests.findings import nearest
-from runner.requests.model import Route
+from runner.requests.policies import Route
 from runner.requests.receivers import (
     AlertSettings,
     Apprise,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.requests.model import NO_RETENTION, Retention
+from runner.requests.policies import NO_RETENTION, Retention
 
 if TYPE_CHECKING:
     from runner.requests.building.document_part import Part

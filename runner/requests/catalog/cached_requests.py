@@ -12,14 +12,8 @@ from typing import Any
 
 from runner.requests.building.request import timing_in
 from runner.requests.building.stored import request_from_definition
-from runner.requests.model import (
-    NO_RETENTION,
-    Outline,
-    ProcessRequest,
-    Retention,
-    Source,
-    Timing,
-)
+from runner.requests.model import Outline, ProcessRequest, Source, Timing
+from runner.requests.policies import NO_RETENTION, Retention
 
 TimingText = tuple[str, str]
 """A timing as JSON, and the dates of the files that it names."""

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.requests.catalog.cache_file import CacheFile
+from runner.requests.catalog.cache_text import cache_text, origin_of, root_in
 from runner.requests.catalog.cached_requests import Recalled, by_name
 from runner.requests.catalog.catalog import Catalog
 from runner.requests.catalog.folder.changed_paths import ChangedPaths
 from runner.requests.catalog.merging import Merging
 from runner.requests.catalog.plain_merge import PlainMerge
 from runner.requests.catalog.scan import JobFiles
-from runner.requests.catalog.validated_files import cache_text, origin_of, root_in, validated_in
+from runner.requests.catalog.validated_files import validated_in
 from runner.requests.model import ProcessRequest
 from runner.system.garbage_collection import collection_disabled
 from runner.values import neutral

@@ -23,7 +23,8 @@ from runner.planning.alerts.check_states import (
 from runner.planning.alerts.execution_facts import fact_of_end
 from runner.planning.alerts.expectations import COUNTED, Deadline, Limit, fire_name, words_of
 from runner.planning.alerts.routes import is_watched, routes_of, threshold
-from runner.requests.model import Expect, ProcessRequest
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import NO_EXPECTATIONS
 from runner.service.alerts.alerts import Alerts, Checks, counted_limits, limits_of
 from runner.service.executions.execution import Execution
 from runner.service.executions.outcomes import Ended
@@ -31,7 +32,6 @@ from runner.service.situation import Situation
 from runner.store.rows import AlertRow, Batch
 
 _CHECKS_OF = {fact: tuple(check for check in Check if concerns(check, fact)) for fact in Fact}
-_NO_EXPECTATIONS = Expect()
 _EVENTS: Mapping[Change, Callable[[AlertFacts], Record]] = {
     Change.OPENED: alert_opened,
     Change.CLOSED: alert_closed,
@@ -78,7 +78,7 @@ class AlertDecision:
 
     def note_claimed(self, execution: Execution, request: ProcessRequest) -> None:
         """Set the deadlines of a fire that was just claimed."""
-        if request.expect != _NO_EXPECTATIONS:
+        if request.expect != NO_EXPECTATIONS:
             self._limits.update(_by_key(limits_of(execution, request)))
 
     def note_started(self, execution: Execution, request: ProcessRequest) -> None:
@@ -87,7 +87,7 @@ class AlertDecision:
         if self.of(name):
             news = self._news_of(execution, Fact.STARTED, "an execution started", execution.id)
             self.note(name, request, news, *_checks_of_start(execution))
-        if request.expect != _NO_EXPECTATIONS:
+        if request.expect != NO_EXPECTATIONS:
             self._drop(Check.LATE_START, name, execution.id)
             self._limits.update(_by_key(limits_of(execution, request)))
 
@@ -108,7 +108,7 @@ class AlertDecision:
         if fact is not None and is_news and is_last and is_counted:
             record = None if fact is Fact.SUCCEEDED else decode(ended.line)
             self.note(name, request, self._news_of(execution, fact, message, record=record))
-        if request.expect != _NO_EXPECTATIONS or self.of(name):
+        if request.expect != NO_EXPECTATIONS or self.of(name):
             checks = [(Check.LATE_START, execution.id), (Check.OVERRUN, execution.id)]
             if is_last:
                 checks.append((Check.LATE, fire_name(execution.claim.scheduled_for)))
@@ -125,7 +125,7 @@ class AlertDecision:
             if deadline.key in self._limits:
                 continue
             request = requests.get(deadline.request or "")
-            message = words_of(deadline, _NO_EXPECTATIONS if request is None else request.expect)
+            message = words_of(deadline, NO_EXPECTATIONS if request is None else request.expect)
             news = News(fact=Fact.EXPIRED, at=self._now, message=message, overdue=deadline.overdue)
             self._limits[deadline.key] = None
             self.note(deadline.request, request, news, deadline.check)

@@ -24,7 +24,8 @@ from runner.planning.alerts.expectations import (
 )
 from runner.planning.fires.firing import delay_of
 from runner.planning.states.pauses import NOT_HELD, Held
-from runner.requests.model import ProcessRequest, Route
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Route
 from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Execution
 from runner.service.registry import Registry

@@ -16,7 +16,8 @@ from runner.notifying.message import LONGEST_DELAY, Message, message_in
 from runner.notifying.notice import Notice, closed, counted, notice_in, opened, within_reach
 from runner.planning.alerts.alert import AlertChange, Change
 from runner.planning.alerts.routes import routes_of
-from runner.requests.model import ProcessRequest, Route
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Route
 from runner.store.rows import Batch
 
 _COUNTED = frozenset({Check.FAILURE, Check.SKIPPED})

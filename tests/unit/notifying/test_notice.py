@@ -24,7 +24,7 @@ from runner.notifying.notice import (
     within_reach,
 )
 from runner.planning.alerts.alert import Change
-from runner.requests.model import Route
+from runner.requests.policies import Route
 
 
 def stored(notice: Notice | None) -> Notice | None:

@@ -13,15 +13,8 @@ from support import planning_world
 
 from runner.planning.difference import Difference, changed_fields, difference, touched
 from runner.requests.catalog.catalog_reader import exhausted
-from runner.requests.model import (
-    Context,
-    Expect,
-    ProcessRequest,
-    Retention,
-    RunImmediately,
-    Schedule,
-    Source,
-)
+from runner.requests.model import Context, ProcessRequest, RunImmediately, Schedule, Source
+from runner.requests.policies import Expect, Retention
 from runner.timing.parsing import parse_rule
 
 

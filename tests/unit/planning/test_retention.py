@@ -17,7 +17,8 @@ from runner.planning.retention import (
     verdicts,
 )
 from runner.requests.file_settings import RETENTION
-from runner.requests.model import Retention, RunImmediately
+from runner.requests.model import RunImmediately
+from runner.requests.policies import Retention
 
 NOW_S = 1000.0
 _seconds = st.integers(0, 40).map(lambda count: timedelta(seconds=count))

@@ -14,7 +14,7 @@ import pytest
 from runner.errors import UsageError
 from runner.lifecycle import Check
 from runner.requests.file_settings import FileSettings, OutputBounds
-from runner.requests.model import Retention, Route
+from runner.requests.policies import Retention, Route
 from runner.requests.receivers import (
     AlertSettings,
     Apprise,

@@ -18,7 +18,7 @@ from runner.lifecycle import RequestStatus
 from runner.planning.retention import NEWEST_RESULTS
 from runner.planning.transitions.registration import remove
 from runner.requests.file_settings import OutputBounds
-from runner.requests.model import Retention
+from runner.requests.policies import Retention
 from runner.store.rows import Batch, ResultRow
 from runner.values import new_id
 

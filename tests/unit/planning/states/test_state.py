@@ -21,11 +21,11 @@ from runner.requests.model import (
     Process,
     ProcessRequest,
     Program,
-    Retention,
     RunImmediately,
     RunLater,
     Schedule,
 )
+from runner.requests.policies import Retention
 from runner.timing.parsing import parse_rule
 from runner.values import EPOCH
 

@@ -15,7 +15,6 @@ from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
     Condition,
-    Expect,
     Group,
     Limits,
     Process,
@@ -23,14 +22,13 @@ from runner.requests.model import (
     Program,
     Python,
     Reference,
-    Retention,
     Retry,
-    Route,
     RunAs,
     Shell,
     Source,
     Success,
 )
+from runner.requests.policies import Expect, Retention, Route
 from runner.requests.schema.checking import findings_in
 
 FOLDER = "/srv/jobs.d"

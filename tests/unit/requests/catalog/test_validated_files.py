@@ -22,14 +22,15 @@ from runner.requests.catalog import (
     cached_requests,
     file_reader,
     request_file,
-    validated_files,
 )
+from runner.requests.catalog import cache_text as text_of_cache
 from runner.requests.catalog.cache_file import CacheFile
+from runner.requests.catalog.cache_text import cache_text
 from runner.requests.catalog.cached_requests import outlines_of
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.catalog.file_reader import loaded
 from runner.requests.catalog.request_file import Place, RequestFile
-from runner.requests.catalog.validated_files import cache_text, validated_in
+from runner.requests.catalog.validated_files import validated_in
 from runner.requests.files.bounded_read import FileBytes, Trouble, read_bounded
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.shipped import schema_of
@@ -360,18 +361,18 @@ def test_a_cache_that_a_late_reader_writes_again_is_as_good(
 
 
 def changed_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validated_files, "schema_text", lambda name: "{}")
-    validated_files._judges_digest.cache_clear()
+    monkeypatch.setattr(text_of_cache, "schema_text", lambda name: "{}")
+    text_of_cache._judges_digest.cache_clear()
 
 
 def patched_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the files of the program look as if they were replaced under the same version."""
-    monkeypatch.setattr(validated_files, "signature_at", lambda path: (1, 2, 3, 4, 5))
-    validated_files._judges_digest.cache_clear()
+    monkeypatch.setattr(text_of_cache, "signature_at", lambda path: (1, 2, 3, 4, 5))
+    text_of_cache._judges_digest.cache_clear()
 
 
 ORIGINS: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
-    "version": lambda patch: patch.setattr(validated_files, "__version__", "0.0.0"),
+    "version": lambda patch: patch.setattr(text_of_cache, "__version__", "0.0.0"),
     "python": lambda patch: patch.setattr(sys, "version", "4.0"),
     "group": lambda patch: patch.setattr(os, "getgroups", lambda: [12345]),
     "main group": lambda patch: patch.setattr(os, "getegid", lambda: 12345),
@@ -398,7 +399,7 @@ def test_another_program_user_or_schema_reads_everything_again(
     assert warm(folder, state) == expected
     assert len(opened) == 5
     monkeypatch.undo()
-    validated_files._judges_digest.cache_clear()
+    text_of_cache._judges_digest.cache_clear()
 
 
 def test_a_copied_or_renamed_folder_is_read_again(

@@ -15,7 +15,8 @@ from support.executions_world import NOON, request
 
 from runner.lifecycle import Channel, Check, ExecutionStatus, Reason
 from runner.planning.alerts.alert import Change
-from runner.requests.model import Condition, Expect, Route
+from runner.requests.model import Condition
+from runner.requests.policies import Expect, Route
 
 SUCCESS, ERROR = ExecutionStatus.SUCCESS, ExecutionStatus.ERROR
 MINUTE = timedelta(minutes=1)

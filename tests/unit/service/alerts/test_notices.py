@@ -13,7 +13,8 @@ from runner.notifying.message import composed
 from runner.notifying.notice import Notice, Stage, after_message
 from runner.notifying.wording import MessageContext
 from runner.planning.alerts.alert import Alert, AlertChange, Change
-from runner.requests.model import ProcessRequest, Route
+from runner.requests.model import ProcessRequest
+from runner.requests.policies import Route
 from runner.service.alerts.notices import Notices
 from runner.store.rows import Batch
 
