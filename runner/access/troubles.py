@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from runner import RELEASED
 from runner.access.places import Places
+from runner.errors import StoreError
 from runner.planning.words.pause_words import pause_words
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_pid, read_store
 from runner.timing.local_times import local_text
-from runner.values import from_microseconds
+from runner.values import counted, from_microseconds, listed
 
 if TYPE_CHECKING:
     from runner.access.loading import Loaded
@@ -82,6 +83,23 @@ def report_pauses(places: Places, loaded: Loaded) -> None:
     """Report which fires a pause holds now."""
     for pause in loaded.pauses.at(loaded.now):
         places.report(f"paused: {pause_words(pause, places.zone)}")
+
+
+def report_alerts(places: Places) -> None:
+    """Report how many alerts are open, and of what."""
+    try:
+        with closing(read_store(places.state)) as reader:
+            rows = reader.alerts()
+            is_own = reader.meta().get("monitor_log") == str(places.monitor_log)
+    except StoreError:
+        return  # the command that shows the store reports it
+    if not rows or not is_own:
+        return
+    from runner.service.alerts.stored_alerts import open_alerts
+
+    if found := open_alerts(rows):
+        names = listed((f"{each.request or 'the runner'} {each.check}" for each in found), 3)
+        places.report(f"{counted(len(found), 'open alert')}: {names} (`runner alerts`)")
 
 
 def folder_trouble(places: Places, loaded: Loaded) -> str | None:

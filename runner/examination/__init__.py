@@ -15,6 +15,7 @@ from runner.examination import (
     machine_checks,
     notification_checks,
     permission_checks,
+    receiver_checks,
 )
 from runner.examination.doctor_findings import DoctorFinding, problem
 from runner.examination.subject import Subject
@@ -28,6 +29,7 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[DoctorFinding]]], ...] = 
     ("jobs", permission_checks.jobs_findings),
     ("requests", content_checks.request_findings),
     ("notification", notification_checks.notification_findings),
+    ("receivers", receiver_checks.receiver_findings),
     ("zone", clock_checks.zone_findings),
     ("zone", clock_checks.running_zone_findings),
     ("clock", clock_checks.clock_findings),

@@ -14,6 +14,7 @@ from runner.errors import StoreError
 from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.catalog.folder.listing import Listing, list_files
 from runner.requests.file_settings import OutputBounds
+from runner.requests.receivers import AlertSettings
 from runner.store.sqlite.lock import lock_path, owner_pid
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust
@@ -53,6 +54,7 @@ class Subject:
     zone: str
     max_running: int | None = None
     output_bounds: OutputBounds = field(default_factory=OutputBounds)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     logrotate: Path = Path("/etc/logrotate.d")
 
     @_remembered

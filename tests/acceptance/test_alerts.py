@@ -72,6 +72,9 @@ def test_open_alerts_are_listed_with_their_request_and_in_status(place: Place) -
     shown = place.run("alerts").stdout
     assert "fail     failure  1      exit code 3" in shown, shown
     assert "absent   absent   1      no success for 1s" in shown, shown
+    noted = "2 open alerts: fail failure, absent absent (`runner alerts`)\n"
+    assert place.run("monitor").stderr == noted
+    assert place.run("monitor", "--output", "json").stderr == ""
     status = place.run("status").stdout
     assert "alerts    2\n" in status
     assert ": exit code 3" in status

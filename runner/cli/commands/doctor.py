@@ -29,9 +29,9 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
     it.
 
     The checks cover who else may write the requests, the store or the log; the clock,
-    the zone data, change notification, disk space and limits; and whether the store and
-    the log are intact. The command changes nothing. Run it as the runner's user. The
-    exit code is 1 if there is a problem.
+    the zone data, change notification, the variables of receivers, disk space and limits;
+    and whether the store and the log are intact. The command changes nothing. Run it as
+    the runner's user. The exit code is 1 if there is a problem.
 
     \b
     Examples:
@@ -46,6 +46,7 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
         zone=places.given_zone or system_zone(),
         max_running=max_running or places.settings.max_running,
         output_bounds=places.settings.outputs,
+        alerts=places.settings.alerts,
     )
     found: Counter[Level] = Counter()
     for finding in examine(subject):

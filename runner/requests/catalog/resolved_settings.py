@@ -12,7 +12,7 @@ from runner.requests.building.request import draft_from
 from runner.requests.catalog.defaults import NAMES
 from runner.requests.file_settings import RETENTION
 from runner.requests.files.bounded_read import Trouble, read_bounded
-from runner.requests.findings import DataPath, path_text, value_at
+from runner.requests.findings import DataPath, Spot, path_text, value_at
 from runner.requests.model import ProcessRequest
 from runner.requests.schema.lookup import below, owners_of
 from runner.requests.schema.shipped import keys_excluded_by, schema_of
@@ -82,6 +82,19 @@ def settings_of(
     return sorted(settings, key=lambda setting: sections.index(setting.path.partition(".")[0]))
 
 
+def place_of(
+    path: DataPath, request: ProcessRequest, folder: Path, *, display: Callable[[str], str]
+) -> tuple[str, Spot]:
+    """Return the file that sets a value of a request, and where.
+
+    `display` is that of `settings_of`. Raises RefusedError if the files changed since the
+    request was read.
+    """
+    own = _own(request, folder, display)
+    layer, at = _setting_layer(path, own, _layers(request.source.file, folder, display))
+    return layer.display, layer.document.spot(at)
+
+
 def _own(request: ProcessRequest, folder: Path, display: Callable[[str], str]) -> _Layer:
     """Return the request's own document. Raises RefusedError if it moved or is gone."""
     source = request.source
@@ -124,11 +137,19 @@ def _leaves(data: object, path: DataPath) -> Iterator[tuple[DataPath, object]]:
 
 def _sourced(path: DataPath, value: object, own: _Layer, layers: Iterable[_Layer]) -> Setting:
     """Return a value with the nearest file and line that set it."""
+    layer, at = _setting_layer(path, own, layers)
+    line = layer.document.spot(at).line
+    return Setting(path=path_text(path), value=value, file=layer.display, line=line)
+
+
+def _setting_layer(
+    path: DataPath, own: _Layer, layers: Iterable[_Layer]
+) -> tuple[_Layer, DataPath]:
+    """Return the nearest file that sets a value, and the path of the value in it."""
     for layer, at in ((own, path), *((layer, _shared(path)) for layer in layers)):
         if value_at(layer.document.data, at) is not None or not at:
-            line = layer.document.spot(at).line
-            return Setting(path=path_text(path), value=value, file=layer.display, line=line)
-    return Setting(path=path_text(path), value=value, file=own.display, line=own.document.line)
+            return layer, at
+    return own, ()
 
 
 def _of_settings_file(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runner.requests.catalog.catalog import Catalog
     from runner.requests.catalog.catalog_reader import CatalogReader
-    from runner.requests.model import Outline
+    from runner.requests.model import Outline, ProcessRequest
     from runner.requests.receivers import AlertSettings
 
 _LARGE = 1_000
@@ -108,12 +108,14 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
             if is_meant(file):
                 good.append(file)
                 cautions += _cautions_of(request, file, now)
-                problems += _unknown_receivers(request, file, places.settings.alerts)
+                if set(request.receivers) - places.settings.alerts.receivers.keys():
+                    whole = catalog.requests[request.name]
+                    problems += _unknown_receivers(whole, folder, places.settings.alerts)
         _warn_of_root(folder, places, reader, is_meant)
         problems += _problems_of(catalog, is_meant)
     bad = [problem.file for problem in problems]
     return Checked(
-        problems=tuple(sorted(problems, key=_place)),
+        problems=tuple(sorted(dict.fromkeys(problems), key=_place)),
         cautions=tuple(sorted(cautions, key=_place)),
         files=tuple(sorted({*good, *bad})),
         requests=len(good),
@@ -130,27 +132,34 @@ def _cautions_of(request: Outline, file: str, now: datetime) -> Iterator[Problem
         )
 
 
-def _unknown_receivers(request: Outline, file: str, alerts: AlertSettings) -> Iterator[Problem]:
+def _unknown_receivers(
+    request: ProcessRequest, folder: Path, alerts: AlertSettings
+) -> Iterator[Problem]:
     """Yield a problem for each receiver of a request that the settings lack.
 
     A runner accepts such a request and runs it: a mistake about messages must stop no
     work. But nobody would hear of its alerts.
     """
-    missing = set(request.receivers) - alerts.receivers.keys()
-    if not missing:
-        return
     from runner.requests.building.alert_settings import unknown_receiver
+    from runner.requests.catalog.resolved_settings import place_of
+    from runner.requests.findings import path_text
+    from runner.values import neutral
 
-    for name in sorted(missing):
-        message, suggestion = unknown_receiver(name, alerts.receivers)
-        yield Problem(
-            file=file,
-            line=request.source.line,
-            column=1,
-            path="notify",
-            message=message,
-            suggestion=suggestion,
-        )
+    for index, route in enumerate(request.notify or ()):
+        if route.to not in alerts.receivers:
+            path = ("notify", index, "to")
+            message, suggestion = unknown_receiver(route.to, alerts.receivers)
+            file, spot = place_of(
+                path, request, folder, display=lambda file: neutral(str(folder / file))
+            )
+            yield Problem(
+                file=file,
+                line=spot.line,
+                column=spot.column,
+                path=path_text(path),
+                message=message,
+                suggestion=suggestion,
+            )
 
 
 def _warn_of_root(

@@ -12,6 +12,7 @@ import click
 
 from runner.access.executions import processing, reason_for_none, require_known_log
 from runner.access.places import Places
+from runner.access.troubles import report_alerts
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import (
     complete_requests_and_members,
@@ -102,6 +103,8 @@ def monitor_command(
     --label and --owner select by what the request said when it ran. --failing means all
     executions of the requests whose last one has failed.
 
+    A line on stderr says which alerts are open, whatever is selected.
+
     --tree shows whole trees: each has an execution that the other options select.
 
     \b
@@ -116,6 +119,8 @@ def monitor_command(
         _refuse_to_follow(is_reversed=is_reversed, is_tree=is_tree)
     require_known_log(places)
     matches = _filter(selection, statuses, since, places)
+    if output == "text":
+        report_alerts(places)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
         return
