@@ -52,6 +52,7 @@ class CommandKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     BACKFILL = "backfill"
     RELOAD = "reload"
+    RESTART = "restart"
 
 
 _OF_ONE = (CommandKind.EXEC, CommandKind.BACKFILL)

@@ -32,6 +32,7 @@ COMMANDS = {
     "web": ("control.web", "Serve the Process Monitor as a page, with an API and metrics."),
     "token": ("control.token", "Manage the tokens that log in to the page."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
+    "restart": ("control.restart", "Let the installed program take over; executions go on."),
     "doctor": ("doctor", "Check the runner's environment and suggest fixes."),
     "schema": ("authoring.schema", "Print a JSON schema for editors and other tools."),
     "explain": ("authoring.explain", "Explain when something fires, or why it did not."),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.execution.handed_over import HandedOver
 from runner.execution.launch import Launch
 from runner.execution.output import Identity
 from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
@@ -106,6 +107,10 @@ class Executor(Protocol):
 
     def next_s(self) -> float | None:
         """Return when `events` is due next without a descriptor; None if nothing is."""
+        ...
+
+    def hand_over(self) -> tuple[HandedOver, ...]:
+        """Return the running processes for the program that replaces this one."""
         ...
 
     def close(self) -> None:

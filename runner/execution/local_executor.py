@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Iterable
 
 from runner.execution.child.program import SpawnError
 from runner.execution.executor import ExecutionEvent, NotStarted, Order, ProcessStarted
+from runner.execution.handed_over import HandedOver
 from runner.execution.processes import Processes
 from runner.execution.spawning.spawned_process import spawn_process
 from runner.execution.spawning.spawner_threads import PendingStart
@@ -21,11 +23,17 @@ class LocalExecutor:
     The owner alone keeps pidfds, reaps, and decides.
     """
 
-    def __init__(self, clock: Clock, *, patience: Patience | None = None) -> None:
-        """Raises OSError. `patience` is for tests."""
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        patience: Patience | None = None,
+        handed: Iterable[HandedOver] = (),
+    ) -> None:
+        """Raises OSError. `patience` is for tests; `handed` come from `hand_over`."""
         self._clock = clock
         self._poll = select.epoll()
-        self.processes = Processes(self._poll)
+        self.processes = Processes(self._poll, handed)
         self._spawners = Spawners(
             lambda launch: spawn_process(launch, cgroups=self.processes.cgroups, clock=clock),
             clock.elapsed_s,
@@ -78,6 +86,9 @@ class LocalExecutor:
             return self._clock.elapsed_s()
         deadlines = (self._spawners.next_s(), self.processes.next_deadline_s())
         return min((each for each in deadlines if each is not None), default=None)
+
+    def hand_over(self) -> tuple[HandedOver, ...]:
+        return self.processes.hand_over()
 
     def close(self) -> None:
         self._spawners.close()

@@ -9,6 +9,7 @@ The life of an execution's process:
 
     enter → (stop → kill) → reap → sweep             started by this runner
     adopt → (stop → kill) → reap                     started by a former runner
+    hand_over → adopt → (stop → kill) → reap → sweep started by a former program of this process
 
 `reap` kills the process group at once. Descendants that left the group become orphans of
 the runner, and the next sweep kills them.
@@ -18,15 +19,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.execution.child.program import SpawnError, cause
 from runner.execution.deadlines import Deadlines
+from runner.execution.handed_over import HandedOver
 from runner.execution.output import open_output
 from runner.execution.output_limits import OutputLimits
-from runner.execution.report import report_left_by
+from runner.execution.report import Report, report_left_by
 from runner.execution.spawning import inherited_state, open_files
 from runner.execution.spawning.spawned_process import SpawnedProcess
 from runner.execution.sweeper import Sweeper
@@ -42,6 +45,7 @@ from runner.execution.trees.watched import (
     wait,
 )
 from runner.lifecycle import Reason
+from runner.system.inheritance import inheritable
 
 if TYPE_CHECKING:
     from select import epoll  # Linux only; this module can be imported elsewhere
@@ -50,8 +54,8 @@ if TYPE_CHECKING:
 class Processes:
     """All running processes of executions, started or adopted, by execution id."""
 
-    def __init__(self, poll: epoll) -> None:
-        """Watch exits through `poll`.
+    def __init__(self, poll: epoll, handed: Iterable[HandedOver] = ()) -> None:
+        """Watch exits through `poll`. `handed` are the children that `adopt` will ask for.
 
         Become the sub-reaper of all descendants of this process, and take over a
         delegated cgroup (both only on Linux).
@@ -60,6 +64,7 @@ class Processes:
         self._watched: dict[str, Watched] = {}
         self._by_descriptor: dict[int, Watched] = {}
         self._mains: dict[int, Watched] = {}  # started by this runner, by pid
+        self._handed = {each.execution: each for each in handed}
         self._deadlines = Deadlines()
         self._outputs = OutputLimits()
         self.cgroups = cgroups.take()
@@ -99,6 +104,7 @@ class Processes:
             report=spawned.report,
             is_supervised=launch.is_supervised,
             own_peak=spawned.own_peak,
+            begun_s=now_s,
         )
         self._mains[pid] = watched
         self.sweeper.begin(now_s)
@@ -114,6 +120,10 @@ class Processes:
         execution keeps its guard until the last one ends.
         """
         execution, pid = former.execution, former.pid
+        handed = self._handed.pop(execution, None)
+        if handed is not None and (child := self._child(handed, former, now_s)) is not None:
+            self._limit_output(former, now_s)
+            return self._watch(child, former.timeout_left_s, now_s)
         found = self._foreign.main(execution, pid, former.pid_started) if pid is not None else None
         found = found or self._foreign.former(execution, pid, former.pid_started)
         if found is None:
@@ -129,11 +139,30 @@ class Processes:
             is_adopted=True,
             report=report_left_by(found.pid) if former.has_condition else None,
         )
-        if former.output_limit is not None:
-            with suppress(SpawnError):
-                output = open_output(former.output_file)
-                self._outputs.watch(execution, output, former.output_limit, now_s)
+        self._limit_output(former, now_s)
         return self._watch(watched, former.timeout_left_s, now_s)
+
+    def hand_over(self) -> tuple[HandedOver, ...]:
+        """Return the children for the program that will replace this one.
+
+        The next program adopts the other processes again, as this one did.
+        """
+        return tuple(
+            HandedOver(
+                execution=each.execution,
+                pid=each.pid,
+                pid_started=each.started,
+                begun_s=each.begun_s,
+                report=None if each.report is None else inheritable(each.report.descriptor),
+                secrets=() if each.report is None else tuple(each.report.secrets),
+                is_supervised=each.is_supervised,
+                own_peak=each.own_peak,
+                sampled_peak=each.sampled_peak,
+                stopped_for=each.stopped_for,
+            )
+            for each in self._mains.values()
+            if each.begun_s is not None
+        )
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
         """Send the stop signal to the whole tree; KILL follows after the grace period.
@@ -211,13 +240,52 @@ class Processes:
         for watched in list(self._watched.values()):
             self._forget(watched)
 
+    def _child(self, handed: HandedOver, former: FormerExecution, now_s: float) -> Watched | None:
+        """Watch a process that a former program of this process started, dead or alive."""
+        report = None
+        if handed.report is not None:
+            os.set_inheritable(handed.report, False)
+            report = Report(descriptor=handed.report, secrets=frozenset(handed.secrets))
+        try:
+            os.waitid(os.P_PID, handed.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            descriptor = open_watched(handed.pid, self._poll)
+        except OSError:  # not a child of this process, against the rule: adopt what is left
+            if report is not None:
+                report.close()
+            return None
+        watched = Watched(
+            execution=handed.execution,
+            pid=handed.pid,
+            started=handed.pid_started,
+            descriptor=descriptor,
+            session=handed.pid,
+            stop_signal=former.stop_signal,
+            stop_grace_s=former.stop_grace_s,
+            is_adopted=False,
+            report=report,
+            begun_s=handed.begun_s,
+            is_supervised=handed.is_supervised,
+            own_peak=handed.own_peak,
+            sampled_peak=handed.sampled_peak,
+            stopped_for=handed.stopped_for,
+        )
+        self._mains[handed.pid] = watched
+        self.sweeper.begin(now_s)
+        return watched
+
+    def _limit_output(self, former: FormerExecution, now_s: float) -> None:
+        if former.output_limit is not None:
+            with suppress(SpawnError):
+                output = open_output(former.output_file)
+                self._outputs.watch(former.execution, output, former.output_limit, now_s)
+
     def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> ProcessId:
         self._watched[watched.execution] = watched
         self._by_descriptor[watched.descriptor] = watched
         open_files.make_room(watched.descriptor)
         if timeout_s is not None:
             self._deadlines.set(watched.execution, now_s + timeout_s)
-        return ProcessId(pid=watched.pid, pid_started=watched.started)
+        return ProcessId(pid=watched.pid, pid_started=watched.started, begun_s=watched.begun_s)
 
     def _judge(self, watched: Watched) -> None:
         """Check the output and memory limits of an ended execution a last time.

@@ -96,9 +96,11 @@ def runner_started(
     return Record(Event.RUNNER_STARTED, fields)
 
 
-def runner_stopped(facts: RunnerFacts, *, signal: int | None, uptime_s: float) -> Record:
-    """Return the record of an orderly stop by a signal."""
-    fields = _runner(facts, None) | {"signal": signal, "uptime_s": uptime_s}
+def runner_stopped(
+    facts: RunnerFacts, *, message: str | None, signal: int | None, uptime_s: float
+) -> Record:
+    """Return the record of an orderly stop by a signal, or without one by a restart."""
+    fields = _runner(facts, message) | {"signal": signal, "uptime_s": uptime_s}
     return Record(Event.RUNNER_STOPPED, fields)
 
 

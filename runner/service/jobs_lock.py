@@ -21,6 +21,7 @@ from runner.errors import RefusedError
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.clock import Clock
 from runner.system.file_locks import flock_holder
+from runner.system.inheritance import inheritable
 
 LOOK_EVERY_S = 0.5
 _PATIENCE_S = 0.1
@@ -41,11 +42,18 @@ class JobsLock:
 
     With `is_shared`, several runners may hold it together if all of them ask for that.
     While another runner holds the lock, `trouble` says so, and nothing fires. `is_firing`
-    is off for a command, which holds the lock only while it runs.
+    is off for a command, which holds the lock only while it runs. `handed` is what
+    `hand_over` returned in a former program of this process.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock, *, is_shared: bool = False, is_firing: bool = True
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        is_shared: bool = False,
+        is_firing: bool = True,
+        handed: int | None = None,
     ) -> None:
         self.trouble: str | None = None
         self._folder = folder
@@ -54,6 +62,9 @@ class JobsLock:
         self._is_firing = is_firing
         self._descriptor: int | None = None
         self._identity: Identity | None = None
+        if handed is not None:
+            status = os.fstat(handed)
+            self._descriptor, self._identity = handed, (status.st_dev, status.st_ino)
         self._look_at_s = 0.0
         self._has_warned = False
         self._background = BackgroundThread("lock")
@@ -100,6 +111,10 @@ class JobsLock:
                 self._lock_anew()
         except OSError:  # missing or unreadable: no request is read from there either
             return
+
+    def hand_over(self) -> int | None:
+        """Return a descriptor that keeps the lock over an execve; None without a lock."""
+        return None if self._descriptor is None else inheritable(self._descriptor)
 
     def close(self) -> None:
         """Release the lock."""

@@ -19,6 +19,7 @@ from runner.monitor.events import runner_stopped
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
 from runner.service.deciding.answering import answer
+from runner.service.handover import Handover
 from runner.service.runner_settings import Settings
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import ALIVE, Cooldown, TroubleNote, TroubleReports
@@ -32,6 +33,7 @@ MANY_STARTING, BATCH_S = 4, 0.005
 """While so many starts are in progress, a turn begins at most this often."""
 STORE_LOOK_S = 0.25
 """A look at the store's files takes a third of an idle turn, and each commit looks anyway."""
+_RESTARTS = "the installed program takes over; executions go on"
 _LEISURE_S = 0.05
 """A wait of at least this length leaves time for postponed work of the store."""
 
@@ -45,16 +47,22 @@ def running(
     is_firing: bool = True,
     notifier: Notifier = SILENT,
     released: datetime = RELEASED,
+    handover: Handover | None = None,
 ) -> Iterator[Runner]:
     """Own the store, and yield a runner on it.
 
     `observer` gets each durable monitor record. With `is_firing` off the runner executes
     only what a command asks for: `runner exec` does so while no other runner is running.
-    `released` is the earliest time that a correct clock can show. Raises StoreError and
-    its kinds, and RefusedError.
+    `released` is the earliest time that a correct clock can show. `handover` comes from
+    the program that this one replaced. Raises StoreError and its kinds, and RefusedError.
     """
     options = Options(
-        clock=clock, observer=observer, is_firing=is_firing, notifier=notifier, released=released
+        clock=clock,
+        observer=observer,
+        is_firing=is_firing,
+        notifier=notifier,
+        released=released,
+        handover=handover,
     )
     with ExitStack() as resources:
         resources.callback(WATCH.note_end)
@@ -97,8 +105,12 @@ class Runner:
         self._trouble_reports = TroubleReports()
         self._trouble_note = TroubleNote(parts.settings.state)
 
-    def run(self) -> None:
-        """Run until a signal stops the runner and its executions have ended."""
+    def run(self) -> Handover | None:
+        """Run until a signal stops the runner and its executions have ended.
+
+        After a `restart` command, executions go on, and what they need is returned for the
+        program that replaces this one.
+        """
         self.start()
         self._notifier.ready(begun_s=self._begun_s)
         self.turn()
@@ -106,6 +118,7 @@ class Runner:
             self.wait()
             self.turn()
         self._record_stop()
+        return self._hand_over() if self._stopping.is_handing_over else None
 
     def start(self) -> None:
         """Read the folder for the first time and register its requests.
@@ -262,14 +275,29 @@ class Runner:
                 self._journal.note_meta({"stopping": str(to_microseconds(self._clock.now()))})
 
     def _is_done(self) -> bool:
-        if not self._stopping.is_asked or self.in_progress.occupied:
+        if not self._stopping.is_asked:
+            return False
+        if self._stopping.is_handing_over:
+            table = self.in_progress
+            if table.starting or table.has_claims_ahead or self._executor.starting:
+                return False
+        elif self.in_progress.occupied:
             return False
         # Do not wait for a store or a log that refuses: the next start recovers the rest.
         return not self._journal.is_waiting or self._store_pause.is_on or self._log_pause.is_on
 
+    def _hand_over(self) -> Handover:
+        self._notifier.reloading()
+        return Handover(
+            store_lock=self._parts.store.hand_over(),
+            jobs_lock=self._jobs_lock.hand_over(),
+            processes=self._executor.hand_over(),
+        )
+
     def _record_stop(self) -> None:
         record = runner_stopped(
             self._decisions.about(),
+            message=_RESTARTS if self._stopping.is_handing_over else None,
             signal=self._stopping.signal,
             uptime_s=self._clock.elapsed_s() - self._begun_s,
         )

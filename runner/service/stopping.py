@@ -29,6 +29,8 @@ class Stopping:
         self._until_s: float | None = None
         self._is_out_of_patience = False
         self.signal: int | None = None
+        self.is_handing_over = False
+        """Whether another program is about to replace this one; executions go on."""
 
     @property
     def is_out_of_patience(self) -> bool:
@@ -38,11 +40,12 @@ class Stopping:
     @property
     def is_asked(self) -> bool:
         """Whether the runner is stopping; from then on nothing fires."""
-        return self.signal is not None
+        return self.is_handing_over or self.signal is not None
 
     def ask(self, number: signals.Signals) -> None:
         """Begin to stop; a second call kills the executions that still run."""
-        if self.is_asked:
+        self.is_handing_over = False
+        if self.signal is not None:
             self._report("killing {}")
             self._dispatcher.stop_all(Reason.RUNNER_STOPPED, at_once=True)
             self._is_out_of_patience = True
@@ -57,6 +60,10 @@ class Stopping:
                 logger.info("stopping: nothing is running")
             self._dispatcher.drop_held()
             self._until_s = self._clock.elapsed_s() + self._drain_s
+
+    def hand_over(self) -> None:
+        """Begin to make way for another program, unless the runner is stopping."""
+        self.is_handing_over = self.signal is None
 
     def advance(self) -> None:
         """Ask the remaining executions to end once their time is over."""

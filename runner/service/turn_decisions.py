@@ -10,6 +10,7 @@ from runner.planning.alerts.expectations import Deadline
 from runner.service.assembly.parts import Parts
 from runner.service.deciding import pausing
 from runner.service.deciding.decision import Decision
+from runner.service.deciding.mail import OwnCommands
 from runner.service.executions.execution import Execution
 
 
@@ -45,6 +46,13 @@ class TurnDecisions:
         self._core = parts.core
         self._clock = parts.options.clock
         self._is_firing = parts.options.is_firing
+        self._own_commands = (
+            OwnCommands(
+                reload=parts.folder.reload_on_command, restart=parts.core.stopping.hand_over
+            )
+            if self._is_firing
+            else None
+        )
 
     def decide(self) -> None:
         """Decide about waiting executions, due fires and commands, commit, and apply it.
@@ -56,7 +64,9 @@ class TurnDecisions:
         may_fire = self._parts.folder.is_serving and not core.stopping.is_asked
         due = self._due() if may_fire else []
         self.is_amid_burst = may_fire and core.registry.has_due
-        if not self.is_amid_burst and not mail.take():
+        # After a `restart` was taken, the next program takes the commands.
+        may_take = not self.is_amid_burst and not core.stopping.is_handing_over
+        if may_take and not mail.take():
             core.decisions.pause.begin()
         work = self._work(due, may_fire=may_fire)
         is_asked = mail.is_taken or self._parts.journal.has_facts
@@ -98,8 +108,7 @@ class TurnDecisions:
         for check, news in work.own_news:
             decision.alerts.note(None, None, news, check)
         if not self.is_amid_burst:
-            reload = self._parts.folder.reload_on_command if self._is_firing else None
-            self._parts.mail.answer(decision, reload)
+            self._parts.mail.answer(decision, self._own_commands)
 
     def _commit(self, decision: Decision, work: Work) -> None:
         core = self._core

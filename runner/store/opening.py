@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from runner.store.protocol import Mailbox, Store, StoreReader
 
 
-def own_store(folder: Path) -> Store:
+def own_store(folder: Path, *, handed: int | None = None) -> Store:
     """Create or open the store of a state folder, and own it until `close`.
+
+    `handed` is what `Store.hand_over` returned in a former program of this process.
 
     Raises StoreInUseError with the owner's pid, and StoreError for a newer version, a
     damaged file or an unusable folder; nothing is overwritten then.
@@ -22,7 +24,7 @@ def own_store(folder: Path) -> Store:
     # Imported late: a command that only reads needs neither it nor its log messages.
     from runner.store.sqlite.store import SqliteStore
 
-    return SqliteStore.own(folder)
+    return SqliteStore.own(folder, handed)
 
 
 def read_store(folder: Path) -> StoreReader:

@@ -78,6 +78,10 @@ class Store(Protocol):
         Without a row they are the last ones. Raises StoreUnwritableError.
         """
 
+    def hand_over(self) -> int:
+        """Return a descriptor that keeps the ownership over an execve, after `close`, too."""
+        ...
+
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.
 

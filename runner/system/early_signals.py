@@ -24,9 +24,13 @@ _arrived: list[int] = []
 
 
 def note() -> None:
-    """Collect the signals that arrive from now on; `take` returns them."""
+    """Collect the signals that arrive from now on; `take` returns them.
+
+    A former program of this process may have blocked them until now (`runner restart`).
+    """
     for number in NOTED:
         signal.signal(number, _note)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOTED)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
 

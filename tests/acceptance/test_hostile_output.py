@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "web": [["--listen", IN_NAMES]],
     "token": [["add", IN_NAMES], ["add", "a", "--only-client", HOSTILE], ["list"]],
     "reload": [[]],
+    "restart": [[]],
     "doctor": [[]],
     "schema": [[]],
     "explain": [["hostile"], [IN_NAMES], ["hostile", "--at", IN_NAMES]],

@@ -46,6 +46,7 @@ ACTING = {
     "pause": ("--reason", "x"),
     "reload": (),
     "reschedule": ("plain",),
+    "restart": (),
     "resume": (),
     "schedule": ("plain",),
     "start": (),

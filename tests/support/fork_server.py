@@ -292,6 +292,8 @@ def _become_command(order: bytes, descriptors: Sequence[int]) -> NoReturn:
         os.environ.update(environment)
         time.tzset()
         sys.argv = ["runner", *arguments]
+        # What `runner restart` starts this program with again.
+        sys.orig_argv = [sys.executable, "-m", "runner", *arguments]
         sys.path[0] = folder
         _open_streams()
         code = exit_code_of_main()

@@ -86,7 +86,8 @@ def _runner_started(record: Mapping[str, Any]) -> Line:
 
 
 def _runner_stopped(record: Mapping[str, Any]) -> Line:
-    return "INFO", f"● runner stopped after {clock_text(record['uptime_s'])}"
+    message = f": {record['message']}" if record["message"] else ""
+    return "INFO", f"● runner stopped after {clock_text(record['uptime_s'])}{message}"
 
 
 def _reloaded(record: Mapping[str, Any]) -> Line:

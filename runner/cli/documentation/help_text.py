@@ -36,6 +36,7 @@ Commands:
   web         Serve the Process Monitor as a page, with an API and metrics.
   token       Manage the tokens that log in to the page.
   reload      Make the runner read its jobs folder now.
+  restart     Let the installed program take over; executions go on.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.
   explain     Explain when something fires, or why it did not.

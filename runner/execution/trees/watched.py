@@ -22,6 +22,8 @@ class ProcessId:
     pid: int
     pid_started: int
     """Field 22 of /proc/PID/stat, in clock ticks. With the pid it is unique per boot."""
+    begun_s: float | None = None
+    """When it began, in the clock's elapsed seconds; None if only its parent knew that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class Watched:
     """Only for a process that was started by the launcher. Of an adopted execution, the
     report of a condition that may still run.
     """
+    begun_s: float | None = None
+    """When it began, in elapsed seconds; None if it `is_adopted`."""
     is_supervised: bool = False
     """`pid` is the supervisor; the program is its child."""
     own_peak: int = 0

@@ -50,7 +50,8 @@ def build_core(
 ) -> Core:
     """Build the core; `resources` closes the executor later."""
     clock, journal, in_progress = options.clock, records.journal, InProgress()
-    executor = LocalExecutor(clock)
+    handed = () if options.handover is None else options.handover.processes
+    executor = LocalExecutor(clock, handed=handed)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     environment_file = settings.alerts.environment_file

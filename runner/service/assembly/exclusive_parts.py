@@ -19,6 +19,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.planning.states.state import retention_meta
 from runner.requests.files.permissions import require_trusted
+from runner.service.handover import Handover
 from runner.service.recording.journal import Journal
 from runner.service.runner_settings import Settings
 from runner.service.stop_signals import Signals, unless_stopped
@@ -45,6 +46,8 @@ class Options:
     notifier: Notifier = SILENT
     released: datetime = RELEASED
     """The earliest time that a correct clock can show."""
+    handover: Handover | None = None
+    """From the program that this one replaced in the same process; None at any other start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,8 @@ class Wakeups:
 def open_records(settings: Settings, options: Options, resources: ExitStack) -> Records:
     """Own the store, and bring the records of a former runner into the log."""
     unless_stopped(lambda: _require_trusted_places(settings))
-    store = own_store(settings.state)
+    handed = options.handover
+    store = own_store(settings.state, handed=None if handed is None else handed.store_lock)
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)

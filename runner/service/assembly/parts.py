@@ -229,6 +229,7 @@ def _jobs_lock(settings: Settings, options: Options, resources: ExitStack) -> Jo
         options.clock,
         is_shared=settings.allow_shared_jobs,
         is_firing=options.is_firing,
+        handed=None if options.handover is None else options.handover.jobs_lock,
     )
     resources.callback(lock.close)
     lock.take()

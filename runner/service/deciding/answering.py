@@ -43,7 +43,7 @@ _DONE = {
 def answer(command: Command, decision: Decision) -> Answer:
     """Decide about a command and return its answer. Raises RefusedError.
 
-    A reload has no answer here: it is answered when the folder has been read.
+    A reload and a restart have no answer here: `Mail` gives it.
     """
     match command.kind:
         case CommandKind.SCHEDULE | CommandKind.UNSCHEDULE | CommandKind.RESCHEDULE:
@@ -60,8 +60,8 @@ def answer(command: Command, decision: Decision) -> Answer:
             return acknowledge(command, decision)
         case CommandKind.BACKFILL:
             return backfilling.begin(command, decision)
-        case CommandKind.RELOAD:
-            raise AssertionError("a reload is answered when the folder has been read")
+        case CommandKind.RELOAD | CommandKind.RESTART:
+            raise AssertionError("the loop itself carries this out")
 
 
 def _press(command: Command, decision: Decision) -> Answer:

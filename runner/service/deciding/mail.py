@@ -5,6 +5,7 @@ is committed with the decision that carries it out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from runner.commands import Answer, Command, CommandKind, command_of
 from runner.errors import RefusedError, StoreError
@@ -16,9 +17,20 @@ from runner.store.rows import CommandRow
 from runner.system.clock import Clock
 from runner.values import to_microseconds
 
-_NOTHING_TO_RELOAD = Answer(
-    is_done=False, lines=("only `runner exec` is running, which does not read the folder again",)
+_ONLY_EXEC = Answer(
+    is_done=False,
+    lines=("only `runner exec` is running, which neither reads the folder again nor restarts",),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCommands:
+    """The commands to the runner itself, which no decision carries out."""
+
+    reload: Callable[[], None]
+    """Begins a reading of the folder. Raises RefusedError."""
+    restart: Callable[[], None]
+    """Begins to make way for the installed program."""
 
 
 class Mail:
@@ -51,14 +63,13 @@ class Mail:
             self.is_waiting = len(taken) == MOST_COMMANDS
         return True
 
-    def answer(self, decision: Decision, reload: Callable[[], None] | None) -> None:
+    def answer(self, decision: Decision, own: OwnCommands | None) -> None:
         """Carry out the taken commands, as part of a decision.
 
-        `reload` begins a reading of the folder or raises RefusedError; it is None if
-        nothing is ever read again.
+        `own` is None for `runner exec`, which neither reads the folder again nor restarts.
         """
         for row in self._taken:
-            if (answered := self._answer(row, decision, reload)) is not None:
+            if (answered := self._answer(row, decision, own)) is not None:
                 decision.batch.answers[row.id] = answered.text()
 
     def forget_answered(self) -> None:
@@ -78,15 +89,18 @@ class Mail:
             del self._reloads[row]
 
     def _answer(
-        self, row: CommandRow, decision: Decision, reload: Callable[[], None] | None
+        self, row: CommandRow, decision: Decision, own: OwnCommands | None
     ) -> Answer | None:
         try:
             command = command_of(row)
-            if command.kind is not CommandKind.RELOAD:
+            if command.kind not in (CommandKind.RELOAD, CommandKind.RESTART):
                 return _carried_out(command, decision)
-            if reload is None:
-                return _NOTHING_TO_RELOAD
-            reload()
+            if own is None:
+                return _ONLY_EXEC
+            if command.kind is CommandKind.RESTART:
+                own.restart()
+                return Answer(is_done=True)
+            own.reload()
         except RefusedError as error:
             return Answer(is_done=False, lines=(str(error),))
         # No answer yet: the reading that begins after this moment brings it.

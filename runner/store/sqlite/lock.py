@@ -22,12 +22,16 @@ def lock_path(folder: Path) -> Path:
     return folder / "lock"
 
 
-def take_lock(folder: Path) -> BinaryIO:
+def take_lock(folder: Path, handed: int | None = None) -> BinaryIO:
     """Take the lock and write this process's pid into it.
 
-    The lock ends when the file is closed or the process dies. Raises StoreInUseError with
-    the owner's pid, and OSError.
+    The lock ends when the file is closed or the process dies. `handed` is a descriptor by
+    which a former program of this process held it, and holds it still. Raises
+    StoreInUseError with the owner's pid, and OSError.
     """
+    if handed is not None and os.path.samestat(os.fstat(handed), lock_path(folder).stat()):
+        os.set_inheritable(handed, False)
+        return open(handed, "r+b", buffering=0)  # noqa: PTH123
     # Unbuffered, so that nothing is left to write at close. The file is never truncated or
     # deleted: a second file of the same name would be a second lock.
     file = open(  # noqa: SIM115, PTH123

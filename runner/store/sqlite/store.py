@@ -37,6 +37,7 @@ from runner.store.sqlite.lock import (
 )
 from runner.store.sqlite.queries import records_after, results_before, snapshot_of
 from runner.store.sqlite.wake import drain_wake, open_wake
+from runner.system.inheritance import inheritable
 
 _UNTIDY_COMMITS = 50
 _MOST_PAGES_IN_LOG = 4000
@@ -67,7 +68,7 @@ class SqliteStore:
         self._note_last()
 
     @classmethod
-    def own(cls, folder: Path) -> SqliteStore:
+    def own(cls, folder: Path, handed: int | None = None) -> SqliteStore:
         """Create or open the store in `folder` and lock it (see `own_store`).
 
         Commands that a dead owner took are withdrawn, and commands a day past their
@@ -76,7 +77,7 @@ class SqliteStore:
         """
         path = database_path(folder)
         with ExitStack() as resources, errors_in_words(path):
-            lock = resources.enter_context(_locked(folder, path))
+            lock = resources.enter_context(_locked(folder, path, handed))
             connection = resources.enter_context(closing(connect(path, "mode=rw")))
             prepare(connection, path)
             store = cls(path, connection, lock)
@@ -199,6 +200,9 @@ class SqliteStore:
                 inbox.prune(self._database.connection)
             self._database.checkpoint()
 
+    def hand_over(self) -> int:
+        return inheritable(self._lock.fileno())
+
     def close(self) -> None:
         """Close the database and release the lock."""
         if self._is_closed:
@@ -236,7 +240,7 @@ class SqliteStore:
         }
 
 
-def _locked(folder: Path, path: Path) -> BinaryIO:
+def _locked(folder: Path, path: Path, handed: int | None) -> BinaryIO:
     """Create a state folder and its database file if necessary; return the lock, taken.
 
     Raises StoreError and StoreInUseError.
@@ -244,7 +248,7 @@ def _locked(folder: Path, path: Path) -> BinaryIO:
     with ExitStack() as resources:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = resources.enter_context(take_lock(folder))
+            lock = resources.enter_context(take_lock(folder, handed))
             require_not_emptied(path)
             create_file(path)
         except (FileExistsError, NotADirectoryError) as error:

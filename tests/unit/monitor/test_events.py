@@ -77,7 +77,7 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.runner_started: events.runner_started(
         RUNNER, message=None, monitor_log="/log", rejected=["b.yaml"]
     ),
-    events.runner_stopped: events.runner_stopped(RUNNER, signal=15, uptime_s=2.5),
+    events.runner_stopped: events.runner_stopped(RUNNER, message=None, signal=15, uptime_s=2.5),
     events.runner_reloaded: events.runner_reloaded(RUNNER, message="1 added", changes=CHANGES),
     events.runner_clock_stepped: events.runner_clock_stepped(
         RUNNER, message=None, step_s=-3.0, reopened_from=NOON, reopened_until=NOON

@@ -20,6 +20,7 @@ from runner.values import parse_duration
 
 if TYPE_CHECKING:
     from runner.cli.output.console import Console
+    from runner.service.handover import Handover
     from runner.service.runner_settings import Settings
 
 _DRAIN = timedelta(seconds=30)
@@ -106,9 +107,11 @@ def start_command(
       runner start
       runner start --jobs /etc/runner/jobs.d --max-running 8
     """
+    from runner.service.handover import Handover, replace_program
     from runner.service.runner_settings import Settings
     from runner.service.stop_signals import unless_stopped
 
+    handed, environment = Handover.taken_from(os.environ), dict(os.environb)
     if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
         raise UsageError(_missing(places.jobs, "; "))
     settings = Settings(
@@ -126,7 +129,9 @@ def start_command(
         web=None if web is None else _web_arguments(web, places),
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
-        _serve(settings, console)
+        handover = _serve(settings, console, handed)
+    if handover is not None:
+        replace_program(handover, environment)
 
 
 def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
@@ -153,8 +158,8 @@ def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> C
     return unless_stopped(partial(Console, log_format, zone, level=level, log_file=log_file))
 
 
-def _serve(settings: Settings, console: Console) -> None:
-    """Run the runner until a signal stops it."""
+def _serve(settings: Settings, console: Console, handed: Handover | None) -> Handover | None:
+    """Run the runner until a signal stops it, or until the installed program replaces it."""
     from loguru import logger
 
     from runner.service.loop import running
@@ -176,12 +181,16 @@ def _serve(settings: Settings, console: Console) -> None:
     notifier = Notifier.taken_from(os.environ, clock=clock)
     if not unless_stopped(partial(is_folder, settings.jobs)):
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
-    if early_signals.is_stop_asked():
-        return
-    with running(settings, clock, observer=console.show, notifier=notifier) as runner:
+    if handed is None and early_signals.is_stop_asked():
+        return None
+    with running(
+        settings, clock, observer=console.show, notifier=notifier, handover=handed
+    ) as runner:
         console.zone = lambda: runner.zone
-        runner.run()
-    early_signals.ignore()
+        handover = runner.run()
+    if handover is None:
+        early_signals.ignore()
+    return handover
 
 
 def _missing(jobs: Path, then: str) -> str:

@@ -3,7 +3,8 @@
 After kill -9 of the former runner its processes go on. If a process still runs, this
 runner watches it to its end, and the execution keeps its guard. Its exit code stays
 unknown, because only its parent could collect it. But a condition that still runs reports
-its answer in a file that this runner can open.
+its answer in a file that this runner can open. After `runner restart` this process still
+is the parent.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Adoption:
             pid=found.pid,
             pid_started=found.pid_started,
             started=self._clock.now() if is_new else execution.started,
+            begun_s=found.begun_s,
         )
         self._progress.note_running(running, is_new=is_new)
         # The former runner may have died between the commit of a stop and its signal.

@@ -1,0 +1,112 @@
+"""`restart`: the installed program takes over from the running one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.access.ownership import meta_of
+from runner.access.places import Places
+from runner.access.reaching import asked, require_runner
+from runner.cli.options import place_options
+from runner.cli.output.tables import echo
+from runner.commands import Command, CommandKind
+from runner.errors import NoRunnerError, RefusedError
+from runner.store.opening import owner_pid, read_store
+from runner.values import counted
+
+_PATIENCE_S = 60.0
+_CHECK_PATIENCE_S = 30.0
+_LOOK_EVERY_S = 0.05
+_UNSOUND = "the installed program does not work, so the running one goes on"
+
+
+@click.command("restart")
+@place_options
+def restart_command(places: Places) -> None:
+    """Replace the running program by the installed one, for example after an upgrade.
+
+    The process, its arguments and its environment stay the same, and executions go on:
+    the new program records their exit codes. What falls due meanwhile runs a moment
+    later. The page, if `start --web` serves it, restarts.
+
+    If the installed program does not work, the running one goes on.
+
+    \b
+    Examples:
+      runner restart
+    """
+    require_runner(places)
+    pid = owner_pid(places.state)
+    _require_sound(pid)
+    before = meta_of(places.state)
+    answer = asked(places, Command(kind=CommandKind.RESTART))
+    if not answer.is_done:
+        raise RefusedError("; ".join(answer.lines))
+    meta = _next_start(places, before)
+    echo(f"restarted: runner {meta['version']}, process {meta['pid']}; {_executions(places)}")
+
+
+def _require_sound(pid: int | None) -> None:
+    """Raise RefusedError if the program that a runner was started from does not work now.
+
+    It is tried as the runner's user: that user decides what the program is.
+    """
+    process = Path(f"/proc/{pid}")
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        owner = process.stat()
+    except OSError:  # it has ended, which the command to it will show
+        return
+    if b"start" not in words or os.geteuid() not in (0, owner.st_uid):
+        return
+    as_owner: dict[str, Any] = (
+        {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
+        if os.geteuid() == 0
+        else {}
+    )
+    program = [*words[: words.index(b"start")], b"--version"]
+    try:
+        done = subprocess.run(
+            program,
+            capture_output=True,
+            check=False,
+            timeout=_CHECK_PATIENCE_S,
+            cwd=process / "cwd",
+            **as_owner,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RefusedError(f"{_UNSOUND}: {error}") from None
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise RefusedError(f"{_UNSOUND}: {last}")
+
+
+def _next_start(places: Places, before: Mapping[str, str]) -> Mapping[str, str]:
+    """Wait for the next start on a store; return what the runner noted of itself."""
+    until_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until_s:
+        meta = meta_of(places.state)
+        if meta.get("started") != before.get("started"):
+            return meta
+        if owner_pid(places.state) is None:  # its process keeps the lock all the time
+            raise NoRunnerError(f"the runner on {places.state} ended; its console says why")
+        time.sleep(_LOOK_EVERY_S)
+    raise NoRunnerError(
+        f"the runner on {places.state} has not come back within {_PATIENCE_S:g} s; its console"
+        " says why"
+    )
+
+
+def _executions(places: Places) -> str:
+    """Return in words how many processes of executions run."""
+    with closing(read_store(places.state)) as reader:
+        running = sum(row.pid is not None for row in reader.executions())
+    return f"{counted(running, 'execution')} went on" if running else "nothing was running"
