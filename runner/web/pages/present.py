@@ -60,6 +60,12 @@ class Present:
         names = frozenset(filter(self.is_seen, self.loaded.in_force.requests))
         return views_of(self.loaded, among=names)
 
+    def view(self, name: str) -> RequestView | None:
+        """Return a request, or a rejected document, that the viewer may see; None for none."""
+        if not name or not self.is_seen(name):
+            return None
+        return next(iter(views_of(self.loaded, among=frozenset({name}))), None)
+
     @cached_property
     def alerts(self) -> Sequence[Alert]:
         """The open alerts of these requests; without a scope also the runner's own."""

@@ -85,10 +85,10 @@ def one_request(
     """Show one request."""
 
     def content(now: Present, past: Past) -> Content:
-        found = [view for view in now.views if view.name == name]
-        if not found:
+        view = now.view(name)
+        if view is None:
             raise HTTPException(404)
-        return request_page.request(now, past, found[0], at)
+        return request_page.request(now, past, view, at)
 
     return _shown(request, site, identity, content)
 

@@ -77,7 +77,10 @@ def shown_status(status: str) -> Shown:
     >>> shown_status("error")
     Shown(tone='bad', mark='✗', word='error')
     """
-    known = ExecutionStatus(status)
+    try:
+        known = ExecutionStatus(status)
+    except ValueError:  # of another version, or of another program
+        return Shown(tone="idle", mark="?", word=str(status))
     return Shown(
         tone=_TONES.get(known, "idle"), mark=mark_of(known), word=str(known).replace("_", " ")
     )

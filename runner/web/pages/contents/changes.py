@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.access.shown.event_words import line_of
-from runner.history.query import Page
 from runner.monitor.records import Event
 from runner.web.pages.past import Past
 from runner.web.pages.present import Present
@@ -15,7 +14,6 @@ from runner.web.pages.rendering import Content
 
 Record = Mapping[str, Any]
 _ON_PAGE = 100
-_NONE = Page(records=(), before=None)
 _TONES = {"ERROR": "bad", "WARNING": "warn", "SUCCESS": "ok"}
 KINDS = ("", "commands", "reloads", "alerts")
 _WORDS = frozenset(Event)
@@ -25,7 +23,7 @@ _WORDS = frozenset(Event)
 class Change:
     """A record as a line."""
 
-    at: str
+    at: str | None
     by: str
     tone: str
     mark: str
@@ -43,7 +41,7 @@ def changes(present: Present, past: Past, kind: str, before: int | None) -> Cont
             and _is_seen(present, record)
         )
 
-    found = past.ask(lambda index: index.events(is_shown, before=before, limit=_ON_PAGE)) or _NONE
+    found = past.events(is_shown, before=before, limit=_ON_PAGE)
     older = None if found.before is None else f"/changes?kind={kind}&before={found.before}"
     return Content(
         template="changes.html",
@@ -75,9 +73,9 @@ def change_of(record: Record) -> Change:
     """Return a record as a line, in the words of the runner's console."""
     level, text = _line(record)
     mark, _, words = text.partition(" ")
-    request = record.get("request")
+    request = record.get("request") or None
     return Change(
-        at=str(record["time"]),
+        at=record.get("time"),
         by=str(record.get("requested_by") or ""),
         tone=_TONES.get(level, "idle"),
         mark=mark,

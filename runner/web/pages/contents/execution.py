@@ -14,7 +14,6 @@ from markupsafe import Markup
 from runner.access.places import Places
 from runner.commands import CommandKind
 from runner.execution.output import below_outputs, open_to_read, outputs_folder
-from runner.history.index import HistoryIndex
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import who
 from runner.values import parse_instant
@@ -76,32 +75,26 @@ def record_of(present: Present, past: Past, execution: str) -> Record | None:
     for each in present.site.running():
         if each["execution"] == execution:
             return each if admits_record(present.viewer.scope, each) else None
-    found = past.ask(lambda index: index.execution(execution))
+    found = past.execution(execution)
     return found if found and admits_record(present.viewer.scope, found) else None
 
 
 def _members(present: Present, past: Past, record: Record) -> list[Record]:
     name = record["execution"]
-    ended = past.ask(lambda index: index.members(name)) or []
+    ended = past.related(lambda index: index.members(name))
     known = {each["execution"] for each in ended}
     running = [each for each in present.running if each.get("group") == name]
     return [*ended, *(each for each in running if each["execution"] not in known)]
 
 
 def _related(present: Present, past: Past, record: Record) -> dict[str, Sequence[Record]]:
-    def of(index: HistoryIndex) -> dict[str, Sequence[Record]]:
-        others = [
-            each
-            for each in index.attempts(dict(record))
-            if each["execution"] != record["execution"]
-        ]
-        return {"attempts": others, "followers": index.followers(record["execution"])}
-
-    found = past.ask(of) or {"attempts": (), "followers": ()}
-    scope = present.viewer.scope
+    """Return the other attempts, and what followed."""
+    name, scope = record["execution"], present.viewer.scope
+    attempts = past.related(lambda index: index.attempts(dict(record)))
+    followers = past.related(lambda index: index.followers(name))
     return {
-        name: [each for each in records if admits_record(scope, each)]
-        for name, records in found.items()
+        "attempts": [each for each in attempts if each["execution"] != name],
+        "followers": [each for each in followers if admits_record(scope, each)],
     }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from runner.errors import UsageError
-from runner.history.query import Page, Query
+from runner.history.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.timing.typed_times import Toward, read_time
 from runner.web.pages.past import Past
@@ -15,7 +15,6 @@ from runner.web.pages.present import Present
 from runner.web.pages.rendering import Content
 
 _ON_PAGE = 50
-_NONE = Page(records=(), before=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ def executions(present: Present, past: Past, wanted: Wanted, before: int | None)
         with_members=bool(wanted.request or wanted.text),
         admits=present.admits,
     )
-    found = past.ask(lambda index: index.executions(query, before=before, limit=_ON_PAGE)) or _NONE
+    found = past.executions(query, before=before, limit=_ON_PAGE)
     running = [] if before is not None or wanted.is_selective else present.running
     newest_first = [each for each in reversed(running) if not each.get("group")]
     return Content(

@@ -11,6 +11,7 @@ from operator import itemgetter
 
 from markupsafe import Markup
 
+from runner.access.former_runner import former_runner_lines
 from runner.access.troubles import folder_trouble
 from runner.commands import CommandKind
 from runner.history.query import Query
@@ -71,7 +72,7 @@ def overview(present: Present, past: Past, *, is_whole: bool) -> Content:
     answer = verdict(
         needs,
         trouble=health.trouble,
-        requests=len(present.views),
+        requests=len(_names(present)),
         is_paused=any(pause.names is None for pause in present.loaded.pauses.at(present.now)),
     )
     waiting_for = sum(need.acknowledged_by is None for need in needs)
@@ -110,6 +111,10 @@ def _coming(present: Present) -> Iterator[Coming]:
         yield Coming(at=at, names=names[:_MOST_NAMES], more=max(len(names) - _MOST_NAMES, 0))
 
 
+def _names(present: Present) -> list[str]:
+    return [view.name for view in present.views if view.name]
+
+
 def _results(present: Present) -> dict[str, Result]:
     found = ((view.name, present.loaded.results.of(view.name)) for view in present.views)
     return {name: result for name, result in found if name and result is not None}
@@ -117,7 +122,7 @@ def _results(present: Present) -> dict[str, Result]:
 
 def _facts(present: Present, past: Past) -> Iterator[Fact]:
     meta, rejections = present.loaded.snapshot.meta, present.loaded.catalog.rejections
-    if started := meta.get("started"):
+    if (started := meta.get("started")) and present.site.health().is_alive:
         alive_s = (present.now - from_microseconds(int(started))).total_seconds()
         yield Fact(name="runner", value=f"alive for {rough_duration(max(alive_s, 0.0))}")
     if meta.get("stopping"):
@@ -125,11 +130,10 @@ def _facts(present: Present, past: Past) -> Iterator[Fact]:
     if commit := short_commit(meta.get("git_commit") or None):
         yield Fact(name="commit", value=commit)
     if present.admits is None:
-        reload = past.ask(lambda index: index.events(_is_reading, limit=1).records) or ()
-        for record in reload:
-            at = present.clock.moment(str(record["time"]))
+        for record in past.events(_is_reading, limit=1).records:
+            at = present.clock.moment(str(record["time"]) if record["time"] else None)
             yield Fact(name="reloaded", value=at, href="/changes?kind=reloads")
-    yield Fact(name="requests", value=str(len(present.views)), href="/requests")
+    yield Fact(name="requests", value=str(len(_names(present))), href="/requests")
     if present.admits is None:
         yield Fact(name="rejected files", value=str(len(rejections)), href="/requests#rejected")
 
@@ -141,6 +145,8 @@ def _is_reading(record: dict[str, object]) -> bool:
 def _notes(present: Present, past: Past, trouble: str | None) -> Iterator[str]:
     if trouble is not None:
         yield trouble
+    if not present.site.health().is_alive:
+        yield from former_runner_lines(present.places)
     if (words := folder_trouble(present.places, present.loaded)) is not None:
         yield words
     for pause in present.loaded.pauses.at(present.now):
@@ -151,12 +157,12 @@ def _notes(present: Present, past: Past, trouble: str | None) -> Iterator[str]:
 
 def _ended(present: Present, past: Past) -> Sequence[dict[str, object]]:
     query = Query(with_members=False, admits=present.admits)
-    return past.ask(lambda index: index.executions(query, limit=_MOST_ENDED).records) or ()
+    return past.executions(query, limit=_MOST_ENDED).records
 
 
 def _running(present: Present, past: Past) -> list[object]:
     names = {record["request"] for record in present.running}
-    bars = past.ask(lambda index: index.bars(names)) or {}
+    bars = past.bars(names)
     usual = {name: usual for name, each in bars.items() if (usual := usual_s(each)) is not None}
     return list(running(present.running, usual, present.now))
 
@@ -190,11 +196,11 @@ def _timeline(
     found = chosen(present.views, first, recent, most=_ALL_LANES if is_whole else MOST)
     names = [view.name for view in found]
     query = Query(since=window.begin, admits=present.admits)
-    bars = past.ask(lambda index: index.lanes(names, query)) or {}
+    bars = past.lanes(names, query)
     return {
         "ticks": window.ticks,
         "lanes": list(lanes(found, bars, present.running, present.loaded.pauses, window)),
         "lane_count": max(len(found), sum(_is_timed(view) for view in present.views)),
         "all_lanes": is_whole,
-        "requests": len(present.views),
+        "requests": len(_names(present)),
     }

@@ -69,9 +69,7 @@ def request(present: Present, past: Past, view: RequestView, at: str) -> Content
     loaded, places = present.loaded, present.places
     item = request_details(view, loaded, None, places)
     full = {"alerts": (), "pause": None, "drift": None, "labels": {}, "timing": None, **item}
-    bars = (past.ask(lambda index: index.bars([view.name], count=_IN_CHART)) or {}).get(
-        view.name, []
-    )
+    bars = past.bars([view.name], count=_IN_CHART).get(view.name, [])
     found = loaded.in_force.requests.get(view.name)
     values: dict[str, Any] = {
         "name": view.name,
@@ -88,14 +86,9 @@ def request(present: Present, past: Past, view: RequestView, at: str) -> Content
             for name, value in item.items()
             if name not in _ELSEWHERE
         ],
-        "records": past.ask(
-            lambda index: (
-                index.executions(
-                    Query(among=frozenset({view.name}), with_members=False), limit=_IN_HISTORY
-                ).records
-            )
-        )
-        or (),
+        "records": past.executions(
+            Query(among=frozenset({view.name}), with_members=False), limit=_IN_HISTORY
+        ).records,
         "at": at,
         **_settings(found, present),
         **_chart(bars, found),

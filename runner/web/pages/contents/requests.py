@@ -98,7 +98,7 @@ def requests(present: Present, past: Past, wanted: Wanted) -> Content:
     pages = max(-(-len(kept) // _ON_PAGE), 1)
     wanted = replace(wanted, page=min(max(wanted.page, 1), pages))
     shown = kept[(wanted.page - 1) * _ON_PAGE : wanted.page * _ON_PAGE]
-    bars = past.ask(lambda index: index.bars([view.name for view in shown])) or {}
+    bars = past.bars([view.name for view in shown])
     problems = present.loaded.catalog.problems if present.admits is None else ()
     return Content(
         template="requests.html",

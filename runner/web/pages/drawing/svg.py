@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
@@ -10,7 +10,7 @@ from runner.lifecycle import ExecutionStatus
 
 FAILED = frozenset({ExecutionStatus.ERROR, ExecutionStatus.SYSTEM_RESTART})
 """The ends that a person looks into; a person or the request itself asked for a kill."""
-_KINDS = {
+_KINDS: Mapping[str, str] = {
     ExecutionStatus.SUCCESS: "ok",
     ExecutionStatus.ERROR: "bad",
     ExecutionStatus.SYSTEM_RESTART: "bad",
@@ -22,12 +22,12 @@ _KINDS = {
 
 
 def kind_of(status: str) -> str:
-    """Return the class of a status's colour.
+    """Return the class of a status's colour; an unknown one is drawn as skipped.
 
     >>> kind_of("system_restart")
     'bad'
     """
-    return _KINDS.get(ExecutionStatus(status), "skipped")
+    return _KINDS.get(status, "skipped")
 
 
 def number(value: float) -> str:

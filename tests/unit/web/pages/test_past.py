@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.history.index import HistoryIndex
-from runner.history.query import Bar
+from runner.history.query import Bar, Query
 from runner.web.pages.past import Past, p95_s, rate_of, strip_bars, usual_s
 
 
@@ -49,5 +49,7 @@ def test_a_fire_that_never_started_has_no_height_in_a_strip() -> None:
 
 def test_without_an_index_the_page_says_that_it_is_being_built(tmp_path: Path) -> None:
     past = Past(HistoryIndex(tmp_path))
-    assert past.ask(lambda index: index.execution("0190")) is None
+    assert past.execution("0190") is None
+    assert past.executions(Query(), limit=5).records == ()
+    assert past.bars(["backup"]) == {}
     assert past.notice is not None and "being built" in past.notice

@@ -1,0 +1,73 @@
+"""Records as pages can show them, whatever other programs have written into the log. Pure.
+
+The index takes every line that looks like an execution. Here a field of a wrong type, or a
+time that is none, becomes null, so that one odd line cannot take a page away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runner.history.query import Bar
+from runner.values import parse_instant
+
+Record = Mapping[str, Any]
+_ABSURD = 1e15
+_TIMES = ("time", "scheduled_for", "started", "ended", "missed_from", "missed_until")
+_NUMBERS = ("duration_s", "lateness_s", "missed_count", "attempt", "sequence")
+_TEXTS = ("execution", "request", "process", "status", "channel", "message", "output_tail")
+_MORE_TEXTS = ("requested_by", "output_file", "group", "follows")
+
+
+def sane(record: Record) -> dict[str, Any]:
+    """Return a record with usable fields; `execution`, `request` and `status` are texts."""
+    found = dict(record)
+    for name in _TIMES:
+        found[name] = _time(found.get(name))
+    for name in _NUMBERS:
+        found[name] = _number(found.get(name))
+    for name in (*_TEXTS, *_MORE_TEXTS):
+        value = found.get(name)
+        found[name] = value if isinstance(value, str) else None
+    for name in ("labels", "context"):
+        found[name] = found[name] if isinstance(found.get(name), dict) else {}
+    for name in ("execution", "request", "status"):
+        found[name] = found[name] or ""
+    return found
+
+
+def sane_all(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return records with usable fields."""
+    return [sane(record) for record in records]
+
+
+def sane_bars(bars: Iterable[Bar]) -> list[Bar]:
+    """Return the bars that have a time, with usable fields."""
+    return [
+        bar._replace(
+            reason=bar.reason if isinstance(bar.reason, str) else None,
+            started=_time(bar.started),
+            duration_s=_number(bar.duration_s),
+            missed_from=_time(bar.missed_from),
+            missed_until=_time(bar.missed_until),
+        )
+        for bar in bars
+        if _time(bar.time) is not None
+    ]
+
+
+def _time(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = parse_instant(value)
+    except ValueError:
+        return None
+    return value if instant.tzinfo is not None else None
+
+
+def _number(value: object) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < _ABSURD else None
