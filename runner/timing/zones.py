@@ -20,28 +20,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import ParamSpec, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from runner.errors import RuleError
-from runner.spelling import nearest_word
 from runner.system.zone_data import read_zone
 from runner.timing.texts import Moment, read_moment, shortened
+from runner.timing.unknown_zones import NO_ZONES, suggestion_for
 
 TICK = timedelta(microseconds=1)
 """The resolution of datetime. (t, …] becomes [t + TICK, …]."""
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-# Files in the zone directory that are not IANA keys: the meaning of "localtime" and
-# "posixrules" depends on the machine, and "Factory" means "not configured".
-_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
-_BARE_OFFSET = re.compile(r"(?:UTC|GMT)? ?([+-])0?(\d{1,2})(?::?00)?", re.ASCII | re.IGNORECASE)
 
 END = datetime(9999, 12, 30, tzinfo=UTC)
 """The end of time here. It is two days before datetime's maximum, so adding the offset
@@ -66,12 +61,12 @@ def zone_named(key: str) -> ZoneInfo:
         return _in_use[key][1]
     # "right/…" counts leap seconds and so disagrees with datetime; "posix/…" copies the
     # plain keys.
-    if not key.startswith(("right/", "posix/")) and key not in _NO_ZONES:
+    if not key.startswith(("right/", "posix/")) and key not in NO_ZONES:
         raw = read_zone(key)
         if raw is not None and (zone := _zone_in(key, raw)) is not None:
             _in_use[key] = (raw, zone)
             return zone
-    raise RuleError(f"there is no time zone {shortened(key)}", suggestion=_nearest_zones(key))
+    raise RuleError(f"there is no time zone {shortened(key)}", suggestion=suggestion_for(key))
 
 
 def zone_data_in_use() -> dict[str, bytes]:
@@ -140,32 +135,6 @@ def _zone_in(key: str, raw: bytes) -> ZoneInfo | None:
         return ZoneInfo.from_file(io.BytesIO(raw + b"\n"), key=key)
     except (ValueError, IndexError, OverflowError, AssertionError, struct.error):
         return None
-
-
-@cache
-def _zones_by_folded_name() -> dict[str, str]:
-    names = sorted(available_timezones() - _NO_ZONES)
-    return {name.casefold(): name for name in names}
-
-
-def _nearest_zones(key: str) -> str:
-    """Suggest what to write in place of an unknown zone."""
-    match = _BARE_OFFSET.fullmatch(key.strip())
-    if match and int(match[2]):
-        # POSIX counts west of Greenwich as positive: UTC+2 is Etc/GMT-2.
-        etc = f"Etc/GMT{'-' if match[1] == '+' else '+'}{int(match[2])}"
-        return f"write a place, like Europe/Madrid, or {etc} (its sign is reversed)"
-    if re.fullmatch(r"(?:UTC|GMT)?[+-]?0|Z(?:ulu)?", key.strip(), re.ASCII | re.IGNORECASE):
-        return "write UTC"
-    names = _zones_by_folded_name()
-    folded = key[:80].strip().replace(" ", "_").casefold()
-    near = [name for low, name in names.items() if folded and low.endswith(f"/{folded}")]
-    best = names.get(folded) or (
-        " or ".join(near[:3]) if near else nearest_word(folded, names.values())
-    )
-    if best:
-        return f"did you mean {best}?"
-    return "write an IANA name such as Europe/Madrid or UTC"
 
 
 def offset_at(instant: datetime, zone: ZoneInfo) -> timedelta:
