@@ -90,43 +90,46 @@ def load(places: Places) -> Loaded:
     """
     if (served := other_jobs(places)) is not None:
         places.report(f"past executions are not shown: {words_of(served, places)}")
-    jobs = _as_served(places.jobs, meta_of(places.state))
-    reader = CatalogReader(
-        jobs,
-        default_zone=places.zone,
-        is_guarded=is_roots(places.jobs, places.given_state),
-        cache=CacheFile(places.state) if served is None else None,
-        builds_late=True,
-    )
     with collection_disabled():
         snapshot = _snapshot(places)
-        zone = snapshot.meta.get(ZONE, places.zone)
-        recalled = reader.recall()
-        if zone != places.zone:  # the runner has built them in another zone
-            recalled = dict.fromkeys(recalled)
-        supplied = stored_requests(snapshot.requests, zone=zone, recalled=recalled)
-        states = StoredStates(snapshot.requests)
-        if zone == places.zone:
-            reader.reuse(supplied)
-        catalog = reader.read(Incumbents(supplied))
-        reader.keep()
-    if catalog.missing and not supplied:
+        stored, catalog = _read(places, snapshot, is_cached=served is None)
+    if catalog.missing and not stored.requests:
         require_visible(places.jobs)
         raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
-    stored = Served(requests=supplied, states=states, pauses=pauses_in(snapshot.meta))
-    change = changeover(stored, catalog, among=differing(supplied, catalog.requests))
+    change = changeover(stored, catalog, among=differing(stored.requests, catalog.requests))
     own_state = places.state if snapshot.meta else None
     return Loaded(
         catalog=catalog,
         in_force=change.in_force,
         stored=stored,
-        states=change.states_by_new_name(states),
+        states=change.states_by_new_name(stored.states),
         results=LastResults(own_state, change.renamed),
         kept=KeptExecutions(own_state, change.renamed),
         snapshot=snapshot,
         alerts=_alerts_by_request(snapshot),
         now=datetime.now(UTC),
     )
+
+
+def _read(places: Places, snapshot: Snapshot, *, is_cached: bool) -> tuple[Served, Catalog]:
+    """Return what the store remembers, and the catalog of the files as they are now."""
+    reader = CatalogReader(
+        _as_served(places.jobs, meta_of(places.state)),
+        default_zone=places.zone,
+        is_guarded=is_roots(places.jobs, places.given_state),
+        cache=CacheFile(places.state) if is_cached else None,
+        builds_late=True,
+    )
+    zone, recalled = snapshot.meta.get(ZONE, places.zone), reader.recall()
+    if zone != places.zone:  # the runner has built them in another zone
+        recalled = dict.fromkeys(recalled)
+    supplied = stored_requests(snapshot.requests, zone=zone, recalled=recalled)
+    if zone == places.zone:
+        reader.reuse(supplied)
+    catalog = reader.read(Incumbents(supplied))
+    reader.keep()
+    states, pauses = StoredStates(snapshot.requests), pauses_in(snapshot.meta)
+    return Served(requests=supplied, states=states, pauses=pauses), catalog
 
 
 def load_served(places: Places) -> Loaded:

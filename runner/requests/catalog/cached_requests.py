@@ -161,9 +161,11 @@ def outlines_of(requests: Mapping[str, ProcessRequest]) -> Mapping[str, Outline]
     return requests.supplies if isinstance(requests, Requests) else requests
 
 
-def differing(old: Requests, new: Mapping[str, ProcessRequest]) -> frozenset[str]:
+def differing(
+    old: Mapping[str, ProcessRequest], new: Mapping[str, ProcessRequest]
+) -> frozenset[str]:
     """Return the names that only one side has, or whose supplies are not the same object."""
-    known, found = old.supplies, outlines_of(new)
+    known, found = outlines_of(old), outlines_of(new)
     return frozenset(
         name for name in known.keys() | found.keys() if known.get(name) is not found.get(name)
     )
