@@ -32,6 +32,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def measure(setting: Setting) -> Result:
     durable: list[float] = []
     bare: list[str | Path] = [sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]
     measures: dict[str, Callable[[int], float]] = {
-        _OURS: lambda number: _runner(setting.place(f"runner-{number}"), setting.size, durable),
+        _OURS: lambda number: runner_rate(setting.place(f"runner-{number}"), setting.size, durable),
         _BARE: lambda _: _printed(bare),
         _BOUND: lambda number: _printed([*bare, setting.place(f"bound-{number}")]),
     }
@@ -111,18 +112,34 @@ def measure(setting: Setting) -> Result:
     )
 
 
-def _runner(folder: Path, count: int, durable: list[float]) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """What runs at once, and how it ends. `prepare` may add settings; `after` looks at the
+    runner before it ends.
+    """
+
+    program: str = "/bin/true"
+    status: str = "success"
+    prepare: Callable[[Service], None] = lambda _: None
+    after: Callable[[Service, subprocess.Popen[bytes]], None] = lambda _service, _process: None
+
+
+def runner_rate(folder: Path, count: int, durable: list[float], burst: Burst = Burst()) -> float:
     """Return Runner's rate; append to `durable` the rate from the due instant to the
     log's last record.
     """
     for lead_s in _LEADS_S:
         (place := folder / f"{lead_s}").mkdir()
-        if (rate := _rate_if_up(Service(place), count, lead_s, durable)) is not None:
+        service = Service(place)
+        burst.prepare(service)
+        if (rate := _rate_if_up(service, count, lead_s, durable, burst)) is not None:
             return rate
     raise TimeoutError("the runner was not up before the requests were due")
 
 
-def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float]) -> float | None:
+def _rate_if_up(
+    service: Service, count: int, lead_s: float, durable: list[float], burst: Burst
+) -> float | None:
     """Return the same; None if the runner was not ready before the requests were due,
     in about `lead_s`.
     """
@@ -131,7 +148,7 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
     for number in range(count):
         service.write(
             f"burst-{number}",
-            f"process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: {start}}}}}",
+            f"process: {{command: [{burst.program}]}}\ntiming: {{run_later: {{start: {start}}}}}",
         )
     with service.running() as process:
         if time.time() > due_s:
@@ -140,11 +157,11 @@ def _rate_if_up(service: Service, count: int, lead_s: float, durable: list[float
         time.sleep(max(0.0, due_s - time.time() + count / 5000))
         size = service.wait_for(process, lambda: _settled(service.log, count), within_s=_WITHIN_S)
         durable.append(count / max(_TICK_S, service.log.stat().st_mtime - due_s))
-    ended = [
-        record for record in service.records("execution.finished") if record["status"] == "success"
-    ]
+        burst.after(service, process)
+    records = service.records("execution.finished")
+    ended = [record for record in records if record["status"] == burst.status]
     if len(ended) != count:
-        raise ValueError(f"{len(ended)} of {count} ended well, in {size} bytes")
+        raise ValueError(f"{len(ended)} of {count} ended as {burst.status}, in {size} bytes")
     spans = [(epoch_s(record["started"]), epoch_s(record["ended"])) for record in ended]
     return count / (max(end for _, end in spans) - min(begin for begin, _ in spans))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import burst, helping, idle, lateness, monitoring, reading
+from benchmarks import alerting, burst, helping, idle, lateness, monitoring, reading
 from benchmarks.harness import Benchmark
 
 BENCHMARKS = {
@@ -13,6 +13,14 @@ BENCHMARKS = {
         smallest=3,
         rounds=5,
         measure=burst.measure,
+    ),
+    "alerts": Benchmark(
+        what="requests that fail at one instant, with and without a receiver",
+        size=1000,
+        quick=100,
+        smallest=3,
+        rounds=5,
+        measure=alerting.measure,
     ),
     "lateness": Benchmark(
         what="lateness of a lone fire",
