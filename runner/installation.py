@@ -1,7 +1,7 @@
 """How Runner was installed, and which extras are there. Reads the installed metadata.
 
-The markers: direct_url.json and INSTALLER of the installed distribution (Python's "Recording
-installed projects"), and the files that pipx and uv leave in the environments that they own.
+The sources are direct_url.json and INSTALLER of the installed distribution (Python's
+"Recording installed projects"), and the files in environments that pipx and uv own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DISTRIBUTION = "yaml-job-runner"
 EXTRAS = {"alerts": "apprise", "calendars": "holidays", "web": "fastapi"}
 """What an extra of the distribution installs: the module that is imported."""
 _OWNED_BY = {"pipx_metadata.json": "pipx", "uv-receipt.toml": "uv tool"}
-"""Files that pipx and `uv tool` leave at the top of an environment of theirs."""
+"""Files at the top of an environment that pipx or `uv tool` owns."""
 _UVX_FOLDERS = ("archive-v", "environments-v")
-"""How the folders of uv's cache are called in which `uvx` makes its environments."""
+"""The beginnings of the folders in uv's cache that hold environments of `uvx`."""
 
 
 class InstallMethod(StrEnum):

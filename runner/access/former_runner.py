@@ -1,5 +1,5 @@
-"""What became of the runner that is no longer there: when it ended, and what it left.
-Reads the store and /proc.
+"""The last runner, while none is running: when it ended, and what it left. Reads the store
+and /proc.
 """
 
 from __future__ import annotations

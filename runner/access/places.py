@@ -39,7 +39,7 @@ class Places:
     given_settings: FileSettings | None = None
     """None without a settings file."""
     report: Callable[[str], None] = _ignore
-    """Is called with a sentence about what the caller may not expect, such as another zone."""
+    """Gets a sentence about anything unexpected, such as another zone."""
 
     @cached_property
     def settings(self) -> FileSettings:

@@ -1,5 +1,5 @@
-"""Why nothing fires at present, for whoever shows a runner. Reads the trouble note
-beside the store.
+"""Why nothing fires at present, for commands and the page. Reads the trouble note beside
+the store.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 MOST_ATTEMPTS = 30
 """The delays before the 30th attempt are 24 h in total: 1, 2, 4 … 32 minutes, then hours."""
 _MOST_LISTED = 100
-"""How many alerts a message lists for programs; their number is always complete."""
+"""How many alerts the payload lists; `alerts_count` counts all of them."""
 _EVENTS = {
     Stage.OPENING: "opened",
     Stage.OPEN: "repeated",
@@ -102,13 +102,14 @@ def composed(
 
 
 def in_order(notices: Iterable[Notice]) -> list[Notice]:
-    """Return the notices as a message lists them: what is new and wrong comes first."""
+    """Return the notices in the order of a message: new alerts come first."""
     return sorted(notices, key=lambda each: (each.stage is not Stage.OPENING, each.alert))
 
 
 def ready(notices: Iterable[Notice], now: datetime) -> list[Notice]:
-    """Return what goes into a message at `now`, if anything is due: all news, due or not,
-    and the repetitions that are due.
+    """Return the notices for a message at `now`: all news, and the repetitions that are due.
+
+    Empty if none of them is due.
     """
     listed = [each for each in notices if each.is_news or each.due <= now]
     return listed if any(each.due <= now for each in listed) else []

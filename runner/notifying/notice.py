@@ -20,9 +20,9 @@ from runner.planning.alerts.alert import AlertChange
 from runner.requests.policies import Route
 from runner.values import instant_text, parse_instant
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 GROUPING = timedelta(seconds=30)
-"""What opens or closes within this time is in one message."""
+"""Alerts that open or close within this time share one message."""
 _LONGEST_TAIL = 2000
 """Characters of an execution's output that a message may show."""
 
@@ -62,7 +62,7 @@ class NotifiedAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A receiver's standing with an alert. `due` is when the next message is due."""
+    """What one receiver knows of one alert. `due` is the time of the next message."""
 
     alert: str
     """The alert's id."""
@@ -71,7 +71,7 @@ class Notice:
     due: datetime
     repeat: timedelta
     recovery: bool
-    """Whether the receiver wants to hear of the end."""
+    """Whether the receiver gets a message about the end."""
     thread: str | None = None
     """The id of the message about the opening."""
     facts: NotifiedAlert
@@ -104,7 +104,7 @@ def opened(change: AlertChange, route: Route) -> Notice:
 
 
 def counted(notice: Notice, change: AlertChange) -> Notice:
-    """Return the notice after the same has happened again."""
+    """Return the notice after the count of the alert rose."""
     return replace(notice, facts=facts_of(change))
 
 
@@ -200,6 +200,6 @@ def _plain(value: object) -> object:
     raise TypeError(f"a notice cannot hold {value!r:.100}")
 
 
-def _of_type(kind: type[T], record: Mapping[str, object], key: str) -> T | None:
+def _of_type(kind: type[_T], record: Mapping[str, object], key: str) -> _T | None:
     value = record.get(key)
     return value if isinstance(value, kind) else None

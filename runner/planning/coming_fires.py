@@ -39,14 +39,14 @@ def standing(request: Outline, state: RequestState | None, now: datetime) -> Req
 
 
 class Standings:
-    """What requests will be once a runner has read their files, at one moment.
+    """The `standing` of many requests at one moment.
 
-    New requests with the same timing stand alike: their state is computed once.
+    New requests with the same timing share one state, which is computed once.
     """
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        # The timing is kept, so that no other one can get its id.
+        # Keeps the timing alive: otherwise another one could get its id.
         self._new: dict[tuple[int, bool, str | None], tuple[Timing | None, RequestState]] = {}
 
     def of(self, request: Outline, state: RequestState | None) -> RequestState:

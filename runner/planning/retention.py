@@ -1,4 +1,4 @@
-"""Decides which outputs and results of a request are kept no longer. Pure."""
+"""Decides which outputs and results of a request to delete. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.requests.model import ProcessRequest
 from runner.requests.policies import Retention
 
 NEWEST_RESULTS = 50
-"""So many results of a request stay even without their outputs, and its last success."""
+"""How many of the newest results stay without their outputs; the last success stays too."""
 
 
 class EndedExecution(NamedTuple):
@@ -29,16 +29,16 @@ class EndedExecution(NamedTuple):
 
 
 class RetentionVerdict(NamedTuple):
-    """Whether the output of an execution goes, and whether its result does."""
+    """Whether to delete the output of an execution, and its result."""
 
     ended: EndedExecution
-    output_goes: bool
-    result_goes: bool
+    deletes_output: bool
+    deletes_result: bool
 
 
 @dataclass(slots=True, kw_only=True)
 class _Budget:
-    """What is left of a retention for older outputs of one kind."""
+    """What the newer outputs of one kind leave of a retention for the older ones."""
 
     longest_s: float
     count: float
@@ -89,13 +89,13 @@ def verdicts(
         stays = count < NEWEST_RESULTS or (is_success and not has_success)
         count, has_success = count + 1, has_success or is_success
         budget = budgets[ended.status in FAILURES]
-        output_goes = ended.size is not None and budget.has_expired(ended, now_s)
-        is_bare = ended.size is None or output_goes
-        yield RetentionVerdict(ended, output_goes, is_bare and not (keeps_results and stays))
+        deletes_output = ended.size is not None and budget.has_expired(ended, now_s)
+        is_bare = ended.size is None or deletes_output
+        yield RetentionVerdict(ended, deletes_output, is_bare and not (keeps_results and stays))
 
 
 class Deleted(NamedTuple):
-    """How many outputs go, and their bytes."""
+    """How many outputs are deleted, and their bytes."""
 
     outputs: int
     size: int
@@ -107,14 +107,16 @@ NOTHING_DELETED = Deleted(0, 0)
 def further_deleted(
     newest_first: Sequence[EndedExecution], before: Retention, after: Retention, *, now_s: float
 ) -> Deleted:
-    """Return the outputs that go by one retention of a request, and stay by another."""
+    """Return the outputs that the retention `after` deletes and `before` keeps."""
     judged = zip(
         verdicts(newest_first, before, now_s=now_s),
         verdicts(newest_first, after, now_s=now_s),
         strict=True,
     )
     sizes = [
-        then.ended.size or 0 for one, then in judged if then.output_goes and not one.output_goes
+        then.ended.size or 0
+        for one, then in judged
+        if then.deletes_output and not one.deletes_output
     ]
     return Deleted(len(sizes), sum(sizes))
 

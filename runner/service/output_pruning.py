@@ -78,7 +78,7 @@ class OutputPruning:
             self._round = _Round(
                 self._prunable,
                 begun_s=self._clock.now().timestamp(),
-                do_ages_count=self._clock.elapsed_s() >= self._ages_count_at_s,
+                is_age_counted=self._clock.elapsed_s() >= self._ages_count_at_s,
             ).slices()
         try:
             next(self._round)
@@ -93,14 +93,14 @@ _JUDGED = KeptOutput(0, 0, 0.0)
 class _Round:
     """One look at all outputs, begun at `begun_s` in epoch seconds."""
 
-    def __init__(self, prunable: Prunable, *, begun_s: float, do_ages_count: bool) -> None:
+    def __init__(self, prunable: Prunable, *, begun_s: float, is_age_counted: bool) -> None:
         self._settings = prunable.settings
         self._registry = prunable.registry
         self._in_progress = prunable.in_progress
         self._store = prunable.store
         self._forget = prunable.forget
         self._begun_s = begun_s
-        self._now_s = begun_s if do_ages_count else None
+        self._now_s = begun_s if is_age_counted else None
         self._kept = KeptOutputs(prunable.settings.outputs)
         # A heap of what stays, the oldest first: to sort all of it would block the loop.
         self._rest: list[tuple[float, str, KeptOutput]] = []
@@ -149,12 +149,12 @@ class _Round:
             if ended.size is not None:
                 output = self._kept.found[ended.execution]
                 self._kept.found[ended.execution] = _JUDGED
-                if verdict.output_goes:
+                if verdict.deletes_output:
                     self._kept.remove(ended.execution)
                 else:
                     self._keep(ended.ended_s, ended.execution, output)
             # The output of an execution that ended during the round was perhaps not found.
-            if verdict.result_goes and (verdict.output_goes or ended.ended_s < self._begun_s):
+            if verdict.deletes_result and (verdict.deletes_output or ended.ended_s < self._begun_s):
                 forgotten.append(ended.execution)
         if forgotten:
             self._forget(forgotten)

@@ -113,8 +113,9 @@ class Registry:
         return bool(self._due)
 
     def idle_s(self) -> float | None:
-        """Return the seconds until the next fire is to be claimed, or until a pause ends; None
-        if neither will be.
+        """Return the seconds until the next claim of a fire, or the next end of a pause.
+
+        None if there is neither.
         """
         self._plan_noted()
         idle_s = self._scheduler.idle_seconds

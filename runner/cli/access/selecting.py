@@ -103,7 +103,7 @@ def running_names(loaded: Loaded, selection: Selection) -> tuple[str, ...]:
 
 
 def words_for_none(selection: Selection) -> str:
-    """Return why nothing is selected, if only the present state is to blame."""
+    """Return why nothing is selected, if only `--status` or `--failing` excludes it."""
     statuses = " or ".join(sorted(selection.statuses))
     parts = [f"is {statuses}" if statuses else "", "is failing" if selection.is_failing else ""]
     return f"no selected request {' and '.join(filter(None, parts))}"

@@ -24,7 +24,7 @@ _AGENT = f"runner/{__version__}"
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Reports a redirection as an error: to follow it would turn POST into GET."""
+    """Reports a redirect as an error, because following it would turn POST into GET."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None

@@ -13,7 +13,7 @@ from runner.notifying.sending.variables import SendError, Variables
 from runner.requests.receivers import ReceivingProgram
 
 _PROGRAM_S = 25.0
-_LONGEST_SAID = 500
+_LONGEST_LINE = 500
 
 
 def run(program: ReceivingProgram, payload: Mapping[str, Any], variables: Variables) -> None:
@@ -32,14 +32,14 @@ def run(program: ReceivingProgram, payload: Mapping[str, Any], variables: Variab
         raise SendError(f"{program.command[0]} could not be started: {error.strerror}") from None
     text = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
     try:
-        _, said = process.communicate(text, timeout=_PROGRAM_S)
+        _, errors = process.communicate(text, timeout=_PROGRAM_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise SendError(f"{program.command[0]} ran longer than {_PROGRAM_S:g} s") from None
     if process.returncode:
-        last = said.decode(errors="replace").strip().splitlines()[-1:]
-        why = f": {last[0][:_LONGEST_SAID]}" if last else ""
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        why = f": {last[0][:_LONGEST_LINE]}" if last else ""
         raise SendError(f"{program.command[0]} {_end(process.returncode)}{why}")
 
 

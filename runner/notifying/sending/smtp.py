@@ -19,19 +19,19 @@ _TLS_PORT = 465
 
 
 def mail(email: Email, payload: Mapping[str, Any], variables: Variables) -> str | None:
-    """Send a message by mail; return what was odd, if anything. Raises SendError."""
+    """Send a message by mail; return which recipients were refused. Raises SendError."""
     try:
         server = _connected(email, variables)
         try:
             refused = server.send_message(message_of(email, payload))
             with suppress(OSError, smtplib.SMTPException):
-                server.quit()  # the server has the message: whatever it says now, it was sent
+                server.quit()  # the server has the message, so an error now changes nothing
         finally:
             server.close()
     except smtplib.SMTPRecipientsRefused as error:
         raise SendError(_refusals(error.recipients)) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise SendError(f"the server lacks something: {error}") from None
+        raise SendError(f"the server does not support it: {error}") from None
     except smtplib.SMTPResponseException as error:
         raise SendError(
             f"the server answered {error.smtp_code} {_text(error.smtp_error)}"
@@ -80,7 +80,7 @@ def _connected(email: Email, variables: Variables) -> smtplib.SMTP:
 
 
 def _words(error: OSError | smtplib.SMTPException) -> str:
-    # The library makes a lost connection of a timeout.
+    # smtplib reports a timeout as a lost connection.
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return f"no answer within {_SILENCE_S:g} s"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

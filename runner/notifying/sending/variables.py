@@ -15,13 +15,13 @@ _SHORTEST_SECRET = 4
 
 
 class SendError(Exception):
-    """A message or ping could not be sent. The text is for people, and names no secret."""
+    """A message or ping could not be sent. The text is for people, and contains no secret."""
 
 
 class Variables:
     """The environment, in which the variables of an environment file take precedence.
 
-    Every value that was asked for is a secret from then on: `masked` hides it.
+    `masked` hides every value that was read.
     """
 
     def __init__(self, environment_file: str | None) -> None:

@@ -1,7 +1,6 @@
 """An alert, and a change of one. Pure.
 
-The code that notifies people needs only this module. Each `AlertChange` belongs to the commit
-of what caused it. `service.alerts.notices` is the place where it arrives.
+`service.alerts.notices` receives each `AlertChange` in the commit of what caused it.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class Change(StrEnum):
 class AlertChange:
     """A change of an alert.
 
-    A route with a greater `after` than the request's smallest one is to be notified when
-    `alert.count` reaches it: with OPENED or with COUNTED.
+    An alert opens at the smallest `after` of the request's routes. A route with a greater
+    one is notified when `alert.count` reaches it, with OPENED or with COUNTED.
     """
 
     change: Change

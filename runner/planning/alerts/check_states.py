@@ -1,7 +1,7 @@
-"""The machine of a check: what has happened, and whether that opens or closes an alert. Pure.
+"""The state machine of a check: which events open or close its alert. Pure.
 
 Each (request, check) has a `CheckState`, which the store keeps. `after_news` is the whole
-machine: it takes a state and one piece of news, and returns the next state and the change
+state machine: it takes a state and one piece of news, and returns the next state and the change
 of the alert, if it changed. So a runner that starts from the store goes on exactly where
 the former one stopped.
 """
@@ -59,7 +59,7 @@ class CheckState:
 
 
 NOTHING = CheckState()
-"""The state of a check of which nothing is known. The store keeps no row for it."""
+"""The state of a check about which nothing is known. The store keeps no row for it."""
 
 
 class Fact(StrEnum):
@@ -174,7 +174,7 @@ def after_news(
         case _Effect.RESTART:
             return _closed(key, state, news, replace(NOTHING, counted_from=news.at))
         case _Effect.END:
-            # What is overdue stays known until it ends, so that it is not found a second time.
+            # Without `overdue`, the same deadline would open the alert a second time.
             return _closed(key, state, news, replace(NOTHING, overdue=state.overdue))
 
 

@@ -12,7 +12,7 @@ _COUNTED_SKIPS = frozenset({Reason.CONCURRENT, Reason.CONDITION})
 def fact_of_end(
     status: ExecutionStatus, reason: Reason | None, *, is_by_person: bool
 ) -> Fact | None:
-    """Return what the last attempt of an execution shows; None for neither good nor bad.
+    """Return what the last attempt of an execution shows; None if it changes no check.
 
     A person who asked for an execution sees how it ends. So its failure alerts nobody, and
     its success counts: the trouble is over.

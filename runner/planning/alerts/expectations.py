@@ -1,4 +1,4 @@
-"""The deadlines of the checks that time drives, and their words. Pure.
+"""The deadlines of the time-driven checks, and their messages. Pure.
 
 The runner keeps the deadlines in elapsed seconds, in a heap like that of the fires. So an
 idle turn looks at the earliest one only.
@@ -107,7 +107,7 @@ def limit_of_state(check: Check, state: CheckState, expect: Expect | None) -> Li
 def words_of(deadline: Deadline, expect: Expect) -> str:
     """Return the message of an alert whose deadline has passed.
 
-    Nothing for the checks of trouble that lasts: its words are in the state already.
+    Empty for `invalid` and `reload`: their message is in the state already.
     """
     match deadline.check:
         case Check.LATE_START:

@@ -9,7 +9,7 @@ from runner.requests.model import ProcessRequest
 from runner.requests.policies import Route
 
 _IF_ASKED_FOR = frozenset({Check.SKIPPED})
-"""A skipped fire is nothing wrong by itself: it counts only where a route names it."""
+"""A skipped fire is no failure, so the runner keeps this check only where a route names it."""
 
 
 def routes_of(request: ProcessRequest | None, default: Sequence[Route]) -> Sequence[Route]:
@@ -21,7 +21,7 @@ def routes_of(request: ProcessRequest | None, default: Sequence[Route]) -> Seque
 
 
 def is_watched(check: Check, routes: Sequence[Route]) -> bool:
-    """Return whether a check is kept at all."""
+    """Return whether the runner keeps a check."""
     return check not in _IF_ASKED_FOR or any(check in route.on for route in routes)
 
 

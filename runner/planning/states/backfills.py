@@ -1,6 +1,6 @@
 """A backfill: fires of a past span that run again, one after another. Pure.
 
-Its fires are fixed when a person asks for it, so it runs what `--dry-run` showed, also if the
+Its fires are fixed when a person asks for it, so it runs what `--dry-run` showed, even if the
 rule changes meanwhile. What is left of it is part of the request's state. A fire leaves it in
 the commit that claims its execution, so no restart repeats or loses one.
 """

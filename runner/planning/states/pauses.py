@@ -50,7 +50,7 @@ class Held:
 
     @property
     def parts(self) -> Iterator[tuple[Span, bool]]:
-        """Yield all of time in parts, ascending, and whether fires are held in each."""
+        """Yield consecutive spans that cover all of time, and whether each holds fires."""
         begin = EPOCH
         for span in self.spans:
             yield (begin, span[0]), False
@@ -89,7 +89,7 @@ class Pause:
     names: frozenset[str] | None = None
     """The requests that it holds; None for all requests, also later ones."""
     excluded: frozenset[str] = frozenset()
-    """The requests of a pause of all that were resumed on their own."""
+    """The requests that were resumed separately from a pause of all."""
     is_over: bool = False
     """Whether its end is recorded. It does not begin again if the clock goes back."""
 
@@ -191,7 +191,7 @@ def resumed(
 
 
 def elapsed(pauses: Pauses, now: datetime) -> tuple[Pauses, tuple[Pause, ...]]:
-    """Return the pauses once those are over whose time has come, and the latter."""
+    """End the pauses whose time is over. Return all pauses, and those that ended."""
     is_due = [not each.is_over and (each.end or END) <= now for each in pauses.known]
     known = tuple(
         replace(each, is_over=True) if due else each
@@ -201,7 +201,7 @@ def elapsed(pauses: Pauses, now: datetime) -> tuple[Pauses, tuple[Pause, ...]]:
 
 
 def renamed(pauses: Pauses, former: str, name: str) -> Pauses:
-    """Return the pauses once a request is called `name`: those of its former name hold it."""
+    """Return the pauses after a renaming: those of the former name also hold the new one."""
     return Pauses(
         known=tuple(
             replace(
@@ -239,7 +239,7 @@ def stepped_back(pauses: Pauses, now: datetime) -> Pauses:
 def _split(
     pause: Pause, requests: Collection[Outline] | None, now: datetime
 ) -> tuple[Pause | None, Pause | None]:
-    """Return what goes on of a pause and what ends now by a resume; None for nothing."""
+    """Split a pause at a resume: the part that goes on, and the one that ends. None if empty."""
     if requests is None:
         return None, replace(pause, end=now, is_over=True)
     names = frozenset(

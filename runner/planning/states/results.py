@@ -1,4 +1,4 @@
-"""Which ends of executions are results of their requests. Pure."""
+"""The last result of a request, and which finished records are results. Pure."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class Result:
 def is_result(fields: Mapping[str, Any]) -> bool:
     """Return whether a finished record is a result of its request.
 
-    A member's is none (its group has the result), nor is a skipped or missed fire.
+    A group's record is one, those of its members are not. Skipped and missed fires have none.
     """
     return fields.get("group") is None and fields["status"] in _RESULTS

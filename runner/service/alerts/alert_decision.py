@@ -142,7 +142,7 @@ class AlertDecision:
                 self._put(name, check, NOTHING)
 
     def note_step(self, step: timedelta) -> None:
-        """Follow a step of the clock: what counts from an instant counts as long as before."""
+        """Follow a step of the clock: move each `counted_from`, so that its age stays."""
         for name, checks in self._alerts:
             for check, state in checks.items():
                 is_kept = self.of(name).get(check) is state  # not set anew by this decision
@@ -151,7 +151,7 @@ class AlertDecision:
                     self._put(name, check, moved)
 
     def note_rejections(self, problems: Mapping[str, str]) -> None:
-        """Note which requests have a rejected file: all of them, with the first problem."""
+        """Note all requests that have a rejected file, each with its first problem."""
         for name, problem in problems.items():
             news = News(fact=Fact.COUNTING, at=self._now, message=problem)
             self.note(name, None, news, Check.INVALID)

@@ -21,7 +21,7 @@ from runner.requests.policies import Route
 from runner.store.rows import Batch
 
 _COUNTED = frozenset({Check.FAILURE, Check.SKIPPED})
-"""The checks whose alerts a route may want to hear of only from a count on."""
+"""The checks whose alerts go to a route only when the count reaches its `after`."""
 
 
 class Notices:
@@ -49,7 +49,7 @@ class Notices:
             self._put(name, _value_of(text))
 
     def bring_within_reach(self, now: datetime) -> None:
-        """Correct what would be due too late, because the clock stepped back."""
+        """Move the times that lie too far ahead since the clock stepped back."""
         for notices in self._notices.values():
             notices.update({name: within_reach(each, now) for name, each in notices.items()})
         for receiver, message in self.messages.items():
@@ -63,7 +63,7 @@ class Notices:
     def add(
         self, changes: Sequence[AlertChange], requests: Mapping[str, ProcessRequest], batch: Batch
     ) -> None:
-        """Add to `batch` what people are to hear of changed alerts."""
+        """Add the notices of changed alerts to `batch`."""
         for change in changes:
             known = self._of(change.alert.id, batch)
             request = requests.get(change.alert.request or "")
@@ -84,7 +84,7 @@ class Notices:
             if text is None:
                 self._drop(name)
             elif draft is not None and draft[0] is text and draft[1] is not None:
-                self._put(name, draft[1])  # which saves to read the text again
+                self._put(name, draft[1])  # saves parsing the text
             else:
                 self._put(name, _value_of(text))
         self._drafts.clear()

@@ -25,7 +25,7 @@ Troubles = Callable[[], Mapping[Check, str | None]]
 
 
 class OwnChecks:
-    """Compares what is wrong with the runner with what its alerts say.
+    """Finds troubles of the runner that have no alert yet, and alerts whose trouble is over.
 
     While the store refuses, nothing can be decided. So an alert about the store opens when
     the store works again, and closes at once; its `since` is when the trouble began.

@@ -1,7 +1,7 @@
 """Pings: GETs of a URL when an execution starts and ends, and as long as the runner lives.
 
-A ping is sent once, with two quick retries. What cannot be sent is dropped, because a
-late ping would say what was true before.
+A ping is sent once, with two quick retries. A ping that cannot be sent is dropped, because
+a late one would report an outdated state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PINGED = frozenset(
         ExecutionStatus.SYSTEM_RESTART,
     }
 )
-"""The ends that a ping reports. What was skipped or missed shows by its silence."""
+"""The ends that a ping reports. A skipped or missed fire sends none."""
 
 
 def start_ping(variable: str, execution: str) -> Ping:

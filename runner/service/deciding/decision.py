@@ -127,7 +127,7 @@ class Decision:
     def follow(self, ended: Iterable[Ended] = (), started: Iterable[Execution] = ()) -> None:
         """Decide what follows `ended` and the executions that this decision ended itself.
 
-        `started` are executions whose process started before they ended, if they did.
+        `started` are executions whose process has started; they may have ended since.
         """
         for execution in started:
             self._note_started(execution)
@@ -155,7 +155,7 @@ class Decision:
     def _note_started(self, execution: Execution) -> None:
         if (request := self._watched(execution)) is not None:
             self.alerts.note_started(execution, request)
-            # A no of the condition would leave a start without an end.
+            # If the condition is not met, no ping follows that of the start.
             has_condition = execution.claim.process.condition is not None
             if request.ping is not None and execution.claim.attempt == 1 and not has_condition:
                 self.pings.append((request.name, start_ping(request.ping, execution.id)))

@@ -1,4 +1,4 @@
-"""Makes messages of notices when they are due, and has them sent until they arrive.
+"""Makes messages of notices when they are due, and sends them until they arrive.
 
 A message is committed before the sender gets it, and deleted with the record of its
 arrival. So a runner that is killed in between sends it again, with the same id.
@@ -37,7 +37,7 @@ _LOOK_EVERY_S = 60.0
 
 
 class Messenger:
-    """The way of messages and pings; the loop calls `advance` in each turn."""
+    """Sends messages and pings; the loop calls `advance` in each turn."""
 
     def __init__(
         self,

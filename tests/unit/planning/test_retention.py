@@ -64,7 +64,9 @@ def test_the_oldest_outputs_go_until_all_are_within_bounds(
 ) -> None:
     judged = list(verdicts(history, retention, now_s=NOW_S))
     assert [each.ended for each in judged] == history
-    kept = [each.ended for each in judged if each.ended.size is not None and not each.output_goes]
+    kept = [
+        each.ended for each in judged if each.ended.size is not None and not each.deletes_output
+    ]
     assert kept == surviving(history, retention)
 
 
@@ -75,11 +77,11 @@ def test_a_result_goes_only_with_its_output_and_the_newest_never(
     judged = list(verdicts(history, retention, now_s=NOW_S, keeps_results=keeps_results))
     has_success = False
     for index, each in enumerate(judged):
-        is_bare = each.output_goes or each.ended.size is None
+        is_bare = each.deletes_output or each.ended.size is None
         is_last_success = each.ended.status == "success" and not has_success
         has_success = has_success or is_last_success
         is_safe = keeps_results and (index < NEWEST_RESULTS or is_last_success)
-        assert each.result_goes is (is_bare and not is_safe)
+        assert each.deletes_result is (is_bare and not is_safe)
 
 
 @given(_histories, _retentions)
@@ -87,10 +89,10 @@ def test_without_a_clock_nothing_is_too_old(
     history: list[EndedExecution], retention: Retention
 ) -> None:
     unlimited = Retention(keep_for=timedelta(0))
-    assert not any(each.output_goes for each in verdicts(history, unlimited, now_s=None))
-    gone = {each.ended for each in verdicts(history, retention, now_s=None) if each.output_goes}
+    assert not any(each.deletes_output for each in verdicts(history, unlimited, now_s=None))
+    gone = {each.ended for each in verdicts(history, retention, now_s=None) if each.deletes_output}
     assert gone <= {
-        each.ended for each in verdicts(history, retention, now_s=NOW_S) if each.output_goes
+        each.ended for each in verdicts(history, retention, now_s=NOW_S) if each.deletes_output
     }
 
 
@@ -98,12 +100,12 @@ def test_without_a_clock_nothing_is_too_old(
 def test_a_second_look_removes_nothing(history: list[EndedExecution], retention: Retention) -> None:
     judged = verdicts(history, retention, now_s=NOW_S)
     left = [
-        each.ended._replace(size=None) if each.output_goes else each.ended
+        each.ended._replace(size=None) if each.deletes_output else each.ended
         for each in judged
-        if not each.result_goes
+        if not each.deletes_result
     ]
     again = list(verdicts(left, retention, now_s=NOW_S))
-    assert not any(each.output_goes or each.result_goes for each in again)
+    assert not any(each.deletes_output or each.deletes_result for each in again)
 
 
 def test_what_a_request_does_not_set_comes_from_the_default() -> None:
