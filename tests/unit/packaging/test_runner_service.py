@@ -48,10 +48,13 @@ def test_the_stop_timeout_leaves_time_for_an_orderly_stop() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
-    here = tmp_path / "runner.service"
+@pytest.mark.parametrize(
+    "unit", [UNIT, UNIT.with_name("runner-web.service")], ids=["runner", "web"]
+)
+def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, unit: Path) -> None:
+    here = tmp_path / unit.name
     here.write_text(
-        UNIT.read_text().replace("ExecStart=runner", f"ExecStart={sys.executable} -m runner")
+        unit.read_text().replace("ExecStart=runner", f"ExecStart={sys.executable} -m runner")
     )
     command = ["systemd-analyze", "verify", "--man=no", str(here)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -13,7 +13,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.lifecycle import Check
-from runner.requests.file_settings import FileSettings, OutputBounds
+from runner.requests.file_settings import FileSettings, OutputBounds, WebSettings
 from runner.requests.policies import Retention, Route
 from runner.requests.receivers import (
     AlertSettings,
@@ -45,6 +45,8 @@ notify: [{to: ops, on: [late], after: 3, repeat: 6h, recovery: false}, {to: chat
 quiet: [{days: [sunday, monday], from: "22:00", to: "06:00", timezone: UTC, receivers: [chat]}]
 ping: {url_variable: HC, every: 5m}
 environment_file: runner.env
+web: {listen: "[::1]:80", url: "https://a.example", socket: web.sock, behind_proxy: true,
+      tls_cert: /etc/a.pem, tls_key: a.key}
 """
 _ALERTS = AlertSettings(
     receivers={
@@ -100,6 +102,14 @@ def test_every_setting_reaches_its_field() -> None:
         ),
         outputs=OutputBounds(size=10 * 2**30, count=0),
         alerts=_ALERTS,
+        web=WebSettings(
+            listen="[::1]:80",
+            url="https://a.example",
+            socket=Path("/srv/web.sock"),
+            behind_proxy=True,
+            tls_cert=Path("/etc/a.pem"),
+            tls_key=Path("/srv/a.key"),
+        ),
     )
 
 
@@ -126,6 +136,10 @@ def test_a_file_may_be_empty(nothing: bytes) -> None:
         ),
         (b"timezone: Europe/Madird", "runner.yaml:1:11: there is no time zone 'Europe/Madird'"),
         (b"a: [", "runner.yaml:1:"),
+        (b"web: {listen: '8080'}", "runner.yaml:1:15: "),
+        (b"web: {url: 'https://a.example/page'}", "runner.yaml:1:12: "),
+        (b"web: {tls_key: a.key}", "runner.yaml:1:"),
+        (b"web: {sokcet: a}", "(did you mean `socket`?)"),
         (
             b"receivers: {op: {command: [x]}}\nnotify: [{to: ops}]",
             "runner.yaml:2:15: there is no receiver `ops` (did you mean `op`?)",
