@@ -31,6 +31,7 @@ COMMANDS = {
     "alerts": ("control.alerts", "List what is wrong now, or silence it for a while."),
     "web": ("control.web", "Serve the Process Monitor as a page, with an API and metrics."),
     "token": ("control.token", "Manage the tokens that log in to the page."),
+    "metrics": ("views.metrics", "Print metrics for Prometheus, as the page serves them."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "restart": ("control.restart", "Let the installed program take over; executions go on."),
     "doctor": ("doctor", "Check the runner's environment and suggest fixes."),

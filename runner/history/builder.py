@@ -6,7 +6,6 @@ moment costs at most one step, readers never wait, and new records never wait fo
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -14,34 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.errors import RefusedError, RunnerError
 from runner.history import tables
 from runner.history.contents import CHUNK, Content
 from runner.history.insertion import Insertion
 from runner.history.log_parts import LogPart, Signature, numbers_for, parts_of, signature_of
 from runner.history.retention import Limits, prune
 from runner.history.seqs import delete_rows, range_of, seq_of
-from runner.store.state_folder import require_trusted_state
+from runner.history.writing import HistoryError, unwritable
 from runner.system.garbage_collection import collection_disabled
-from runner.system.regular_files import is_there
-from runner.system.trust import user_name
 
 _TAIL = 256  # bytes: more than two records have in common
-
-
-class HistoryError(RunnerError):
-    """The history index cannot be written, or not now."""
-
-
-def opened_lock(path: Path) -> int:
-    """Open the lock of an index's writer, and create it. Raises HistoryError."""
-    try:
-        require_trusted_state(path.parent)
-        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise HistoryError(_unwritable(path, error.strerror or str(error))) from error
-    except RefusedError as error:
-        raise HistoryError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,21 +230,9 @@ class Builder:
         try:
             yield
         except OSError as error:
-            raise HistoryError(_unwritable(self._path, error.strerror or str(error))) from error
+            raise HistoryError(unwritable(self._path, error.strerror or str(error))) from error
         except sqlite3.OperationalError as error:
-            raise HistoryError(_unwritable(self._path, str(error))) from error
-
-
-def _unwritable(path: Path, reason: str) -> str:
-    """Return a sentence for an index that cannot be written, with a way out."""
-    folder = path.parent
-    words = f"the history index in {folder} cannot be written: {reason[:1].lower()}{reason[1:]}"
-    if not is_there(folder):
-        return f"{words}; `runner start` makes the folder"
-    owner = folder.stat().st_uid
-    if owner != os.geteuid():
-        return f"{words}; the folder belongs to {user_name(owner)}: run this as that user"
-    return words
+            raise HistoryError(unwritable(self._path, str(error))) from error
 
 
 def _new(number: int, head: bytes) -> _File:

@@ -8,7 +8,6 @@ current folder is not in its path. Touches files.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import sys
@@ -22,7 +21,7 @@ _NICE = 5  # pages and the runner's loop go first
 
 def main(state: Path, log: Path) -> None:
     """Keep the index in a state folder until standard input ends."""
-    from runner.history.builder import HistoryError
+    from runner.history.writing import HistoryError
 
     os.nice(_NICE)
     said = ""
@@ -41,12 +40,13 @@ def main(state: Path, log: Path) -> None:
 def _keep(state: Path, log: Path) -> None:
     """Build the index and follow the log, without end. Raises HistoryError."""
     from runner.history import tables
-    from runner.history.builder import Builder, opened_lock
+    from runner.history.builder import Builder
     from runner.history.retention import Limits
+    from runner.history.writing import is_locked, opened_lock
 
     lock = opened_lock(tables.lock_path(state))
     try:
-        while not _is_locked(lock):
+        while not is_locked(lock):
             wait(RETRY_S)
         _say("")
         with contextlib.closing(Builder(tables.index_path(state), log, Limits())) as builder:
@@ -58,13 +58,6 @@ def _keep(state: Path, log: Path) -> None:
 
 def _say(words: str) -> None:
     os.write(sys.stdout.fileno(), f"{words}\n".encode())
-
-
-def _is_locked(lock: int) -> bool:
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def wait(seconds: float) -> None:

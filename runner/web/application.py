@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from runner import __version__
 from runner.errors import NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
-from runner.web import confirming, health, login
+from runner.web import confirming, health, login, scraping
 from runner.web.api import routes as api
 from runner.web.authentication import Authentication, TooManyFailuresError
 from runner.web.dependencies import LoginRequiredError, current_identity
@@ -62,7 +62,8 @@ def application(site: Site, authentication: Authentication, names: Names) -> Fas
     api.prepare(app, site)
     app.include_router(health.router)
     app.include_router(login.router)
-    for router in (login.logout_router, confirming.router, pages.router, api.router):
+    guarded = (login.logout_router, confirming.router, scraping.router, pages.router, api.router)
+    for router in guarded:
         app.include_router(router, dependencies=[Depends(current_identity)])
     static = StaticFiles(packages=[("runner.web.pages", "static")])
     app.mount("/static", static)

@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "alerts": [[], ["--ack", IN_NAMES, "--until", "2h"]],
     "web": [["--listen", IN_NAMES]],
     "token": [["add", IN_NAMES], ["add", "a", "--only-client", HOSTILE], ["list"]],
+    "metrics": [[]],
     "reload": [[]],
     "restart": [[]],
     "doctor": [[]],

@@ -29,6 +29,7 @@ LOOKING = {
     "explain": ("plain",),
     "log": ("plain",),
     "ls": (),
+    "metrics": (),
     "monitor": (),
     "next": (),
     "plan": (),

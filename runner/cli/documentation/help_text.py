@@ -35,6 +35,7 @@ Commands:
   alerts      List what is wrong now, or silence it for a while.
   web         Serve the Process Monitor as a page, with an API and metrics.
   token       Manage the tokens that log in to the page.
+  metrics     Print metrics for Prometheus, as the page serves them.
   reload      Make the runner read its jobs folder now.
   restart     Let the installed program take over; executions go on.
   doctor      Check the runner's environment and suggest fixes.
