@@ -240,6 +240,19 @@ def test_a_runner_starts_its_page_again_and_ends_it(place: Place) -> None:
     check_log(place.log)
 
 
+def test_a_restart_into_the_installed_program_starts_the_page_anew(place: Place) -> None:
+    place.declare("tick", "true", SECONDLY)
+    runner = place.start("--web", "127.0.0.1:0")
+    wait_until(lambda: url_in(place.console()), within_s=PATIENCE_S)
+    (page,) = pages_of(runner.pid)
+    assert place.run("restart").returncode == 0
+    url = wait_until(lambda: url_in(place.console(), after=1), within_s=PATIENCE_S)
+    wait_until(lambda: httpx2.get(f"{url}readyz").status_code == 200)
+    assert not is_running(page)
+    assert len(pages_of(runner.pid)) == 1
+    assert place.stop(runner) == 0
+
+
 def test_a_page_that_cannot_start_harms_no_execution(place: Place) -> None:
     place.declare("tick", "true", SECONDLY)
     runner = place.start("--web", "0.0.0.0:0")  # without tokens, it refuses
@@ -276,8 +289,44 @@ def is_running(pid: int) -> bool:
         return False
 
 
-# --- hostile clients
+# --- many open pages, and hostile clients
 # ---------------------------------------------------------------------------------
+
+
+def test_five_hundred_open_event_streams_cost_the_loop_nothing(place: Place) -> None:
+    """Each stream is open and gets events, the runner is idle meanwhile, and nothing is late."""
+    place.declare("tick", "true", SECONDLY)
+    header = token(place)["authorization"]
+    runner = place.start("--web", "127.0.0.1:0")
+    url = wait_until(lambda: url_in(place.console()), within_s=PATIENCE_S)
+    place.await_finished("tick", count=2, status="success")
+    host, port = re.findall(r"//(.*):(\d+)/", url)[0]
+    asked = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: {header}\r\n\r\n"
+    with ExitStack() as clients:
+        streams = []
+        for _ in range(500):
+            stream = clients.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            stream.sendall(asked.encode())
+            streams.append(stream)
+        for stream in streams:
+            assert received(stream, b"HTTP/1.1 200").startswith(b"HTTP/1.1 200")
+        open_files = len(list(Path(f"/proc/{runner.pid}/fd").iterdir()))
+        seen = len(place.finished("tick"))
+        place.await_finished("tick", count=seen + 2, status="success")
+        for stream in streams[::100]:
+            assert b"execution.finished" in received(stream, b"execution.finished")
+        assert open_files < 100, "no stream is a connection of the runner"
+    assert {each["status"] for each in place.finished("tick")} == {"success"}
+    assert place.stop(runner) == 0
+    check_log(place.log)
+
+
+def received(client: socket.socket, until: bytes) -> bytes:
+    """Return what a server sends, up to a text."""
+    answer = b""
+    while until not in answer and (part := client.recv(65536)):
+        answer += part
+    return answer
 
 
 def test_many_slow_clients_keep_nobody_else_waiting(place: Place) -> None:

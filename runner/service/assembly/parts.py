@@ -104,16 +104,14 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
             settings, options.clock, core, records.journal, wakeups, zones, resources
         ),
         own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
-        web=_web(settings, options.clock, wakeups, resources),
+        web=_web(settings, options.clock, resources),
     )
 
 
-def _web(
-    settings: Settings, clock: Clock, wakeups: Wakeups, resources: ExitStack
-) -> WebProcess | None:
+def _web(settings: Settings, clock: Clock, resources: ExitStack) -> WebProcess | None:
     if settings.web is None:
         return None
-    web = WebProcess(settings.web, wakeups.poll, clock)
+    web = WebProcess(settings.web, clock)
     resources.callback(web.close)
     return web
 
