@@ -65,3 +65,10 @@ def runner_facts(settings: Settings, *, requests: int, git: str | None) -> Runne
         git_commit=git,
         requests=requests,
     )
+
+
+def why_retired(state: RequestState) -> str:
+    """Return why a request has no alerts any more."""
+    if state.renamed_to is not None:
+        return f"renamed to {state.renamed_to}"
+    return "removed" if state.removed else "unscheduled"

@@ -6,7 +6,6 @@ steps on top of them. It changes neither. Pure, apart from the batch that it fil
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -22,29 +21,27 @@ from runner.planning.changeover import resulting_states
 from runner.planning.fires.claims_ahead import verdict_at
 from runner.planning.fires.firing import Miss, delay_of, settle
 from runner.planning.fires.planned_status import Registration, RequestChange
-from runner.planning.states.pauses import KEY as PAUSES
-from runner.planning.states.pauses import Pause, Pauses, renamed
+from runner.planning.states.pauses import Pause, renamed
 from runner.planning.states.renaming import current_name
 from runner.planning.states.results import is_result
 from runner.planning.states.state import RequestState
 from runner.planning.transitions.failures_in_a_row import counted, stop_words
-from runner.requests.catalog.catalog import Rejection
 from runner.requests.model import ProcessRequest
 from runner.service.alerts.alert_decision import AlertDecision
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import PINGED, end_ping, start_ping
 from runner.service.deciding import spans
-from runner.service.deciding.change_records import change_record, runner_facts
+from runner.service.deciding.change_records import change_record, runner_facts, why_retired
+from runner.service.deciding.drafted_states import DraftedStates
 from runner.service.executions.claiming.claims import Claims
 from runner.service.executions.claiming.follow_ups import FollowUps
 from runner.service.executions.execution import Ask, Execution
 from runner.service.executions.execution_records import result_row
 from runner.service.executions.in_progress import InProgress
 from runner.service.executions.outcomes import Ended, Outcome
-from runner.service.registry import Registry, request_row
+from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
 from runner.service.situation import Situation
-from runner.store.rows import Batch
 
 LineOf = Callable[[Record, datetime], bytes]
 """Returns a record's line for the monitor log, with the given instant as its time."""
@@ -55,11 +52,10 @@ it is committed with the claim, before anything is spawned.
 """
 
 
-class Decision:
+class Decision(DraftedStates):
     """Collects states, claims and records into `batch` at one moment.
 
-    A reload replaces `requests` and `git`; the other attributes only collect. `states` has
-    only the states that the decision sets.
+    A reload replaces `requests` and `git`; the other attributes only collect.
     """
 
     def __init__(
@@ -72,12 +68,10 @@ class Decision:
         line_of: LineOf,
         settings: Settings,
     ) -> None:
+        super().__init__(registry)
         self.situation = situation
         self.now = situation.now
         self.git = situation.git
-        self.batch = Batch()
-        self.states: dict[str, RequestState] = {}
-        self.in_progress = in_progress
         self.claims = Claims(
             situation,
             in_progress=in_progress,
@@ -88,41 +82,16 @@ class Decision:
         self.alerts = AlertDecision(alerts, situation)
         self.pings: list[tuple[str, Ping]] = []
         """What to send after the commit, with the names of the requests."""
-        self.requests: Mapping[str, ProcessRequest] = registry.requests
-        self.pauses = registry.pauses
         self._settings = settings
-        self._registry = registry
         self._line_of = line_of
-
-    @property
-    def rejections(self) -> tuple[Rejection, ...]:
-        """The rejected documents beside the requests."""
-        return self._registry.rejections
-
-    def state(self, name: str) -> RequestState | None:
-        """Return the state of a request as this decision sees it."""
-        return self.states.get(name) or self._registry.states.get(name)
-
-    def definition(self, name: str) -> ProcessRequest | None:
-        """Return a request; if this decision removes it, the definition that it had."""
-        return self.requests.get(name) or self._registry.requests.get(name)
-
-    @property
-    def all_states(self) -> Mapping[str, RequestState]:
-        """The states of all requests as this decision sees them."""
-        return ChainMap(self.states, self._registry.states)
 
     def record(self, record: Record) -> bytes:
         """Add a record to the decision; return its line."""
-        if record.event is Event.EXECUTION_FINISHED:
-            self._note_result(record.fields)
+        if record.event is Event.EXECUTION_FINISHED and is_result(record.fields):
+            self.batch.results.append(result_row(record.fields, self.all_states))
         line = self._line_of(record, self.now)
         self.batch.records.append(line)
         return line
-
-    def _note_result(self, fields: Mapping[str, Any]) -> None:
-        if is_result(fields):
-            self.batch.results.append(result_row(fields, self.all_states))
 
     def follow(self, ended: Iterable[Ended] = (), started: Iterable[Execution] = ()) -> None:
         """Decide what follows `ended` and the executions that this decision ended itself.
@@ -143,13 +112,13 @@ class Decision:
             is_unscheduled = state.status is RequestStatus.UNSCHEDULED
             # The alert about the failures that unscheduled a request stays open.
             if state.removed or (is_unscheduled and not state.is_stopped_by_failures):
-                self.alerts.note_retired(name, _why_retired(state), is_removed=state.removed)
+                self.alerts.note_retired(name, why_retired(state), is_removed=state.removed)
         self.alerts.finish(self.requests, self.batch, self.record)
 
     def note_expired(self, deadlines: Iterable[Deadline]) -> None:
         """Note the deadlines of checks that have passed."""
         self.alerts.note_expired(
-            (each for each in deadlines if not self._is_unscheduled(each.request)), self.requests
+            (each for each in deadlines if not self.is_unscheduled(each.request)), self.requests
         )
 
     def _note_started(self, execution: Execution) -> None:
@@ -162,7 +131,7 @@ class Decision:
 
     def _note_ended(self, ended: Ended, is_last: bool) -> None:
         if (request := self._watched(ended.execution)) is not None:
-            is_counted = not self._is_unscheduled(request.name)
+            is_counted = not self.is_unscheduled(request.name)
             self.alerts.note_ended(ended, request, is_last=is_last, is_counted=is_counted)
             if is_last and ended.execution.claim.generation is not None:
                 self._count(request, ended.outcome.status)
@@ -187,20 +156,6 @@ class Decision:
         if execution.claim.group is not None:
             return None
         return self.requests.get(current_name(execution.request, self.all_states))
-
-    def _is_unscheduled(self, name: str | None) -> bool:
-        state = None if name is None else self.state(name)
-        return state is not None and state.status is RequestStatus.UNSCHEDULED
-
-    def put(self, name: str, state: RequestState) -> None:
-        """Set the state of a request, and write it with the definition in force."""
-        self.states[name] = state
-        self.batch.requests[name] = request_row(name, self.requests.get(name), state)
-
-    def put_pauses(self, pauses: Pauses) -> None:
-        """Set the pauses."""
-        self.pauses = pauses
-        self.batch.meta[PAUSES] = pauses.text()
 
     def about(self) -> RunnerFacts:
         """Return what all records about this runner contain."""
@@ -341,9 +296,3 @@ class Decision:
     def _pause_of(self, request: ProcessRequest, span: Miss) -> Pause | None:
         """Return the pause that held the last fire of a span."""
         return self.pauses.holding(request, span.last + delay_of(request))
-
-
-def _why_retired(state: RequestState) -> str:
-    if state.renamed_to is not None:
-        return f"renamed to {state.renamed_to}"
-    return "removed" if state.removed else "unscheduled"
