@@ -39,13 +39,15 @@ _TIMES = frozenset({Check.FAILURE, Check.SKIPPED})
 class MessageContext:
     """What a message says about the runner and about what comes.
 
-    `zone` is an IANA key. `next_fires` are those of the requests that have one.
+    `zone` is an IANA key. `next_fires` are those of the requests that have one. `page` is
+    the URL of the runner's page, if it has one for others.
     """
 
     host: str
     jobs: str
     zone: str = "UTC"
     next_fires: Mapping[str, datetime] = field(default_factory=dict)
+    page: str | None = None
 
 
 def subject_of(notices: Sequence[Notice], context: MessageContext) -> str:
@@ -122,6 +124,15 @@ def _facts(facts: NotifiedAlert, context: MessageContext) -> Iterator[tuple[str,
         yield "Next fire", _moment(fire, context)
     if facts.owner:
         yield "Owner", facts.owner
+    if context.page is not None:
+        yield "Page", context.page.rstrip("/") + _path(facts)
+
+
+def _path(facts: NotifiedAlert) -> str:
+    """Return where the page shows what an alert is about."""
+    if facts.execution:
+        return f"/executions/{facts.execution}"
+    return "/" if facts.request is None else f"/requests/{facts.request}"
 
 
 def _commands(facts: NotifiedAlert) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,8 @@ class Settings:
     """Whom to notify of alerts, and how."""
     web: tuple[str, ...] | None = None
     """The arguments of the command `web`, which runs as a child; None for no page."""
+    page: str | None = None
+    """The public URL of the page, for links in messages."""
 
     @property
     def outputs(self) -> Path:

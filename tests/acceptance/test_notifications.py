@@ -74,7 +74,7 @@ def test_with_one_receiver_a_failure_and_its_recovery_reach_it_in_one_thread(
 
 def test_what_opens_together_is_one_message(place: Place, web: WebServer) -> None:
     hurry(place)
-    settings(place, {"chat": HOOK})
+    settings(place, {"chat": HOOK}, web={"url": "https://runner.example"})
     for number in range(20):
         place.declare(f"r{number:02}", "exit 3", "run_immediately")
     runner = place.start()
@@ -84,6 +84,8 @@ def test_what_opens_together_is_one_message(place: Place, web: WebServer) -> Non
         messages.append(web.next().data)
         seen |= {each["request"] for each in messages[-1]["alerts"]}
     assert messages[0]["alerts_count"] > 1
+    first = place.finished("r00")[0]["execution"]
+    assert f"https://runner.example/executions/{first}\n" in messages[0]["text"]
     assert messages[0]["subject"].endswith("requests fail, first: r00 fails: exit code 3")
     assert sum(each["alerts_count"] for each in messages) == 20, "no alert is in two messages"
     assert place.stop(runner) == 0

@@ -230,6 +230,7 @@ class Messenger:
             jobs=str(self._settings.jobs.absolute()),
             zone=self._zone(),
             next_fires=fires,
+            page=self._settings.page,
         )
 
 

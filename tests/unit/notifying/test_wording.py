@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.notices import NOON, RECORD, SETTING, change, known, news, recovery
+from support.notices import EXECUTION, NOON, RECORD, SETTING, change, known, news, recovery
 
 from runner.lifecycle import Check
 from runner.notifying.notice import Notice
@@ -72,3 +73,18 @@ def test_a_text_says_since_when_and_what_comes() -> None:
     ended = text_of([recovery(change(), timedelta(hours=2, minutes=5, microseconds=1))], SETTING)
     assert "From       2026-11-30 13:00:00 CET to 2026-11-30 15:05:00 CET, 2h5m\n" in ended
     assert NOON.isoformat() not in ended
+
+
+@pytest.mark.parametrize(
+    ("notice", "path"),
+    [
+        (news(change()), f"/executions/{EXECUTION}"),
+        (recovery(change()), f"/executions/{EXECUTION}"),
+        (news(change(check=Check.ABSENT)), "/requests/nightly-posting"),
+        (news(change(request=None, check=Check.DISK)), "/"),
+    ],
+)
+def test_a_text_links_to_the_page_if_others_can_reach_it(notice: Notice, path: str) -> None:
+    assert "https://" not in text_of([notice], SETTING)
+    with_page = replace(SETTING, page="https://runner.example.org/")
+    assert f"Page       https://runner.example.org{path}\n" in text_of([notice], with_page)

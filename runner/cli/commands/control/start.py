@@ -127,6 +127,7 @@ def start_command(
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
         web=None if web is None else _web_arguments(web, places),
+        page=places.settings.web.url,
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         handover = _serve(settings, console, handed)
