@@ -8,11 +8,13 @@ from contextlib import suppress
 from runner.errors import RunnerError
 from runner.planning.states.state import RequestState, state_from
 from runner.requests.building.stored import request_from_definition
-from runner.requests.catalog.cached_requests import Recalled, Requests, Supply
+from runner.requests.catalog.cached_requests import Recalled, SuppliedRequests, Supply
 from runner.store.rows import RequestRow
 
 
-def stored_requests(rows: Iterable[RequestRow], *, zone: str, recalled: Recalled) -> Requests:
+def stored_requests(
+    rows: Iterable[RequestRow], *, zone: str, recalled: Recalled
+) -> SuppliedRequests:
     """Return the last good requests in a store's rows, as `remembered` does.
 
     A definition that the cache has, too, is supplied by the same object.
@@ -25,7 +27,7 @@ def stored_requests(rows: Iterable[RequestRow], *, zone: str, recalled: Recalled
             supplies[row.name] = recalled.get(row.definition) or request_from_definition(
                 row.definition, default_zone=zone, accepted=recalled
             )
-    return Requests(supplies)
+    return SuppliedRequests(supplies)
 
 
 class StoredStates(Mapping[str, RequestState]):

@@ -20,7 +20,7 @@ from runner.planning.difference import Difference, difference
 from runner.planning.fires.planned_status import Registration
 from runner.planning.last_good import InForce, in_force
 from runner.planning.states.pauses import NO_PAUSES, Pauses
-from runner.planning.states.renaming import renamings
+from runner.planning.states.renaming import States, renamings
 from runner.planning.states.state import RequestState
 from runner.planning.transitions.registration import (
     register,
@@ -35,7 +35,6 @@ from runner.requests.model import ProcessRequest
 from runner.requests.policies import NO_RETENTION
 
 Requests = Mapping[str, ProcessRequest]
-States = Mapping[str, RequestState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from runner.access.last_results import LastResults
 from runner.access.loading import Loaded
 from runner.access.shown.request_items import views_of
-from runner.cli.arguments.selection import Candidate, Selection, select
+from runner.cli.arguments.selection import Selectable, Selection, select
 from runner.cli.output.tables import echo
 from runner.lifecycle import RequestStatus
 from runner.matching import is_glob
@@ -20,7 +20,7 @@ from runner.requests.model import Outline
 from runner.service.executions.execution import execution_of
 
 
-def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidate]:
+def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Selectable]:
     """Return what a selection looks at in each request."""
     return [
         candidate_of(view.name, view.request, loaded.results, status=view.status) for view in found
@@ -29,10 +29,10 @@ def candidates_of(found: Iterable[RequestView], loaded: Loaded) -> list[Candidat
 
 def candidate_of(
     name: str, request: Outline | None, results: LastResults, *, status: str
-) -> Candidate:
+) -> Selectable:
     """Return what a selection looks at in a request with this definition, if it has one."""
     last = results.of(name)
-    return Candidate(
+    return Selectable(
         name=name,
         labels=request.labels if request else {},
         owner=request.owner if request else None,
@@ -87,9 +87,9 @@ def running_names(loaded: Loaded, selection: Selection) -> tuple[str, ...]:
     """
     executions = [execution_of(row) for row in loaded.snapshot.executions]
     known = {each.name: each for each in candidates_of(views_of(loaded), loaded)}
-    running: dict[str, Candidate] = {}
+    running: dict[str, Selectable] = {}
     for each in executions:
-        request = known.get(each.request) or Candidate(
+        request = known.get(each.request) or Selectable(
             name=each.request,
             labels=each.claim.labels,
             owner=each.claim.owner,

@@ -46,7 +46,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Selectable:
     """What a selection looks at in a request."""
 
     name: str
@@ -73,7 +73,7 @@ def labels_of(texts: Iterable[str]) -> dict[str, frozenset[str]]:
     return found
 
 
-def select(candidates: Iterable[Candidate], selection: Selection) -> list[str]:
+def select(candidates: Iterable[Selectable], selection: Selection) -> list[str]:
     """Return the names of the selected requests, in the order of `candidates`.
 
     Raises UsageError, with a hint, if no request has the name, labels and owner asked for:
@@ -93,7 +93,7 @@ def select(candidates: Iterable[Candidate], selection: Selection) -> list[str]:
     ]
 
 
-def is_declared(candidate: Candidate, selection: Selection) -> bool:
+def is_declared(candidate: Selectable, selection: Selection) -> bool:
     """Return whether a request has the name, the labels and the owner asked for."""
     return (
         (
@@ -105,12 +105,12 @@ def is_declared(candidate: Candidate, selection: Selection) -> bool:
     )
 
 
-def labels_in(candidates: Iterable[Candidate]) -> list[str]:
+def labels_in(candidates: Iterable[Selectable]) -> list[str]:
     """Return all labels of requests, as `KEY=VALUE`, sorted."""
     return sorted({_text(*label) for each in candidates for label in each.labels.items()})
 
 
-def owners_in(candidates: Iterable[Candidate]) -> list[str]:
+def owners_in(candidates: Iterable[Selectable]) -> list[str]:
     """Return all owners of requests, sorted."""
     return sorted({each.owner for each in candidates if each.owner is not None})
 
@@ -119,7 +119,7 @@ def _text(key: str, value: str) -> str:
     return f"{key}={value}"
 
 
-def _require_known(known: list[Candidate], selection: Selection) -> None:
+def _require_known(known: list[Selectable], selection: Selection) -> None:
     """Raise UsageError for a name, a label or an owner that no request has."""
     for name in selection.names:
         if not is_matched((each.name for each in known), name):

@@ -33,7 +33,7 @@ _KEPT = timedelta(days=30)
 as missed.
 """
 
-Span = tuple[datetime, datetime]
+TimeSpan = tuple[datetime, datetime]
 """From the first instant until before the second one."""
 
 
@@ -41,7 +41,7 @@ Span = tuple[datetime, datetime]
 class Held:
     """The disjoint spans in which fires of one request are held, ascending."""
 
-    spans: tuple[Span, ...] = ()
+    spans: tuple[TimeSpan, ...] = ()
 
     @property
     def until(self) -> datetime:
@@ -49,7 +49,7 @@ class Held:
         return self.spans[-1][1] if self.spans else EPOCH
 
     @property
-    def parts(self) -> Iterator[tuple[Span, bool]]:
+    def parts(self) -> Iterator[tuple[TimeSpan, bool]]:
         """Yield consecutive spans that cover all of time, and whether each holds fires."""
         begin = EPOCH
         for span in self.spans:
@@ -138,7 +138,7 @@ class Pauses:
 
     def held_by_name(self, *known_as: str | None) -> Held:
         """Return when fires of a request are held that has, or had, these names."""
-        spans: list[Span] = []
+        spans: list[TimeSpan] = []
         for pause in self.known:
             if not pause.is_of_name(*known_as):
                 continue

@@ -126,7 +126,7 @@ def whole(supply: Supply) -> ProcessRequest:
     return supply if isinstance(supply, ProcessRequest) else supply.whole()
 
 
-class Requests(Mapping[str, ProcessRequest]):
+class SuppliedRequests(Mapping[str, ProcessRequest]):
     """Requests by name. `supplies` are the same, perhaps not built yet."""
 
     def __init__(self, supplies: Mapping[str, Supply]) -> None:
@@ -151,14 +151,14 @@ Recalled = Mapping[str, CachedRequest | None]
 
 def by_name(requests: Mapping[str, ProcessRequest]) -> Mapping[str, ProcessRequest]:
     """Return requests in the order of their names."""
-    if isinstance(requests, Requests):
-        return Requests(dict(sorted(requests.supplies.items(), key=itemgetter(0))))
+    if isinstance(requests, SuppliedRequests):
+        return SuppliedRequests(dict(sorted(requests.supplies.items(), key=itemgetter(0))))
     return dict(sorted(requests.items(), key=itemgetter(0)))
 
 
 def outlines_of(requests: Mapping[str, ProcessRequest]) -> Mapping[str, Outline]:
     """Return the outlines of requests, without building any."""
-    return requests.supplies if isinstance(requests, Requests) else requests
+    return requests.supplies if isinstance(requests, SuppliedRequests) else requests
 
 
 def differing(

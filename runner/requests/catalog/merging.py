@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from runner.errors import Problem
-from runner.requests.catalog.cached_requests import Requests, Supply
+from runner.requests.catalog.cached_requests import SuppliedRequests, Supply
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.catalog.cross_checks.references import broken_references, with_unique_names
 from runner.requests.catalog.plain_merge import PlainMerge
@@ -32,7 +32,7 @@ class Merging:
         self._chosen: dict[str, Candidate] = {}
         self._rivals: dict[str, list[Candidate]] = {}
         self._supplies: dict[str, Supply] = {}
-        self._requests: Mapping[str, ProcessRequest] = Requests(self._supplies)
+        self._requests: Mapping[str, ProcessRequest] = SuppliedRequests(self._supplies)
         self._is_whole = True
         self._mentioning: list[str] = []
 

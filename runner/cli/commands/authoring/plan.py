@@ -22,7 +22,7 @@ from runner.access.root_view import is_roots, rejected_by_root
 from runner.access.troubles import report_pauses
 from runner.cli.access.selecting import candidate_of, words_for_none
 from runner.cli.arguments.revisions import Repository
-from runner.cli.arguments.selection import Candidate, Selection, select
+from runner.cli.arguments.selection import Selectable, Selection, select
 from runner.cli.options import output_option_of, reading_options, selection_options
 from runner.cli.output.plans import FORMS, Shown, report
 from runner.cli.output.tables import echo
@@ -171,7 +171,7 @@ def _selected(planned: Plan, old: Served, selection: Selection, results: LastRes
     return planned.among(names)
 
 
-def _candidates(planned: Plan, old: Served, results: LastResults) -> Iterator[Candidate]:
+def _candidates(planned: Plan, old: Served, results: LastResults) -> Iterator[Selectable]:
     """Yield each request as it is before the change, and as it is afterwards."""
     former = {step.name: step.renamed_from for step in planned.steps}
     new_states = {step.name: step.state for step in planned.steps}

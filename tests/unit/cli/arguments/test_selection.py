@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.arguments.selection import Candidate, Selection, labels_of, select
+from runner.cli.arguments.selection import Selectable, Selection, labels_of, select
 from runner.errors import UsageError
 
 _KEYS, _VALUES = ["team", "tier", "a=b", " ", "'"], ["", "x", "x=y", "$(id)", "\x1b[31m", "a\nb"]
@@ -14,14 +14,14 @@ _NAMES = ["a", "ab", "b.c", "month-end", "x_1"]
 _STATUSES = ["scheduled", "complete", "invalid"]
 
 
-def _candidate(name: str, **given: object) -> Candidate:
+def _candidate(name: str, **given: object) -> Selectable:
     usual: dict[str, object] = {
         "labels": {},
         "owner": None,
         "status": "scheduled",
         "is_failing": False,
     }
-    return Candidate(name=name, **{**usual, **given})  # type: ignore[arg-type]
+    return Selectable(name=name, **{**usual, **given})  # type: ignore[arg-type]
 
 
 FINANCE = _candidate("nightly-posting", labels={"team": "finance"}, owner="ana", is_failing=True)
@@ -31,7 +31,7 @@ ALL = [FINANCE, OPS, PLAIN]
 
 candidates = st.lists(
     st.builds(
-        Candidate,
+        Selectable,
         name=st.sampled_from(_NAMES),
         labels=st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES)),
         owner=st.none() | st.sampled_from(_VALUES),
@@ -44,7 +44,7 @@ candidates = st.lists(
 
 @given(candidates, st.data())
 def test_a_request_is_selected_by_its_own_name_labels_owner_and_status(
-    known: list[Candidate], data: st.DataObject
+    known: list[Selectable], data: st.DataObject
 ) -> None:
     if not known:
         return
@@ -61,7 +61,7 @@ def test_a_request_is_selected_by_its_own_name_labels_owner_and_status(
 
 @given(candidates, st.sampled_from(_KEYS), st.sampled_from(_VALUES))
 def test_a_label_selects_the_requests_that_have_it_and_no_other(
-    known: list[Candidate], key: str, value: str
+    known: list[Selectable], key: str, value: str
 ) -> None:
     # `a=b=x` is the label `a=b` with the value `x` as much as `a` with the value `b=x`.
     text = f"{key}={value}"
