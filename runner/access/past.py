@@ -44,6 +44,8 @@ _ALERTS = frozenset({Event.ALERT_OPENED, Event.ALERT_CLOSED})
 _MOST = 100_000
 _MOST_FINISHED = 20_000
 _RUNS_OF_EACH = 25
+_PARTIAL = (ExecutionStatus.SYSTEM_RESTART, ExecutionStatus.SKIPPED)
+"""Executions that may have started, but did not run to an end of their own."""
 _TICK = timedelta(microseconds=1)
 
 
@@ -119,8 +121,8 @@ def past_alerts(
 def durations(places: Places) -> dict[str, timedelta]:
     """Return, per request, the median duration of its newest complete runs.
 
-    Runs cut off by a restart do not count. Raises RunnerError if the monitor log cannot
-    be read.
+    Runs that a restart cut off or a condition skipped do not count. Raises RunnerError if
+    the monitor log cannot be read.
     """
     if has_other_log(places):
         return {}
@@ -130,7 +132,7 @@ def durations(places: Places) -> dict[str, timedelta]:
         if record.get("group") is not None:
             continue  # the group's own record already covers its members
         known = seconds[record["request"]]
-        is_whole = record["started"] and record["status"] != ExecutionStatus.SYSTEM_RESTART
+        is_whole = record["started"] and record["status"] not in _PARTIAL
         if is_whole and len(known) < _RUNS_OF_EACH:
             known.append(record["duration_s"])
     return {name: timedelta(seconds=median(known)) for name, known in seconds.items() if known}

@@ -222,12 +222,12 @@ def simulated(place: Place, *arguments: str) -> dict[str, Any]:
     return answered(place, "simulate", *arguments)
 
 
-def finished(place: Place, request: str, duration_s: float) -> None:
+def finished(place: Place, request: str, duration_s: float, status: str = "success") -> None:
     """Append the record of a past execution to the monitor log."""
     record = {
         "event": "execution.finished",
         "request": request,
-        "status": "success",
+        "status": status,
         "duration_s": duration_s,
     }
     place.state.mkdir(exist_ok=True)
@@ -252,6 +252,8 @@ def test_a_simulation_counts_overlaps_and_waits_from_past_durations(place: Place
     place.write("daily.yaml", DAILY.format(at="02:00"))
     for duration_s in (899.0, 901.0, 5.0):
         finished(place, "each", duration_s)
+    for _ in range(4):  # its condition was not met
+        finished(place, "each", 0.01, "skipped")
     finished(place, "one", 4000.0)
     past = ("--monitor-log", str(place.folder / "past.jsonl"))
     item = simulated(place, *SPAN, *past)
