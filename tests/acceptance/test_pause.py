@@ -64,7 +64,7 @@ def test_a_pause_holds_fires_through_kill_9_and_restart_until_the_resume(place: 
     place.await_finished("tick", count=before + 1, status="success")
     assert place.stop(runner) == 0
     assert f"all requests paused by {PERSON}: {REASON}\n" in place.console(), "at the start"
-    assert f"all requests  resumed by {PERSON}: {REASON}\n" in place.console()
+    assert f"all requests  resumed by {PERSON} (paused for: {REASON})\n" in place.console()
     (end,) = place.events("runner.resumed")
     ((first, last, count),) = spans(place)
     assert count == (parse_instant(last) - parse_instant(first)) / timedelta(seconds=1) + 1

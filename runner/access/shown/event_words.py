@@ -55,9 +55,8 @@ def _finished(record: Mapping[str, Any]) -> Line:
 
 def _request(word: str) -> Callable[[Mapping[str, Any]], Line]:
     def words(record: Mapping[str, Any]) -> Line:
-        by = f" by {record['requested_by']}" if record["requested_by"] else ""
         message = f": {record['message']}" if record["message"] else ""
-        return "INFO", f"· {record['request']}  {word}{by}{message}"
+        return "INFO", f"· {record['request']}  {word}{_by(record)}{message}"
 
     return words
 
@@ -133,18 +132,23 @@ def _alerts(record: Mapping[str, Any]) -> str:
     return names[0] if count == 1 and names else f"{count} alerts"
 
 
-def _pause(word: str) -> Callable[[Mapping[str, Any]], Line]:
-    def words(record: Mapping[str, Any]) -> Line:
-        names = record["paused"]
-        what = "all requests" if names is None else listed(names, _MOST_NAMES)
-        by = f" by {record['requested_by']}" if record["requested_by"] else ""
-        is_begin = record["event"] == "runner.paused"
-        until = (
-            f" until {record['paused_until'][:19]}Z" if is_begin and record["paused_until"] else ""
-        )
-        return "WARNING", f"‖ {what}  {word}{by}{until}: {record['message']}"
+def _paused(record: Mapping[str, Any]) -> Line:
+    end = record["paused_until"]
+    until = f" until {end[:19]}Z" if end else ""
+    return "WARNING", f"‖ {_held(record)}  paused{_by(record)}{until}: {record['message']}"
 
-    return words
+
+def _resumed(record: Mapping[str, Any]) -> Line:
+    return "WARNING", f"‖ {_held(record)}  resumed{_by(record)} (paused for: {record['message']})"
+
+
+def _held(record: Mapping[str, Any]) -> str:
+    names = record["paused"]
+    return "all requests" if names is None else listed(names, _MOST_NAMES)
+
+
+def _by(record: Mapping[str, Any]) -> str:
+    return f" by {record['requested_by']}" if record["requested_by"] else ""
 
 
 def _changed(record: Mapping[str, Any]) -> Line:
@@ -171,8 +175,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "alert.closed": _closed,
     "notification.sent": _notified,
     "notification.failed": _not_notified,
-    "runner.paused": _pause("paused"),
-    "runner.resumed": _pause("resumed"),
+    "runner.paused": _paused,
+    "runner.resumed": _resumed,
     "web.changed": _changed,
 }
 
