@@ -31,8 +31,10 @@ for number in signal.valid_signals() - {
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 _OTHERS = ("RUNNER_", "GIT_", "XDG_", "NOTIFY_", "WATCHDOG_", "LC_", "CLICOLOR")
 _NAMES = {"STATE_DIRECTORY", "LOGS_DIRECTORY", "LANGUAGE", "COLUMNS", "LINES", "FORCE_COLOR", "TZ"}
-_OF_TESTS = {"RUNNER_CRASH_DEATHS", "RUNNER_CRASH_SEED", "RUNNER_EXAMPLES", "RUNNER_SEED"}
-"""What sizes and seeds the campaigns. No program reads it."""
+_OF_TESTS = {"RUNNER_CRASH_DEATHS", "RUNNER_CRASH_SEED", "RUNNER_EXAMPLES", "RUNNER_SEED"} | {
+    "RUNNER_REQUIRE_BROWSER"
+}
+"""What sizes and seeds the campaigns, and what must not be skipped. No program reads it."""
 for name in [
     name for name in os.environ.keys() - _OF_TESTS if name.startswith(_OTHERS) or name in _NAMES
 ]:

@@ -6,6 +6,7 @@ and mood give the same night, up to the present.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from support.monitor_records import line_of
+from support.place import GATE
 
 from runner.monitor.records import Event, Recorder
 from runner.values import new_id
@@ -26,6 +28,7 @@ NAMES = (
 _EVERY_MIN = (240, 360, 30, 720, 15, 60, 120, 20, 5, 90)
 _TAKES_S = (900, 2400, 40, 5400, 2, 1200, 300, 55, 41, 600)
 _BAD, _MISSED = frozenset({0, 2, 6}), frozenset({7, 9})
+_LONG = 3
 _TEAMS = ("finance", "logistics", "sales", "it")
 
 
@@ -42,18 +45,33 @@ class Night:
         named = [f"{name}-{n:02d}" if n else name for n in rounds for name in NAMES]
         return named[: self.count]
 
-    def write_requests(self, jobs: Path) -> None:
-        """Write a file for each request. The failing ones fail when they run again."""
+    def write_requests(self, jobs: Path, *, is_going_on: bool = False) -> None:
+        """Write a file for each request.
+
+        If a bad night goes on, its failing requests run every 20 seconds, and so does a long
+        one, until the test opens its gate.
+        """
         for at, name in enumerate(self.names()):
-            is_failing = self.is_bad and at in _BAD
-            what = "echo 'ORA-12541: TNS:no listener' >&2; exit 3" if is_failing else "echo posted"
-            every = _EVERY_MIN[at % len(_EVERY_MIN)]
-            (jobs / f"{name}.yaml").write_text(
-                f"description: Runs every {every} minutes\nowner: {_TEAMS[at % 4]}\n"
-                f"labels: {{team: {_TEAMS[at % 4]}}}\n"
-                f'process: {{shell: "{what}"}}\n'
-                f"timing: {{schedule: {{frequency: minutely, interval: {every}}}}}\n"
-            )
+            is_failing, is_long = self.is_bad and at in _BAD, self.is_bad and at == _LONG
+            what = "echo posted 120 documents"
+            if is_failing:
+                what = "echo 'ORA-12541: TNS:no listener' >&2; exit 3"
+            elif is_long and is_going_on:
+                what = GATE
+            rule: dict[str, object] = {
+                "frequency": "minutely",
+                "interval": _EVERY_MIN[at % len(_EVERY_MIN)],
+            }
+            if is_going_on and (is_failing or is_long):
+                rule = {"frequency": "secondly", "interval": 20}
+            content = {
+                "description": f"Posts the documents of {_TEAMS[at % 4]}",
+                "owner": _TEAMS[at % 4],
+                "labels": {"team": _TEAMS[at % 4]},
+                "process": {"shell": what, "prevent_concurrent": True},
+                "timing": {"schedule": rule},
+            }
+            (jobs / f"{name}.yaml").write_text(json.dumps(content, indent=1))
 
     def write_log(self, log: Path, now: datetime | None = None) -> None:
         """Write the finished records of the last 20 hours."""

@@ -31,7 +31,7 @@ from runner.web.pages.present import Present
 from runner.web.pages.rendering import Content
 from runner.web.pages.wording import rough_duration, success_rate
 
-_MOST_NEEDS, _MOST_RUNNING, _MOST_COMING, _MOST_ENDED = 12, 12, 12, 10
+_MOST_NEEDS, _MOST_RUNNING, _MOST_COMING, _MOST_ENDED = 12, 12, 8, 10
 _MOST_NAMES = 3
 _ALL_LANES = 1000
 _DAY = timedelta(hours=24)
