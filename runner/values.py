@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-_SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
+# Compiled at their first use, because few commands need them.
+_DURATION = r"(?a:(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?)"
+_SIZE = r"(?a:(\d+)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB))"
 _SIZE_UNITS = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
@@ -40,7 +41,7 @@ def parse_duration(text: str) -> timedelta:
     shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         raise ValueError(f"{shown} what? A duration needs a unit: {shown}s, {shown}m, {shown}h")
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if not match or not text:
         raise ValueError(
             f"{shown!r} is not a duration; "
@@ -97,7 +98,7 @@ def clock_text(seconds: float) -> str:
 
 def parse_size(text: str) -> int:
     """Read `64KiB`, `10MB`, `512B` as bytes. Raises ValueError, worded for people."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if not match or len(match[1]) > 15:
         raise ValueError(f"{text!r} is not a size; write it like 64KiB, 10MB or 1GiB")
     return int(match[1]) * _SIZE_UNITS[match[2]]

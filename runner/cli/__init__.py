@@ -13,6 +13,8 @@ from runner.system import early_signals, shortage
 TYPE_CHECKING = False  # the module `typing` would take a third of the time of `--help`
 if TYPE_CHECKING:
     from typing import NoReturn
+_WITHOUT_HASHES = (["log"], ["monitor"], ["status"])
+"""Commands that only look. They hash nothing, and the import would be a tenth of their time."""
 
 
 def main() -> None:
@@ -44,7 +46,8 @@ def _main() -> None:
     from runner.system.stalls import WATCH
 
     WATCH.begin(is_start=is_start)
-    _import_hashes()
+    if sys.argv[1:2] not in _WITHOUT_HASHES:
+        _import_hashes()
     from runner.system.garbage_collection import objects_frozen
 
     # Otherwise the garbage collector walks the imported modules: a tenth of the time that

@@ -8,11 +8,10 @@ from datetime import date, time, timedelta
 
 from runner.errors import RuleError
 
-_MOMENT = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?) ?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
-_CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
-_ALMOST_CLOCK = re.compile(r"(\d{1,2})(?:[:.h]?(\d\d))?(?::(\d\d))? ?(am|pm|h|)", re.ASCII)
+# Compiled at their first use, because few commands need them.
+_MOMENT = r"(?a:(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?) ?(Z|[+-]\d\d:?\d\d)?)?)"
+_CLOCK = r"(?a:(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)"
+_ALMOST_CLOCK = r"(?a:(\d{1,2})(?:[:.h]?(\d\d))?(?::(\d\d))? ?(am|pm|h|))"
 _FIRST_YEAR = 1970
 _LARGEST_OFFSET = timedelta(hours=18)
 
@@ -40,7 +39,7 @@ def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
     Raises RuleError for any other text, for a date or time that does not exist, and for
     years before 1970.
     """
-    match = _MOMENT.fullmatch(text)
+    match = re.fullmatch(_MOMENT, text)
     if not match:
         raise RuleError(
             f"{shortened(text)} is not a time",
@@ -79,7 +78,7 @@ def read_clock(text: str, *, field: tuple[str | int, ...]) -> time:
 
     Raises RuleError, which suggests the probable time, for any other text.
     """
-    if _CLOCK.fullmatch(text):
+    if re.fullmatch(_CLOCK, text):
         return time.fromisoformat(text)
     raise RuleError(
         f"{shortened(text)} is not a time of day", field=field, suggestion=_probable_clock(text)
@@ -92,7 +91,7 @@ def _probable_clock(text: str) -> str:
     >>> _probable_clock("2:30pm")
     'write "14:30"'
     """
-    match = _ALMOST_CLOCK.fullmatch(text.strip().lower())
+    match = re.fullmatch(_ALMOST_CLOCK, text.strip().lower())
     if match:
         hour, minute, second = (int(group or 0) for group in match.group(1, 2, 3))
         if (hour, minute, second) == (24, 0, 0):
@@ -100,6 +99,6 @@ def _probable_clock(text: str) -> str:
         if match[4] in {"am", "pm"} and 1 <= hour <= 12:
             hour = hour % 12 + 12 * (match[4] == "pm")
         clock = f"{hour:02}:{minute:02}" + (f":{second:02}" if match[3] else "")
-        if _CLOCK.fullmatch(clock):
+        if re.fullmatch(_CLOCK, clock):
             return f'write "{clock}"'
     return 'write it like "02:00" or "14:30:15", from "00:00" to "23:59:59"'

@@ -18,7 +18,6 @@ therefore uses the same data.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +75,9 @@ def zone_data_in_use() -> dict[str, bytes]:
 
 def zone_digests() -> dict[str, str]:
     """Return a digest of the zone data of each key that was used so far."""
-    return {key: hashlib.sha256(raw).hexdigest() for key, raw in zone_data_in_use().items()}
+    from hashlib import sha256  # slow to import, and commands that only look need none
+
+    return {key: sha256(raw).hexdigest() for key, raw in zone_data_in_use().items()}
 
 
 def are_zones(digests: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def _request(name: str, **changes: Any) -> RequestRow:
     row = RequestRow(
         name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}"
     )
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def _execution(execution: str, **changes: Any) -> ExecutionRow:
@@ -65,7 +65,7 @@ def _execution(execution: str, **changes: Any) -> ExecutionRow:
         pid_started=None,
         body="{}",
     )
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 @contextmanager

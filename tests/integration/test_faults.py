@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -539,7 +539,7 @@ def _commit_hundred(store: Store, number: int) -> int:
     }
     store.commit(Batch(executions=rows))
     running = {
-        key: replace(row, phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()
+        key: row._replace(phase=Phase.RUNNING, pid=1, pid_started=2) for key, row in rows.items()
     }
     store.commit(Batch(executions=running, records=[b"s" * 600] * 100))
     numbered = store.commit(Batch(ended=list(rows), records=[b"e" * 900] * 100))

@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,7 +143,7 @@ def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
     )
     mailbox_of(tmp_path).post(_command())
     store.take_commands(_NOW)
-    twice = {name: replace(claim, id=name) for name in ("e1", "e2")}
+    twice = {name: claim._replace(id=name) for name in ("e1", "e2")}
     with pytest.raises(DuplicateClaimError):
         store.commit(Batch(executions=twice, answers={"c1": "done"}))
     assert mailbox_of(tmp_path).answer_to("c1") is None
@@ -505,7 +504,7 @@ def test_a_malformed_row_is_refused_and_the_runner_continues(place: Place) -> No
             time.time_ns() // 1000 + 99 * _MINUTE
         )  # not by _NOW: the suite may have begun long ago
         mailbox_of(place.state).post(
-            replace(_command("last", deadline=soon), kind="exec", arguments=json.dumps(_GOOD))
+            _command("last", deadline=soon)._replace(kind="exec", arguments=json.dumps(_GOOD))
         )
         go_on_until(lambda: mailbox_of(place.state).answer_to("last"), "an answer")
         go_on_until(lambda: not runner.is_executing, "the end of all executions")

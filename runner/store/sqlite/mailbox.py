@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import StoreError, StoreMissingError
@@ -43,7 +42,7 @@ class SqliteMailbox:
 
         Raises StoreMissingError, and StoreError if the row cannot be written.
         """
-        row = replace(command, status=CommandStatus.PENDING, answer=None)
+        row = command._replace(status=CommandStatus.PENDING, answer=None)
         with _opened(self._folder) as connection, transaction(connection):
             connection.execute(COMMANDS.insert, COMMANDS.to_sql(row))
         wake_owner(self._folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -201,7 +200,7 @@ def to_text(value: str | bytes) -> str:
 
 
 class Table(Generic[Row]):
-    """A table whose columns are the fields of a dataclass; the first one is the key.
+    """A table whose columns are the fields of a row; the first one is the key.
 
     The field `apart` has a table of its own. `values` returns the raw values of a row, for
     `insert` and `upsert`; SQLite raises UnicodeEncodeError for text that needs `to_sql`.
@@ -209,7 +208,7 @@ class Table(Generic[Row]):
 
     def __init__(self, name: str, row: type[Row], *, apart: str | None = None) -> None:
         self._row = row
-        self._fields = tuple(field.name for field in fields(row))
+        self._fields: tuple[str, ...] = row._fields
         self._enums = tuple((column, _ENUMS[column]) for column in self._fields if column in _ENUMS)
         own = [column for column in self._fields if column != apart]
         rest = ", ".join(f"{column} = excluded.{column}" for column in own[1:])
