@@ -106,6 +106,8 @@ class TroubleReports:
 
         `troubles` maps the name of each thing to its problem, or to None.
         """
+        if troubles == self._known:  # as in almost every turn
+            return
         for what, trouble in troubles.items():
             if trouble == self._known.get(what):
                 continue

@@ -98,6 +98,8 @@ class Spawners:
     @property
     def busy(self) -> int:
         """How many starts are in progress, apart from those that hang or are held back."""
+        if not self._starts:  # an idle turn asks four times
+            return 0
         stuck = len(self._held) + sum(not start.is_abandoned for start in self._hung)
         return len(self._starts) - stuck
 
