@@ -457,7 +457,11 @@ def _hostile_rows() -> Iterator[dict[str, object]]:
     for column in _COLUMNS:
         yield from (good | {column: value} for value in _VALUES)
         yield from (good | {column: sqlite3.Binary(str(value).encode())} for value in _VALUES[:4])
-    for kind in (*CommandKind, "no-such-kind"):
+    # A well-formed `restart` would stop the runner of the test.
+    for kind in (
+        *(each for each in CommandKind if each is not CommandKind.RESTART),
+        "no-such-kind",
+    ):
         yield from (
             good | {"kind": kind, "arguments": text}
             for text in ("{}", "[]", "1", "null", "{", "[" * 100_000)
