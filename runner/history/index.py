@@ -95,9 +95,10 @@ class HistoryIndex:
 
     def totals(self) -> list[Tally]:
         """Return the same for all that were ever indexed: counters that only grow."""
-        with self._reading() as (connection, _):
-            rows = connection.execute("SELECT record, total FROM kinds").fetchall()
-        return tallied((json.loads(kind), total) for kind, total in rows)
+        with self._reading() as (connection, kinds):
+            rows = connection.execute("SELECT id, total FROM kinds").fetchall()
+            known = kinds.all(connection)
+        return tallied((known[number], total) for number, total in rows)
 
     def histograms(self) -> dict[str, Histogram]:
         """Return the histograms of `duration_s` and `lateness_s` of all that was indexed."""

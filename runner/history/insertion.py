@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
@@ -31,7 +32,9 @@ HISTOGRAMS = {
 }
 """The upper bounds of the buckets in which durations and latenesses are counted, in seconds."""
 _INSERT = f"INSERT INTO executions VALUES ({', '.join('?' * (len(COLUMNS) + 3))})"
-_TIME, _TAIL, _MESSAGE = (COLUMNS.index(name) + 3 for name in ("time", "output_tail", "message"))
+_TIME, _STARTED_AT, _TAIL, _MESSAGE = (
+    COLUMNS.index(name) + 3 for name in ("time", "started", "output_tail", "message")
+)
 _COUNT_MORE = (
     "INSERT INTO buckets VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 )
@@ -89,7 +92,7 @@ class Insertion:
             rows = self._insert(finished)
         self._count(rows)
         self._note_times(rows)
-        self._add_to_histograms(finished)
+        self._add_to_histograms(rows)
         self._connection.executemany(
             "INSERT INTO events VALUES (?, ?, ?)",
             ((at, str(record.get("event")), text_of(record)) for at, record in others),
@@ -153,13 +156,10 @@ class Insertion:
             )
         self._connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?)", block)
 
-    def _add_to_histograms(self, finished: list[tuple[int, Record]]) -> None:
+    def _add_to_histograms(self, rows: list[_Row]) -> None:
         for name, bounds in HISTOGRAMS.items():
-            values = [
-                value
-                for _, record in finished
-                if isinstance(value := record.get(name), int | float) and record.get("started")
-            ]
+            at = COLUMNS.index(name) + 3
+            values = [row[at] for row in rows if row[_STARTED_AT] and isinstance(row[at], float)]
             counts = Counter(bounds[bisect_left(bounds, value)] for value in values)
             self._connection.executemany(_COUNT_MORE, ((name, *each) for each in counts.items()))
             self._connection.execute(_SUM_MORE, (name, sum(values)))
@@ -167,12 +167,31 @@ class Insertion:
 
 def _sorted(lines: bytes, seq: int) -> tuple[list[tuple[int, Record]], list[tuple[int, Record]]]:
     """Return the finished executions and the other events, each with its place."""
-    finished, others = [], []
+    wanted: list[tuple[int, bytes]] = []
     for line in lines.split(b"\n"):
-        if line.find(_STARTED, 0, _HEAD) < 0 and (record := decode(line)) is not None:
-            if record.get("event") != Event.EXECUTION_FINISHED:
-                others.append((seq, record))
-            elif {*map(type, map(record.get, TEXTS))} == {str}:
-                finished.append((seq, record))
+        if line and line.find(_STARTED, 0, _HEAD) < 0:
+            wanted.append((seq, line))
         seq += len(line) + 1
+    finished, others = [], []
+    for (at, _), record in zip(wanted, _decoded([line for _, line in wanted]), strict=True):
+        if record is None:
+            continue
+        if record.get("event") != Event.EXECUTION_FINISHED:
+            others.append((at, record))
+        elif {*map(type, map(record.get, TEXTS))} == {str}:
+            finished.append((at, record))
     return finished, others
+
+
+def _decoded(lines: list[bytes]) -> list[Record | None]:
+    """Return the records of lines; None for a line that is none.
+
+    To decode them as one list takes four fifths of the time.
+    """
+    try:
+        records: list[Record | None] = json.loads((b"[%b]" % b",".join(lines)).decode())
+    except (ValueError, RecursionError):
+        records = []
+    if len(records) == len(lines) and all(isinstance(each, dict) for each in records):
+        return records
+    return [*map(decode, lines)]

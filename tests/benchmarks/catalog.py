@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import alerting, burst, helping, idle, lateness, monitoring, reading
+from benchmarks import alerting, burst, helping, idle, lateness, monitoring, past, reading
 from benchmarks.harness import Benchmark
 
 BENCHMARKS = {
@@ -133,5 +133,21 @@ BENCHMARKS = {
         smallest=2,
         rounds=1,
         measure=idle.measure_memory,
+    ),
+    "history": Benchmark(
+        what="executions in the history index: built, and asked by the pages",
+        size=1_000_000,
+        quick=50_000,
+        smallest=300,
+        rounds=1,
+        measure=past.measure,
+    ),
+    "metrics": Benchmark(
+        what="metrics of requests",
+        size=10_000,
+        quick=1000,
+        smallest=3,
+        rounds=5,
+        measure=past.measure_metrics,
     ),
 }

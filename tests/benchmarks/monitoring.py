@@ -76,7 +76,7 @@ def measure(setting: Setting) -> Result:
 def write_log(path: Path, count: int) -> None:
     """Write that many finished records in the runner's format."""
     recorder, begin = Recorder(new_id(), "host"), datetime.now(UTC)
-    lines = [_line(recorder, begin, number) for number in range(min(_BLOCK, count))]
+    lines = [record_line(recorder, begin, number) for number in range(min(_BLOCK, count))]
     block = b"".join(lines)
     with path.open("wb") as log:
         for _ in range(count // len(lines)):
@@ -84,7 +84,8 @@ def write_log(path: Path, count: int) -> None:
         log.write(b"".join(lines[: count % len(lines)]))
 
 
-def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
+def record_line(recorder: Recorder, begin: datetime, number: int, requests: int = 500) -> bytes:
+    """Return the line of an execution; one in a hundred failed."""
     at, is_failure = (
         begin + timedelta(seconds=number),
         number % _FAILURE_EVERY == _FAILURE_EVERY - 1,
@@ -92,8 +93,8 @@ def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
     execution = new_id()
     facts = ExecutionFacts(
         execution=execution,
-        request=f"request-{number % 500}",
-        process=f"request-{number % 500}",
+        request=f"request-{number % requests}",
+        process=f"request-{number % requests}",
         channel=Channel.PROCESS_SCHEDULER,
         scheduled_for=at - timedelta(seconds=2),
         started=at - timedelta(seconds=1.99),
@@ -105,7 +106,7 @@ def _line(recorder: Recorder, begin: datetime, number: int) -> bytes:
         owner=None,
         pid=1000 + number,
         output_file=f"/var/lib/runner/outputs/{execution}",
-        source=Source(file=f"request-{number % 500}.yaml", line=1, sha256="a9" * 32),
+        source=Source(file=f"request-{number % requests}.yaml", line=1, sha256="a9" * 32),
         git_commit="c3" * 20,
     )
     outcome = OutcomeFacts(
