@@ -52,6 +52,8 @@ class CommandKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     BACKFILL = "backfill"
     RELOAD = "reload"
+    LOGIN = "login"
+    """Somebody logged in to the page, which is to be recorded."""
     RESTART = "restart"
 
 

@@ -71,6 +71,11 @@ class Authentication:
         cookie = connection.cookies.get(self.sessions.cookie)
         return None if cookie is None else self.sessions.read(cookie)
 
+    def viewer_of_cookie(self, cookie: str) -> Viewer | None:
+        """Return who a cookie belongs to; None if it is worthless."""
+        session = self.sessions.read(cookie)
+        return None if session is None else self._viewer_of(session)
+
     def log_in(self, secret: str, address: str) -> str | None:
         """Return the cookie for the holder of a token; None for a wrong one.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
+from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from runner.web.authentication import Authentication, TooManyFailuresError, address_of
-from runner.web.dependencies import CurrentAuthentication, CurrentIdentity
+from runner.web.dependencies import CurrentAuthentication, CurrentIdentity, CurrentSite
 from runner.web.rendering import rendered
 from runner.web.sessions import LASTS_S
+from runner.web.site import Site
 
 router = APIRouter()
 """For strangers: they need no login here."""
@@ -23,6 +25,7 @@ _LONGEST_SECRET = 1000
 def login_page(
     request: Request,
     authentication: CurrentAuthentication,
+    site: CurrentSite,
     code: str = "",
     next: str = "/",  # noqa: A002 - a name in URLs
 ) -> Response:
@@ -38,13 +41,14 @@ def login_page(
         return rendered("login.html", status=403, next="/", trouble=trouble)
     # Not a redirect: after a click in a mail it would still count as coming from there,
     # and the browser would keep a cookie with SameSite=Strict to itself.
-    return _logged_in(rendered("arriving.html", to=own_path(next)), cookie, authentication)
+    return _logged_in(rendered("arriving.html", to=own_path(next)), cookie, authentication, site)
 
 
 @router.post(PATH)
 def log_in(
     request: Request,
     authentication: CurrentAuthentication,
+    site: CurrentSite,
     token: Annotated[str, Form(max_length=_LONGEST_SECRET)],
     next: Annotated[str, Form()] = "/",  # noqa: A002 - a name in URLs
 ) -> Response:
@@ -56,7 +60,7 @@ def log_in(
     if cookie is None:
         trouble = "There is no such token, or it has expired."
         return rendered("login.html", status=403, next=own_path(next), trouble=trouble)
-    return _logged_in(RedirectResponse(own_path(next), 303), cookie, authentication)
+    return _logged_in(RedirectResponse(own_path(next), 303), cookie, authentication, site)
 
 
 @logout_router.post("/logout")
@@ -79,7 +83,12 @@ def own_path(path: str) -> str:
     return path if is_own and path.isprintable() else "/"
 
 
-def _logged_in(response: Response, cookie: str, authentication: Authentication) -> Response:
+def _logged_in(
+    response: Response, cookie: str, authentication: Authentication, site: Site
+) -> Response:
+    viewer = authentication.viewer_of_cookie(cookie)
+    if viewer is not None:  # recorded afterwards: a runner that hangs keeps nobody waiting
+        response.background = BackgroundTask(site.note_login, viewer)
     response.set_cookie(
         authentication.sessions.cookie,
         cookie,

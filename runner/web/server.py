@@ -21,6 +21,7 @@ from runner.history.keeping import Keeping
 from runner.requests.file_settings import WebSettings
 from runner.web.application import application
 from runner.web.authentication import Authentication
+from runner.web.connection import Connection
 from runner.web.listening import (
     DEFAULT,
     Address,
@@ -109,7 +110,7 @@ def _config(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
     cert = settings.tls_cert
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -6,6 +6,7 @@ What a viewer may see is decided by `admits`, and what a viewer may do by `ask`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from runner.access.places import Places
 from runner.access.reaching import asked
 from runner.access.troubles import why_nothing_fires
 from runner.commands import Answer, Command, CommandKind
-from runner.errors import RefusedError
+from runner.errors import RefusedError, RunnerError
 from runner.history.index import HistoryIndex
 from runner.service.executions.execution import Execution, execution_of
 from runner.store.opening import owner_pid
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Record = dict[str, Any]
+_ZONE_S = 10.0
+"""How old, in seconds, the runner's zone may be."""
 _FRESH_S = 1.0
 """How old, in seconds, what all viewers share may be."""
 
@@ -44,13 +47,19 @@ class Site:
     """The state of a runner as the page shows it, and the way to its mailbox."""
 
     def __init__(self, places: Places) -> None:
-        self.places = places
+        # A copy has read nothing yet.
+        self._places = Shared(lambda: replace(places), _ZONE_S)
         self.history = HistoryIndex(places.state)
         self.changes = 0
         """How many commands viewers have given: what was shown before may be over."""
-        self._loaded = Shared(lambda: load_served(places), _FRESH_S)
-        self._running = Shared(lambda: processing(places), _FRESH_S)
+        self._loaded = Shared(lambda: load_served(self.places), _FRESH_S)
+        self._running = Shared(lambda: processing(self.places), _FRESH_S)
         self._health = Shared(self._look_at_health, _FRESH_S)
+
+    @property
+    def places(self) -> Places:
+        """Where everything is, and the zone of the runner, which may change with it."""
+        return self._places.value()
 
     def loaded(self) -> Loaded:
         """Return the requests, states, alerts and rejections; at most 1 s old.
@@ -88,6 +97,12 @@ class Site:
             shared.forget()
         self.changes += 1
         return answer
+
+    def note_login(self, viewer: Viewer) -> None:
+        """Have the runner record a login. If none is running, there is no record."""
+        command = Command(kind=CommandKind.LOGIN, requested_by=viewer.requested_by)
+        with suppress(RunnerError):
+            asked(self.places, command)
 
     def is_seen(self, viewer: Viewer, name: str) -> bool:
         """Return whether a viewer may see a request, by name. False for an unknown one."""

@@ -59,10 +59,12 @@ def test_a_press_shows_its_effect_first_and_then_does_it(world: WebWorld) -> Non
     assert press(world, browser, "schedule", target="nightly")[0] == 303
     assert press(world, browser, "reschedule", target="fails")[0] == 303
     assert [each["action"] for each in world.place.events("web.changed")] == [
+        "login",
         "unschedule",
         "schedule",
         "reschedule",
     ]
+    assert "web:maria logged in" in world.place.console()
 
 
 def test_a_request_runs_with_the_parameters_of_the_form(world: WebWorld) -> None:
@@ -163,7 +165,7 @@ def test_a_token_with_a_scope_touches_only_what_it_matches(world: WebWorld) -> N
     assert press(world, browser, "reload")[0] == 403
     assert press(world, browser, "resume")[0] == 403
     assert press(world, browser, "acknowledge", target="log", until="2h")[0] == 409
-    assert world.place.events("web.changed") == []
+    assert {each["action"] for each in world.place.events("web.changed")} == {"login"}
     assert "other" not in browser.get("/").text
     assert press(world, browser, "unschedule", target="nightly")[0] == 303
     assert press(world, browser, "acknowledge", target="fails/failure", until="2h")[0] == 303
@@ -182,3 +184,24 @@ def test_a_token_with_a_scope_kills_only_what_it_matches(world: WebWorld) -> Non
     assert press(world, browser, "kill", target=own["execution"])[0] == 303
     world.place.await_finished("nightly", status="killed")
     assert world.place.finished("other") == []
+
+
+def test_the_page_follows_the_zone_of_the_runner(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.web.site._ZONE_S", 0.0)
+    place.declare("nightly", "true", DAILY)
+    world = WebWorld(place)
+    assert world.site.places.zone == "UTC"
+    runner = place.start("--timezone", "Europe/Madrid")
+    wait_until(lambda: world.site.places.zone == "Europe/Madrid")
+    assert place.stop(runner) == 0
+
+
+def test_a_refused_login_is_not_recorded(world: WebWorld) -> None:
+    stranger = world.stranger()
+    assert stranger.post("/login", data={"token": "guess"}).status_code == 403
+    assert stranger.get("/login?code=guess").status_code == 403
+    assert world.browser("maria").get("/").status_code == 200
+    (login,) = wait_until(lambda: world.place.events("web.changed"))
+    assert (login["action"], login["requested_by"]) == ("login", "web:maria")

@@ -21,8 +21,11 @@ CALLED_FROM_OUTSIDE = {
     "CurrentViewer",
     # A value that only the store's SQL writes.
     "ANSWERED",
-    # uvicorn calls it to install its signal handlers.
+    # uvicorn calls these: to install its signal handlers, and for each connection.
     "capture_signals",
+    "connection_lost",
+    "connection_made",
+    "data_received",
     # The list of documents, by which tests find them.
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.

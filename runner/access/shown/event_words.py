@@ -152,6 +152,8 @@ def _by(record: Mapping[str, Any]) -> str:
 
 
 def _changed(record: Mapping[str, Any]) -> Line:
+    if record["action"] == "login":
+        return "INFO", f"· {record['requested_by']} logged in"
     targets = record["targets"]
     what = "all requests" if targets is None else listed(targets or ["the runner"], _MOST_NAMES)
     message = f": {record['message']}" if record["message"] else ""

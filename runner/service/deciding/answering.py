@@ -60,6 +60,8 @@ def answer(command: Command, decision: Decision) -> Answer:
             return acknowledge(command, decision)
         case CommandKind.BACKFILL:
             return backfilling.begin(command, decision)
+        case CommandKind.LOGIN:
+            return Answer(is_done=True)
         case CommandKind.RELOAD | CommandKind.RESTART:
             raise AssertionError("the loop itself carries this out")
 

@@ -13,6 +13,7 @@ _CHANGES_LATER = (
     CommandKind.KILL,
     CommandKind.ACKNOWLEDGE,
     CommandKind.BACKFILL,
+    CommandKind.LOGIN,
 )
 """Commands whose own records come later or never; the others record what they change."""
 

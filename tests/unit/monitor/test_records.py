@@ -336,7 +336,7 @@ def records(draw: st.DrawFn) -> tuple[Event, dict[str, object]]:
             "message": draw(text),
         }
     elif event is Event.WEB_CHANGED:
-        action = draw(st.sampled_from(sorted(CommandKind)))
+        action = draw(st.sampled_from(SCHEMA["properties"]["action"]["enum"][:-1]))
         fields.update({**CHANGE, "action": action, "requested_by": draw(text)})
     if fields.get("status") == ExecutionStatus.MISFIRED:
         fields.update({name: draw(BY_TYPE[name]) for name in MISSED})
