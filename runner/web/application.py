@@ -113,7 +113,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = "There is nothing here." if error.status_code == 404 else str(error.detail)
+    words = "There is nothing here." if error.detail == "Not Found" else str(error.detail)
     title = "Not found" if error.status_code == 404 else "Refused"
     response = _answered(request, Refusal(status=error.status_code, title=title, words=words))
     response.headers.update(error.headers or {})

@@ -97,6 +97,15 @@ def test_a_new_execution_appears_without_a_reload(admin: Visitor, site: Site) ->
     assert page.evaluate("window.isSame") is True
 
 
+def test_the_output_of_a_running_execution_grows_on_the_page(admin: Visitor, site: Site) -> None:
+    (started,) = site.place.await_started("grows")
+    page = admin.open(f"/executions/{started['execution']}")
+    expect(page.locator("#output pre")).to_have_text(re.compile("begins"))
+    (site.place.folder / "more").touch()
+    expect(page.locator("#output pre")).to_have_text(re.compile("begins\\s+goes on"))
+    expect(page.locator("#title")).to_contain_text("processing")
+
+
 def test_nothing_that_a_stranger_writes_becomes_markup(admin: Visitor, site: Site) -> None:
     for path in ("/", "/requests", "/requests/hostile", "/changes"):
         page = admin.open(path)

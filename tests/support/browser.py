@@ -73,6 +73,11 @@ class Site:
             ' printf "\\033[31mdone\\033[0m\\n"',
             "run_immediately",
         )
+        self.place.declare(
+            "grows",
+            f"echo begins; {GATE.replace('../go', '../more')}; echo goes on; {GATE}",
+            "run_immediately",
+        )
         self.place.declare("fails", "echo no listener >&2; exit 3", "run_immediately")
         self.place.declare("report", "echo $RUNNER_PARAM_YEAR", params={"year": 2026})
         members = [{"name": name, "shell": "true"} for name in ("extract", "load")]
@@ -110,6 +115,7 @@ class Site:
 
     def close(self) -> None:
         """End the page, then the runner."""
+        (self.place.folder / "more").touch()
         self.place.open_gate()
         if self._web is not None:
             self._web.terminate()

@@ -51,12 +51,14 @@ class Past:
     def events(
         self, is_shown: Callable[[Record], bool], *, before: int | None = None, limit: int
     ) -> Page:
-        """Return the newest records of other events that `is_shown` chooses."""
+        """Return the newest records of other events that `is_shown` chooses, as the log has
+        them: of their fields, only `event` is certainly a text.
+        """
 
-        def is_sane(record: Record) -> bool:
-            return isinstance(record.get("event"), str) and is_shown(sane(record))
+        def is_chosen(record: Record) -> bool:
+            return isinstance(record.get("event"), str) and is_shown(record)
 
-        found = self.ask(lambda index: index.events(is_sane, before=before, limit=limit))
+        found = self.ask(lambda index: index.events(is_chosen, before=before, limit=limit))
         return _NONE if found is None else replace(found, records=sane_all(found.records))
 
     def related(self, question: Callable[[HistoryIndex], list[Record]]) -> list[Record]:

@@ -21,6 +21,7 @@ from runner.web.pages.rendering import Content, Contents, page_of
 
 router = APIRouter(include_in_schema=False)
 _LONGEST = 500
+_GONE = "There is no such request, or its file is gone; the history still has its executions."
 Text = Annotated[str, Query(max_length=_LONGEST)]
 Place = Annotated[int | None, Query(ge=0, le=1 << 62)]
 Number = Annotated[int, Query(ge=1, le=1_000_000)]
@@ -87,7 +88,7 @@ def one_request(
     def content(now: Present, past: Past) -> Content:
         view = now.view(name)
         if view is None:
-            raise HTTPException(404)
+            raise HTTPException(404, _GONE)
         return request_page.request(now, past, view, at)
 
     return _shown(request, site, identity, content)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from runner.access.places import Places
 from runner.commands import CommandKind
 from runner.execution.output import below_outputs, open_to_read, outputs_folder
+from runner.history.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import who
 from runner.values import parse_instant
@@ -30,6 +31,7 @@ from runner.web.site import admits_record
 
 Record = Mapping[str, Any]
 _EVERY_S = 2
+_MOST_SEARCHED = 200
 _TIMES = frozenset({"scheduled_for", "started", "ended", "missed_from", "missed_until", "time"})
 _LINKS = frozenset({"execution", "group", "follows"})
 _ELSEWHERE = frozenset({"output_tail", "v", "id", "event", "message", "status"})
@@ -90,12 +92,33 @@ def _members(present: Present, past: Past, record: Record) -> list[Record]:
 def _related(present: Present, past: Past, record: Record) -> dict[str, Sequence[Record]]:
     """Return the other attempts, and what followed."""
     name, scope = record["execution"], present.viewer.scope
-    attempts = past.related(lambda index: index.attempts(dict(record)))
+    attempts = [
+        *_first_attempt(past, record),
+        *past.related(lambda index: index.attempts(dict(record))),
+    ]
     followers = past.related(lambda index: index.followers(name))
     return {
         "attempts": [each for each in attempts if each["execution"] != name],
         "followers": [each for each in followers if admits_record(scope, each)],
     }
+
+
+def _first_attempt(past: Past, record: Record) -> list[dict[str, Any]]:
+    """Return the first attempt of a further one: the nearest before it at the same fire."""
+    if (record["attempt"] or 1) <= 1 or record["scheduled_for"] is None:
+        return []
+    group, begin = record["group"], parse_instant(record["scheduled_for"])
+    if group is not None:
+        found = past.related(lambda index: index.members(group))
+    else:
+        query = Query(among=frozenset({record["request"]}), since=begin, with_members=False)
+        found = [*past.executions(query, limit=_MOST_SEARCHED).records]
+    same = ("process", "follows", "generation", "scheduled_for")
+    return [
+        each
+        for each in found
+        if each["attempt"] == 1 and all(each.get(name) == record.get(name) for name in same)
+    ]
 
 
 def _waterfall(group: Record, members: Sequence[Record], now: datetime) -> list[Member]:

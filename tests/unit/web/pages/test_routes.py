@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -160,6 +160,32 @@ def test_a_jobs_folder_without_requests_says_what_to_do_next(place: Place) -> No
     assert "Put a YAML file into" in text_of(browser, "/requests")
     assert "Choose a request" in text_of(browser, "/executions")
     assert "being built" in text_of(browser, "/")
+
+
+def test_each_attempt_leads_to_the_others(world: WebWorld) -> None:
+    at = datetime(2026, 11, 30, 2, tzinfo=UTC)
+    tries = [
+        finished_line(
+            at + timedelta(minutes=number),
+            execution=f"0190-try-{number}",
+            request="nightly-posting",
+            process="nightly-posting",
+            scheduled_for=at,
+            attempt=number,
+            status="error" if number < 3 else "success",
+            channel="process_scheduler" if number == 1 else "retry",
+        )
+        for number in (1, 2, 3)
+    ]
+    with world.place.log.open("ab") as log:
+        log.writelines(tries)
+    built(world.place)
+    browser = world.browser("ana")
+    for number in (1, 2, 3):
+        page = text_of(browser, f"/executions/0190-try-{number}")
+        shown = page[page.index('id="attempts"') : page.index('id="output"')]
+        linked = {other for other in (1, 2, 3) if f"/executions/0190-try-{other}" in shown}
+        assert linked == {1, 2, 3} - {number}
 
 
 def test_an_unknown_address_is_a_page_that_leads_back(world: WebWorld) -> None:
