@@ -130,6 +130,14 @@ def test_a_mail_has_the_text_and_an_id_that_stays(post_office: MailServer) -> No
     assert mail.get_content().splitlines() == PAYLOAD["text"].splitlines()  # type: ignore[attr-defined]
 
 
+def test_a_mail_says_what_the_message_says_line_by_line(post_office: MailServer) -> None:
+    text = "From here\n.\n..\n\tFrom there\n\nÜberfällig " + "x" * 1200 + "\n"
+    email = to(post_office, "A <a@example.org>", "b@example.org")
+    assert sent(email, {**PAYLOAD, "text": text}) == DeliveryResult(id="j1")
+    mail = post_office.next()
+    assert mail.get_content().splitlines() == text.splitlines()  # type: ignore[attr-defined]
+
+
 def test_a_mail_about_a_known_alert_belongs_to_its_thread(post_office: MailServer) -> None:
     assert sent(to(post_office), {**PAYLOAD, "threads": ["first", "second"]}).error is None
     mail = post_office.next()

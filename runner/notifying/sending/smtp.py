@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import EmailMessage
-from email.utils import formatdate, parseaddr
+from email.policy import SMTP
+from email.utils import formatdate, getaddresses, parseaddr
 from typing import Any
 
 from runner.notifying.sending.variables import SendError, Variables
@@ -23,7 +24,7 @@ def mail(email: Email, payload: Mapping[str, Any], variables: Variables) -> str 
     try:
         server = _connected(email, variables)
         try:
-            refused = server.send_message(message_of(email, payload))
+            refused = _handed_over(message_of(email, payload), server)
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()  # the server has the message, so an error now changes nothing
         finally:
@@ -57,6 +58,17 @@ def message_of(email: Email, payload: Mapping[str, Any]) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer, please
     message.set_content(payload["text"])
     return message
+
+
+def _handed_over(message: EmailMessage, server: smtplib.SMTP) -> Mapping[str, Any]:
+    """Give the mail to the server; return the refused recipients.
+
+    `send_message` alone would put a `>` before each line that begins with "From ".
+    """
+    sender, *recipients = [address for _, address in getaddresses([message["From"], message["To"]])]
+    if all(address.isascii() for address in (sender, *recipients)):
+        return server.sendmail(sender, recipients, message.as_bytes(policy=SMTP))
+    return server.send_message(message)
 
 
 def _connected(email: Email, variables: Variables) -> smtplib.SMTP:
