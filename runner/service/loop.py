@@ -170,6 +170,7 @@ class Runner:
             self._folder.advance()
             self._parts.housekeeping.advance()
             if self._is_firing:
+                self._parts.settings_watch.advance()
                 self._parts.messenger.advance()
         if self._parts.web is not None:
             self._parts.web.advance()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import outputs_folder
-from runner.requests.file_settings import RETENTION, OutputBounds
+from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds
 from runner.requests.policies import Retention
 from runner.requests.receivers import AlertSettings
 
@@ -41,6 +41,9 @@ class Settings:
     """The arguments of the command `web`, which runs as a child; None for no page."""
     page: str | None = None
     """The public URL of the page, for links in messages."""
+
+    from_file: FileSettings = field(default_factory=FileSettings)
+    """What runner.yaml said at the start."""
 
     @property
     def outputs(self) -> Path:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty
 
 import pytest
-from support.place import SECONDLY, Place, Record, wait_until
+from support.place import SECONDLY, Place, Record, check_log, wait_until
 from support.receiver_world import (
     MailServer,
     WebServer,
@@ -264,6 +264,36 @@ def test_an_alert_for_a_receiver_that_does_not_exist_is_recorded_as_failed(
     assert failed["message"] == "there is no receiver `chatt` (did you mean `chat`?)"
     assert failed["retry_at"] is None
     assert place.stop(runner) == 0
+
+
+def test_a_receiver_is_added_and_refused_while_the_runner_runs(
+    place: Place, web: WebServer
+) -> None:
+    hurry(place)
+    file = place.jobs.parent / "runner.yaml"
+    settings(place, {"chat": {"webhook": {"url_variable": "NOT_SET"}}})
+    runner = place.start()
+
+    def told(*words: str) -> list[str]:
+        messages = [str(each["message"]) for each in place.events("runner.reloaded")]
+        return [each for each in messages if all(word in each for word in words)]
+
+    file.write_text("receivers:\n  chat: {webhook: {url: x}}\n")
+    wait_until(lambda: told("runner.yaml is refused", "runner.yaml:2:"), what="the refusal")
+    assert place.run("validate").returncode == 2, "every command refuses it in the same place"
+    settings(place, {"chat": {"webhook": {"url_variable": "HOOK"}}}, max_running=7)
+    wait_until(
+        lambda: told("receivers and alerts are in force", "`runner restart`"), what="the change"
+    )
+    place.declare("fails", "false", "run_immediately")
+    assert [each["request"] for each in web.next().data["alerts"]] == ["fails"]
+    file.unlink()
+    wait_until(lambda: len(told("receivers and alerts are in force")) == 2, what="the removal")
+    place.declare("fails-too", "false", "run_immediately")
+    place.await_finished("fails-too")
+    assert place.stop(runner) == 0
+    assert not [each for each in web.drained() if "fails-too" in str(each.data)]
+    check_log(place.log)
 
 
 def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(

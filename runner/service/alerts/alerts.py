@@ -53,6 +53,11 @@ class Alerts:
         self._limits: dict[str, Limit] = {}
         self._deadlines = Deadlines()
 
+    def use(self, routes: Sequence[Route]) -> None:
+        """Put other routes of the runner in force."""
+        self.routes = routes
+        self.notices.use(routes)
+
     def load(self, rows: Iterable[AlertRow]) -> None:
         """Take over what a former runner left in the store."""
         for row in rows:

@@ -40,6 +40,11 @@ class Notices:
         self._drafts: dict[str, dict[str, tuple[str | None, Notice | None]]] = defaultdict(dict)
         """What was written to a batch, as text and as value, like `_notices`."""
 
+    def use(self, routes: Sequence[Route]) -> None:
+        """Put other routes of the runner in force; messages may be due anew."""
+        self._routes = routes
+        self.is_changed = True
+
     def load(self, rows: Mapping[str, str]) -> None:
         """Take over what a former runner left in the store.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.lifecycle import ExecutionStatus
 from runner.notifying.sending.delivery import Delivery, DeliveryResult, Ping
-from runner.requests.receivers import RunnerPing
+from runner.requests.receivers import AlertSettings
 
 _RUNNER = ""
 """The target of the runner's own pings; every other one is a request's name."""
@@ -63,12 +63,16 @@ class _Target:
 class Pings:
     """The pings that wait, by target. A target has one ping on its way, so order is kept."""
 
-    def __init__(self, runner: RunnerPing | None, environment_file: str | None) -> None:
-        self._runner = runner
-        self._environment_file = environment_file
+    def __init__(self, settings: AlertSettings) -> None:
+        self.use(settings)
         self._targets: dict[str, _Target] = {}
-        self._next_s = 0.0
         self._errors: dict[str, str] = {}  # of the targets whose last ping failed
+
+    def use(self, settings: AlertSettings) -> None:
+        """Put settings in force: the runner's ping, and the file with its URL."""
+        self._runner, file = settings.ping, settings.environment_file
+        self._environment_file = None if file is None else str(file)
+        self._next_s = 0.0
 
     @property
     def trouble(self) -> str | None:

@@ -54,9 +54,8 @@ def build_core(
     executor = LocalExecutor(clock, handed=handed)
     resources.callback(executor.close)
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
-    environment_file = settings.alerts.environment_file
     alerts = Alerts(registry, Notices(settings.alerts.notify), settings.alerts.notify)
-    pings = Pings(settings.alerts.ping, None if environment_file is None else str(environment_file))
+    pings = Pings(settings.alerts)
     watch = ClockWatch(clock, records.snapshot.meta, released=options.released)
     results = Results(registry, journal)
     dispatcher = Dispatcher(in_progress, executor, journal, results, clock)

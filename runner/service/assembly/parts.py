@@ -24,6 +24,7 @@ from runner.service.housekeeping import Housekeeping, StatePruning, forget_resul
 from runner.service.jobs_lock import JobsLock
 from runner.service.notifying.messenger import Messenger
 from runner.service.notifying.sender_process import SenderProcess
+from runner.service.notifying.settings_watch import SettingsWatch
 from runner.service.output_pruning import OutputPruning, Prunable
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
@@ -57,6 +58,7 @@ class Parts:
     clock_changes: ClockFollower
     housekeeping: Housekeeping
     messenger: Messenger
+    settings_watch: SettingsWatch
     own_checks: OwnChecks
     web: WebProcess | None
     """None unless this runner serves the page."""
@@ -86,6 +88,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     note_start(records.journal, options)
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core, records.store)
+    messenger = _messenger(
+        settings, options.clock, core, records.journal, wakeups, zones, resources
+    )
     return Parts(
         settings=settings,
         options=options,
@@ -100,9 +105,8 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         folder=_jobs_folder(settings, options, core, reader, mail, zones),
         clock_changes=_clock_changes(settings, core, records.journal, reader, zones, housekeeping),
         housekeeping=housekeeping,
-        messenger=_messenger(
-            settings, options.clock, core, records.journal, wakeups, zones, resources
-        ),
+        messenger=messenger,
+        settings_watch=_settings_watch(settings, options.clock, core, messenger, resources),
         own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
         web=_web(settings, options.clock, resources),
     )
@@ -138,6 +142,14 @@ def _messenger(
     )
     resources.callback(messenger.close)
     return messenger
+
+
+def _settings_watch(
+    settings: Settings, clock: Clock, core: Core, messenger: Messenger, resources: ExitStack
+) -> SettingsWatch:
+    watch = SettingsWatch(settings, clock, messenger=messenger, decisions=core.decisions)
+    resources.callback(watch.close)
+    return watch
 
 
 def _own_checks(

@@ -21,6 +21,7 @@ from runner.notifying.sending.delivery import Delivery, DeliveryResult
 from runner.notifying.wording import MOST_DETAILED, MessageContext
 from runner.planning.coming_fires import coming_fires
 from runner.requests.building.alert_settings import unknown_receiver
+from runner.requests.receivers import AlertSettings
 from runner.service.alerts.alerts import Alerts
 from runner.service.alerts.pings import Pings
 from runner.service.deciding.decision import Decision
@@ -53,7 +54,9 @@ class Messenger:
         zone: Callable[[], str],
     ) -> None:
         """`zone` returns the runner's zone, which may change."""
-        self._settings = settings
+        self.settings = settings.alerts
+        """Whom to notify, and how: those in force."""
+        self._jobs, self._page = settings.jobs, settings.page
         self._clock = clock
         self._notices = alerts.notices
         self._pings = pings
@@ -72,6 +75,12 @@ class Messenger:
     def trouble(self) -> str | None:
         """Why a ping was not sent; None if all were."""
         return self._pings.trouble
+
+    def use(self, settings: AlertSettings) -> None:
+        """Put changed settings in force."""
+        self.settings = settings
+        self._alerts.use(settings.notify)
+        self._pings.use(settings)
 
     def advance(self) -> None:
         """Take results, and send what is due."""
@@ -136,7 +145,7 @@ class Messenger:
                 return None
             wait_s = self._last_s.get(receiver, -BETWEEN.total_seconds()) - now_s
             due = max(min(dues), now + timedelta(seconds=wait_s) + BETWEEN)
-        windows = self._settings.alerts.quiet
+        windows = self.settings.quiet
         return quiet_until(max(due, now), receiver, windows, self._zone()) or due
 
     def _make(self, receiver: str, notices: list[Notice], now: datetime, now_s: float) -> None:
@@ -167,24 +176,24 @@ class Messenger:
         for notice in notices:
             later = after_message(notice, message.id, now)
             self._notices.write(notice.id, later, decision.batch)
-        if receiver in self._settings.alerts.receivers:
+        if receiver in self.settings.receivers:
             decision.batch.notifications[message.id] = message.stored()
             return
-        why, hint = unknown_receiver(receiver, self._settings.alerts.receivers)
+        why, hint = unknown_receiver(receiver, self.settings.receivers)
         facts = _facts(message, f"{why} ({hint})")
         decision.record(notification_failed(facts, retry_at=None))
 
     def _send(self, message: Message) -> None:
-        way = self._settings.alerts.receivers.get(message.receiver)
+        way = self.settings.receivers.get(message.receiver)
         if way is None:  # the settings have changed since
-            why, hint = unknown_receiver(message.receiver, self._settings.alerts.receivers)
+            why, hint = unknown_receiver(message.receiver, self.settings.receivers)
             self._give_up(message, f"{why} ({hint})")
             return
         if not self._sender.has_room():
             self._look_at_s = self._clock.elapsed_s() + 1.0
             return
         self._sending[message.id] = message
-        file = self._settings.alerts.environment_file
+        file = self.settings.environment_file
         self._sender.begin(
             Delivery(
                 id=message.id,
@@ -227,10 +236,10 @@ class Messenger:
                 fires.update((name, fire) for fire in islice(coming, 1))
         return MessageContext(
             host=self._host,
-            jobs=str(self._settings.jobs.absolute()),
+            jobs=str(self._jobs.absolute()),
             zone=self._zone(),
             next_fires=fires,
-            page=self._settings.page,
+            page=self._page,
         )
 
 

@@ -126,6 +126,7 @@ def start_command(
         alerts=places.settings.alerts,
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
+        from_file=places.settings,
         web=None if web is None else _web_arguments(web, places),
         page=places.settings.web.url,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from runner.lifecycle import ExecutionStatus
 from runner.notifying.sending.delivery import Delivery, DeliveryResult, Ping
-from runner.requests.receivers import RunnerPing
+from runner.requests.receivers import AlertSettings, RunnerPing
 from runner.service.alerts.pings import Pings, end_ping, start_ping
 
 
@@ -39,7 +40,7 @@ def test_an_end_says_whether_it_was_a_success(
 
 
 def test_a_target_gets_one_ping_after_the_other() -> None:
-    pings = Pings(None, "runner.env")
+    pings = Pings(AlertSettings(environment_file=Path("runner.env")))
     pings.add("a", start_ping("URL", "e1"))
     pings.add("b", start_ping("URL", "e2"))
     first = list(pings.due(0.0))
@@ -54,7 +55,7 @@ def test_a_target_gets_one_ping_after_the_other() -> None:
 
 def test_a_newer_end_replaces_what_could_not_be_sent() -> None:
     """A late success must not turn a red check green."""
-    pings = Pings(None, None)
+    pings = Pings(AlertSettings())
     for ping in (start_ping("URL", "e0"), end(), start_ping("URL", "e1"), end(code=0)):
         pings.add("a", ping)
     pings.add("a", end(ExecutionStatus.ERROR, 3))
@@ -65,7 +66,7 @@ def test_a_newer_end_replaces_what_could_not_be_sent() -> None:
 
 
 def test_a_start_does_not_replace_the_end_before_it() -> None:
-    pings = Pings(None, None)
+    pings = Pings(AlertSettings())
     for ping in (end(ExecutionStatus.ERROR, 3), start_ping("URL", "e1"), start_ping("URL", "e2")):
         pings.add("a", ping)
     seen = []
@@ -83,7 +84,7 @@ def test_a_start_does_not_replace_the_end_before_it() -> None:
 
 
 def test_the_runner_pings_at_its_pace_and_skips_what_is_late() -> None:
-    pings = Pings(RunnerPing(url_variable="HC", every=timedelta(seconds=60)), None)
+    pings = Pings(AlertSettings(ping=RunnerPing(url_variable="HC", every=timedelta(seconds=60))))
     (delivery,) = pings.due(100.0)
     assert delivery.way == Ping(url_variable="HC")
     assert pings.next_s() == 160.0
@@ -95,7 +96,7 @@ def test_the_runner_pings_at_its_pace_and_skips_what_is_late() -> None:
 
 
 def test_each_target_that_fails_is_trouble_until_it_succeeds() -> None:
-    pings = Pings(None, None)
+    pings = Pings(AlertSettings())
     for name in ("a", "b"):
         pings.add(name, end())
     deliveries = list(pings.due(0.0))
