@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.commands import CommandKind
-from runner.web.roles import Role
+from runner.web.identity.roles import Role
 
 
 class Target(StrEnum):

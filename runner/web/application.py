@@ -14,14 +14,15 @@ from starlette.staticfiles import StaticFiles
 
 from runner import __version__
 from runner.errors import NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
-from runner.web import confirming, health, login, scraping
+from runner.web import health, login, scraping
 from runner.web.api import routes as api
-from runner.web.authentication import Authentication, TooManyFailuresError
+from runner.web.buttons import confirming
 from runner.web.dependencies import LoginRequiredError, current_identity
+from runner.web.identity.authentication import Authentication, TooManyFailuresError
+from runner.web.identity.roles import ForbiddenError
 from runner.web.pages import routes as pages
 from runner.web.protection import SAFE_METHODS, Names, Protection
 from runner.web.rendering import rendered
-from runner.web.roles import ForbiddenError
 from runner.web.site import Site
 
 _MACHINES = ("/api/", "/metrics")

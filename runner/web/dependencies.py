@@ -12,9 +12,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from runner.web.authentication import Authentication, Identity
+from runner.web.identity.authentication import Authentication, Identity
+from runner.web.identity.roles import ForbiddenError, Viewer
 from runner.web.protection import SAFE_METHODS
-from runner.web.roles import ForbiddenError, Viewer
 from runner.web.site import Site
 
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Form, Request, Response
 from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from runner.web.authentication import Authentication, TooManyFailuresError, address_of
 from runner.web.dependencies import CurrentAuthentication, CurrentIdentity, CurrentSite
+from runner.web.identity.authentication import Authentication, TooManyFailuresError, address_of
+from runner.web.identity.sessions import LASTS_S
 from runner.web.rendering import rendered
-from runner.web.sessions import LASTS_S
 from runner.web.site import Site
 
 router = APIRouter()

@@ -20,8 +20,8 @@ from runner.errors import RefusedError
 from runner.history.keeping import Keeping
 from runner.requests.file_settings import WebSettings
 from runner.web.application import application
-from runner.web.authentication import Authentication
 from runner.web.connection import Connection
+from runner.web.identity.authentication import Authentication
 from runner.web.listening import (
     DEFAULT,
     Address,

@@ -22,7 +22,7 @@ from runner.history.index import HistoryIndex
 from runner.service.executions.execution import Execution, execution_of
 from runner.store.opening import owner_pid
 from runner.web.actions import ACTIONS, Action
-from runner.web.roles import ForbiddenError, Scope, Viewer
+from runner.web.identity.roles import ForbiddenError, Scope, Viewer
 from runner.web.shared import Shared
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.place import GATE, ROOT, Place, wait_until
 from support.web_world import WebWorld
 
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2026-01-01 02:00"}}
 LABELS = ("request", "status", "reason", "check", "le")

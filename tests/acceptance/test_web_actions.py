@@ -12,7 +12,7 @@ from support.place import GATE, Place, wait_until
 from support.web_world import WebWorld
 
 from runner.web.actions import ACTIONS, Action, Target
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2026-01-01 02:00"}}
 FINANCE = Scope(labels=frozenset({"team=finance"}))

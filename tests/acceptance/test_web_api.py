@@ -17,7 +17,7 @@ from support.web_world import WebWorld
 
 from runner.history.index import HistoryUnreadableError
 from runner.history.keeping import Keeping
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2026-01-01 02:00"}}
 FINANCE = Scope(labels=frozenset({"team=finance"}))

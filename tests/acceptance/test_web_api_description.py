@@ -18,7 +18,7 @@ from support.place import Place, wait_until
 from support.web_world import ORIGIN, WebWorld
 
 from runner.history.keeping import Keeping
-from runner.web.roles import Role
+from runner.web.identity.roles import Role
 
 _ENDLESS = "/api/v1/events"
 _CHECKS = [

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from support.place import Place, wait_until
 from support.web_world import WebWorld, routes_of
 
-from runner.web.roles import Role
+from runner.web.identity.roles import Role
 
 MARK = "pwned"
 HOSTILE = (

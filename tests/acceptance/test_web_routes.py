@@ -8,7 +8,7 @@ import pytest
 from support.place import Place
 from support.web_world import ORIGIN, STATIC, WebWorld, routes_of
 
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 FOR_STRANGERS = {
     ("GET", "/healthz"),

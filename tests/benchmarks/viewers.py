@@ -26,8 +26,8 @@ from benchmarks.past import write_log
 from benchmarks.service import RUNNER, Service, daily, end
 
 from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.web.roles import Role, Scope
-from runner.web.tokens import Tokens, new_token
+from runner.web.identity.roles import Role, Scope
+from runner.web.identity.tokens import Tokens, new_token
 
 REQUESTS = 500
 PAGES = ("/", "/requests", "/requests/request-7", "/executions?status=error", "/changes")

@@ -18,11 +18,11 @@ from runner.history.builder import Builder
 from runner.history.retention import Limits
 from runner.history.tables import index_path
 from runner.web.application import application
-from runner.web.authentication import Authentication
+from runner.web.identity.authentication import Authentication
+from runner.web.identity.roles import Role, Scope
+from runner.web.identity.tokens import Tokens, new_token
 from runner.web.protection import Names
-from runner.web.roles import Role, Scope
 from runner.web.site import Site
-from runner.web.tokens import Tokens, new_token
 
 NO_NAMES, EVERYTHING = Names(), Scope()
 HOST = "localhost:8080"

@@ -18,7 +18,7 @@ from runner.errors import RefusedError
 from runner.web.actions import ACTIONS, Action
 from runner.web.api.answers import Json, ok
 from runner.web.api.schemas import page_of, reference
-from runner.web.commanding import Wish, act
+from runner.web.buttons.commanding import Wish, act
 from runner.web.dependencies import CurrentSite, CurrentViewer
 
 router = APIRouter(tags=["actions"])

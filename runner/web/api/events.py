@@ -15,7 +15,7 @@ from runner.monitor.reading import Record
 from runner.web.api.answers import body, errors
 from runner.web.api.log_stream import LogStream, Message
 from runner.web.dependencies import CurrentSite, CurrentViewer, current_authentication
-from runner.web.roles import Viewer
+from runner.web.identity.roles import Viewer
 from runner.web.site import Site, admits_record
 
 router = APIRouter(tags=["events"])

@@ -21,7 +21,7 @@ from runner.web.api.answers import Cursor, Instant, Json, Limit, body, errors, o
 from runner.web.api.ranges import UnsatisfiableError, part_of
 from runner.web.api.schemas import reference
 from runner.web.dependencies import CurrentSite, CurrentViewer
-from runner.web.roles import Viewer
+from runner.web.identity.roles import Viewer
 from runner.web.site import Record, Site, admits_record
 
 router = APIRouter(tags=["executions"])

@@ -22,7 +22,7 @@ from runner.service.alerts.stored_alerts import open_alerts
 from runner.web.api.answers import Instant, Json, Limit, ok
 from runner.web.api.schemas import page_of, reference
 from runner.web.dependencies import CurrentSite, CurrentViewer
-from runner.web.roles import Viewer
+from runner.web.identity.roles import Viewer
 
 router = APIRouter(tags=["requests"])
 Name = Annotated[str, Path(description="The request's name.", examples=["nightly-posting"])]

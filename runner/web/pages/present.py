@@ -15,8 +15,8 @@ from runner.planning.alerts.alert import Alert
 from runner.planning.views.request_view import RequestView
 from runner.service.alerts.stored_alerts import open_alerts
 from runner.web.actions import ACTIONS, Action, Target
+from runner.web.identity.roles import Viewer
 from runner.web.pages.wording import Clock
-from runner.web.roles import Viewer
 from runner.web.site import Site, admits_record
 
 Record = Mapping[str, Any]

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse
 from runner.monitor.names import short_id, who
 from runner.monitor.records import Event
 from runner.values import rough_size_text
-from runner.web.authentication import Identity
+from runner.web.identity.authentication import Identity
 from runner.web.pages.drawing.svg import percent
 from runner.web.pages.wording import gist, iso_text, short_duration, shown_status
 from runner.web.rendering import environment

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from support.place import Place
 from support.web_world import ORIGIN, WebWorld
 
-from runner.web.roles import Role
-from runner.web.sessions import KEY_FILE
-from runner.web.throttle import MOST_FAILURES, WINDOW_S, Throttle
+from runner.web.identity.roles import Role
+from runner.web.identity.sessions import KEY_FILE
+from runner.web.identity.throttle import MOST_FAILURES, WINDOW_S, Throttle
 
 
 @pytest.fixture

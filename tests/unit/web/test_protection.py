@@ -8,8 +8,8 @@ import pytest
 from support.place import Place
 from support.web_world import HOST, ORIGIN, WebWorld
 
+from runner.web.identity.roles import Role
 from runner.web.protection import LARGEST_BODY, Names
-from runner.web.roles import Role
 
 NAMES = Names(hosts=frozenset({"runner.example"}), origin="https://runner.example")
 

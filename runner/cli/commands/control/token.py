@@ -14,8 +14,8 @@ from runner.cli.output.fitting import moment_text, print_fitted
 from runner.cli.output.tables import echo, json_line
 from runner.errors import UsageError
 from runner.values import parse_duration
-from runner.web.roles import Role, Scope
-from runner.web.tokens import Token, Tokens, new_token
+from runner.web.identity.roles import Role, Scope
+from runner.web.identity.tokens import Token, Tokens, new_token
 
 _NAME = re.compile("[a-z0-9][a-z0-9._-]{0,99}")
 

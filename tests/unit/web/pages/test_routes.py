@@ -21,7 +21,7 @@ from runner.history.query import Query
 from runner.history.retention import Limits
 from runner.history.tables import index_path
 from runner.monitor.records import decode
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 FINANCE = Scope(labels=frozenset({"team=finance"}))
 PAGES = ("/", "/?lanes=all", "/requests", "/executions", "/changes")

@@ -23,7 +23,7 @@ from runner.errors import RefusedError, StoreError
 from runner.requests.files.permissions import require_trusted
 from runner.system.regular_files import read_regular, signature_of
 from runner.values import instant_text, parse_instant
-from runner.web.roles import Role, Scope, Viewer
+from runner.web.identity.roles import Role, Scope, Viewer
 
 FILE = "web-tokens.json"
 """The name of the file in the state folder."""

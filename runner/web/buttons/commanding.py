@@ -17,7 +17,7 @@ from runner.errors import RefusedError, UsageError
 from runner.requests.model import ProcessRequest
 from runner.timing.typed_times import OfDay, Toward, read_time
 from runner.web.actions import ACTIONS, Action, Target
-from runner.web.roles import Viewer
+from runner.web.identity.roles import Viewer
 from runner.web.site import Site
 
 _MOST_PARAMS = 100

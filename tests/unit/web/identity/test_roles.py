@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.web.roles import Role, Scope
+from runner.web.identity.roles import Role, Scope
 
 
 def test_each_role_allows_what_the_smaller_ones_do() -> None:

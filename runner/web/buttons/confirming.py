@@ -18,12 +18,12 @@ from runner.access.params import param_value
 from runner.commands import CommandKind
 from runner.errors import RefusedError, UsageError
 from runner.web.actions import Action, Target
-from runner.web.authentication import Identity
-from runner.web.commanding import Wish, act, action_named, command_of, param_fields
+from runner.web.buttons.commanding import Wish, act, action_named, command_of, param_fields
+from runner.web.buttons.previewing import preview
 from runner.web.dependencies import CurrentIdentity, CurrentSite
-from runner.web.previewing import preview
+from runner.web.identity.authentication import Identity
+from runner.web.identity.roles import ForbiddenError
 from runner.web.rendering import rendered
-from runner.web.roles import ForbiddenError
 from runner.web.site import Site
 
 router = APIRouter(include_in_schema=False)

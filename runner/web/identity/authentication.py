@@ -13,10 +13,10 @@ from starlette.requests import HTTPConnection
 
 from runner.commands import person
 from runner.values import neutral
-from runner.web.roles import Role, Viewer
-from runner.web.sessions import OneTimeLogin, Session, Sessions, fingerprint_of
-from runner.web.throttle import Throttle
-from runner.web.tokens import Token, Tokens
+from runner.web.identity.roles import Role, Viewer
+from runner.web.identity.sessions import OneTimeLogin, Session, Sessions, fingerprint_of
+from runner.web.identity.throttle import Throttle
+from runner.web.identity.tokens import Token, Tokens
 
 _BEARER = "bearer "
 

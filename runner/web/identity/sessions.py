@@ -19,7 +19,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from runner.requests.files.permissions import require_trusted
 from runner.system.regular_files import read_regular
-from runner.web.tokens import Token, write_private
+from runner.web.identity.tokens import Token, write_private
 
 KEY_FILE = "web.key"
 """The name of the key's file in the state folder."""

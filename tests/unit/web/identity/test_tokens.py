@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RefusedError, StoreError
-from runner.web.roles import Role, Scope
-from runner.web.tokens import FILE, Token, Tokens, new_token
+from runner.web.identity.roles import Role, Scope
+from runner.web.identity.tokens import FILE, Token, Tokens, new_token
 
 NOW = datetime.now(UTC)
 FINANCE = Scope(labels=frozenset({"team=finance"}), client="acme")

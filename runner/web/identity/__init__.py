@@ -1,0 +1,1 @@
+"""Who uses the page: tokens and roles, sessions, and how a request shows whose it is."""
