@@ -112,26 +112,7 @@ def request_details(
             "request_file": f"{places.jobs / request.source.file}:{request.source.line}",
             "request_sha256": request.source.sha256,
             "git_commit": revision,
-            "description": request.description,
-            "context": {
-                name: each for name, each in asdict(request.context).items() if each is not None
-            }
-            or None,
-            "scheduled": None if request.scheduled else False,
-            "reschedule": request.reschedule,
-            "process": action_words(request.process.action),
-            "process_name": request.process.name if request.process.name != request.name else None,
-            "members": member_words(request.process),
-            "directory": request.process.directory,
-            **process_words(request.process),
-            "on_success": action_words(Reference(request=request.on_success))
-            if request.on_success
-            else None,
-            "on_failure": _on_failure(request),
-            "expect": expect_words(request.expect),
-            "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
-            "ping": request.ping,
-            "retention": retention_words(request.retention.over(places.settings.retention)),
+            **_declared(request, places),
             "run_by": Chains(loaded.in_force.requests).running(view.name),
             "outputs": _outputs_item(loaded.kept.of(view.name)),
             "formerly": request.formerly,
@@ -145,6 +126,32 @@ def request_details(
             ],
         }
     return {name: value for name, value in item.items() if value not in (None, [], {}, "")}
+
+
+def _declared(request: ProcessRequest, places: Places) -> dict[str, Any]:
+    """Return what the file of a request says, in words."""
+    return {
+        "description": request.description,
+        "context": {
+            name: each for name, each in asdict(request.context).items() if each is not None
+        }
+        or None,
+        "scheduled": None if request.scheduled else False,
+        "reschedule": request.reschedule,
+        "process": action_words(request.process.action),
+        "process_name": request.process.name if request.process.name != request.name else None,
+        "members": member_words(request.process),
+        "directory": request.process.directory,
+        **process_words(request.process),
+        "on_success": action_words(Reference(request=request.on_success))
+        if request.on_success
+        else None,
+        "on_failure": _on_failure(request),
+        "expect": expect_words(request.expect),
+        "notify": routes_words(routes_of(request, places.settings.alerts.notify)) or None,
+        "ping": request.ping,
+        "retention": retention_words(request.retention.over(places.settings.retention)),
+    }
 
 
 def _on_failure(request: ProcessRequest) -> list[str]:
