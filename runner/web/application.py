@@ -92,7 +92,7 @@ def _to_login(request: Request, _: Exception) -> Response:
         return RedirectResponse(login.PATH, 303)
     if request.headers.get("sec-fetch-site") == "cross-site":
         # After a click in a mail the browser keeps the cookie to itself: come again.
-        return rendered("arriving.html", to=here)
+        return rendered("arriving.html", to=login.own_path(here))
     return RedirectResponse(f"{login.PATH}?next={quote(here)}", 303)
 
 

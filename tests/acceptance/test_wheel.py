@@ -61,6 +61,8 @@ def test_the_wheel_describes_itself(built: tuple[Path, Path]) -> None:
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         told = Parser().parsestr(wheel.read(metadata).decode())
     assert {"runner/py.typed", "runner/packaging/runner.service"} <= set(names)
+    of_page = {"templates/login.html", "pages/templates/page.html", "pages/static/pages.css"}
+    assert {f"runner/web/{name}" for name in of_page} <= set(names)
     assert (told["Name"], told["Version"]) == ("yaml-job-runner", __version__)
     assert told["Description-Content-Type"] == "text/markdown"
     assert {"Summary", "Author", "Keywords", "Requires-Python"} <= set(told.keys())

@@ -27,8 +27,6 @@ class Identity:
 
     viewer: Viewer
     session: Session | None = None
-    is_by_header: bool = False
-    """Whether a bearer token came along, which no other site can make a browser send."""
 
 
 class TooManyFailuresError(Exception):
@@ -58,7 +56,7 @@ class Authentication:
         header = connection.headers.get("authorization")
         if header is not None:
             token = self._of_header(header, address_of(connection))
-            return None if token is None else Identity(viewer=token.viewer, is_by_header=True)
+            return None if token is None else Identity(viewer=token.viewer)
         session = self.session_of(connection)
         if session is not None and (viewer := self._viewer_of(session)) is not None:
             return Identity(viewer=viewer, session=session)

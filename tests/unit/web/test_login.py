@@ -116,6 +116,11 @@ def test_a_click_in_a_mail_arrives_with_its_login(world: WebWorld) -> None:
     done = world.stranger().get("/?a=b", headers={"sec-fetch-site": "cross-site"})
     assert done.status_code == 200
     assert 'content="0; url=/?a=b"' in done.text
+    away = world.stranger().get(
+        f"{ORIGIN}//evil.example/", headers={"sec-fetch-site": "cross-site"}
+    )
+    assert "evil.example" not in away.text
+    assert not away.headers.get("location", "/").startswith("//")
 
 
 def test_an_address_that_fails_too_often_must_wait(world: WebWorld) -> None:
