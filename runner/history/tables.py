@@ -40,7 +40,7 @@ CREATE INDEX members ON executions ("group") WHERE "group" IS NOT NULL;
 CREATE INDEX followers ON executions (follows) WHERE follows IS NOT NULL;
 CREATE INDEX further_attempts ON executions (scheduled_for) WHERE attempt > 1;
 CREATE VIRTUAL TABLE texts USING fts5 (
-    message, output_tail, content='executions', content_rowid='seq'
+    message, output_tail, content='executions', content_rowid='seq', columnsize=0
 );
 CREATE TABLE kinds (
     id INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE,
