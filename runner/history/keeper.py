@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def main(state: Path, log: Path) -> None:
     """Keep the index in a state folder until standard input ends."""
     from runner.history.writing import HistoryError
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     os.nice(_NICE)
     said = ""
     while True:
@@ -57,7 +59,8 @@ def _keep(state: Path, log: Path) -> None:
 
 
 def _say(words: str) -> None:
-    os.write(sys.stdout.fileno(), f"{words}\n".encode())
+    with contextlib.suppress(OSError):  # without a parent nobody reads it
+        os.write(sys.stdout.fileno(), f"{words}\n".encode())
 
 
 def wait(seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -21,7 +22,11 @@ _END_S = 10.0
 class Keeping:
     """Keeps the index of a state folder up to date until it is closed. A context manager."""
 
-    def __init__(self, state: Path, log: Path) -> None:
+    def __init__(
+        self, state: Path, log: Path, report: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """`report` gets a sentence whenever the index cannot be kept up to date."""
+        self._report = report
         self._arguments = (str(state.absolute()), str(log.absolute()))
         self._is_closed = Event()
         self._process: subprocess.Popen[str] | None = None
@@ -53,9 +58,9 @@ class Keeping:
     def _run(self) -> None:
         while not self._is_closed.is_set():
             try:
-                self._trouble = self._follow()
+                self._note(self._follow())
             except OSError as error:
-                self._trouble = f"the history index is not kept: {error.strerror}"
+                self._note(f"the history index is not kept: {error.strerror}")
             self._is_closed.wait(keeper.RETRY_S)
 
     def _follow(self) -> str:
@@ -69,8 +74,13 @@ class Keeping:
                 self._end()
             assert process.stdout is not None
             for line in process.stdout:
-                self._trouble = line.strip()
+                self._note(line.strip())
         return f"the program that keeps the history index ended with code {process.returncode}"
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble and not self._is_closed.is_set():
+            self._report(trouble)
+        self._trouble = trouble
 
     def _end(self) -> None:
         if self._process is not None and self._process.stdin is not None:

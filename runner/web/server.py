@@ -62,7 +62,7 @@ def serve(
         if address is not None:
             require_safe(address, settings, has_tokens=bool(authentication.tokens.all()))
         listeners = _listeners(settings, address, resources)
-        resources.enter_context(Keeping(places.state, places.monitor_log))
+        resources.enter_context(Keeping(places.state, places.monitor_log, logger.warning))
         app = application(Site(places), authentication, names_of(settings, address))
         _raise_file_limit()
         server = _Server(_config(app, settings))

@@ -51,6 +51,7 @@ def test_a_new_record_is_in_the_index_soon_and_the_program_ends_with_its_parent(
     with Keeping(world.state, world.log) as kept:
         world.append(finished_line(request="first"))
         wait_until(lambda: count(world.index) == 1)
+        os.kill(wait_until(lambda: pid_of(world.state)), signal.SIGINT)  # Ctrl-C reaches it, too
         world.rotate()
         world.append(finished_line(request="second"))
         wait_until(lambda: count(world.index) == 2)
@@ -103,8 +104,10 @@ def pid_waits_for(path: Path) -> bool:
 def test_a_state_folder_that_cannot_be_written_is_reported_in_words(world: HistoryWorld) -> None:
     index_path(world.state).unlink()
     index_path(world.state).mkdir()  # root writes into every folder
-    with Keeping(world.state, world.log) as kept:
+    reported: list[str] = []
+    with Keeping(world.state, world.log, reported.append) as kept:
         trouble = wait_until(lambda: kept.trouble)
+    assert reported == [trouble]
     assert trouble.startswith(f"the history index in {world.state} cannot be written: ")
     with Keeping(world.state / "none", world.log) as kept:
         trouble = wait_until(lambda: kept.trouble)
