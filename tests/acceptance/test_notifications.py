@@ -315,6 +315,24 @@ def test_a_silenced_alert_is_not_repeated_and_its_end_is_heard(
     assert place.stop(runner) == 0
 
 
+def test_a_receiver_that_a_request_names_no_longer_gets_no_repetition(
+    place: Place, web: WebServer
+) -> None:
+    hurry(place)
+    settings(place, {"chat": HOOK})
+    route = {"to": "chat", "repeat": "1s"}
+    place.declare("a", "false", SECONDLY, top={"notify": [route]})
+    runner = place.start()
+    while web.next().data["alerts"][0]["event"] != "repeated":
+        pass
+    place.declare("a", "false", SECONDLY, top={"notify": []})
+    wait_until(lambda: place.events("runner.reloaded"), what="the reload")
+    web.drained()
+    place.await_finished("a", count=len(place.finished("a")) + 6)
+    assert len(web.drained()) <= 1, "only a message that was on its way"
+    assert place.stop(runner) == 0
+
+
 def test_a_renamed_request_is_heard_of_under_its_new_name(place: Place, web: WebServer) -> None:
     hurry(place)
     settings(place, {"chat": HOOK}, notify=[{"to": "chat", "repeat": "2s"}])

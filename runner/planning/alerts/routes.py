@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.lifecycle import Check
+from runner.planning.alerts.alert import Alert
 from runner.requests.model import ProcessRequest
 from runner.requests.policies import Route
 
@@ -18,6 +19,11 @@ def routes_of(request: ProcessRequest | None, default: Sequence[Route]) -> Seque
     `default` are the runner's routes. They serve every request that has no `notify`.
     """
     return default if request is None or request.notify is None else request.notify
+
+
+def asks_for(route: Route, alert: Alert) -> bool:
+    """Return whether a route asks for an alert. The runner's own go to all of its routes."""
+    return alert.request is None or alert.check in route.on
 
 
 def is_watched(check: Check, routes: Sequence[Route]) -> bool:

@@ -15,7 +15,7 @@ from runner.lifecycle import Check
 from runner.notifying.message import LONGEST_DELAY, Message, message_in
 from runner.notifying.notice import Notice, closed, counted, notice_in, opened, within_reach
 from runner.planning.alerts.alert import AlertChange, Change
-from runner.planning.alerts.routes import routes_of
+from runner.planning.alerts.routes import asks_for, routes_of
 from runner.requests.model import ProcessRequest
 from runner.requests.policies import Route
 from runner.store.rows import Batch
@@ -136,9 +136,8 @@ def _after(
 
 def _is_for(change: AlertChange, route: Route) -> bool:
     alert = change.alert
-    if alert.request is not None and alert.check not in route.on:
-        return False
-    return alert.check not in _COUNTED or alert.count >= route.after
+    is_reached = alert.check not in _COUNTED or alert.count >= route.after
+    return is_reached and asks_for(route, alert)
 
 
 def _alert_in(name: str) -> str:

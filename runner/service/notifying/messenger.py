@@ -19,6 +19,8 @@ from runner.notifying.notice import Notice, after_message, after_silence
 from runner.notifying.quiet import quiet_until
 from runner.notifying.sending.delivery import Delivery, DeliveryResult
 from runner.notifying.wording import MOST_DETAILED, MessageContext
+from runner.planning.alerts.alert import Alert
+from runner.planning.alerts.routes import asks_for, routes_of
 from runner.planning.coming_fires import coming_fires
 from runner.requests.building.alert_settings import unknown_receiver
 from runner.requests.receivers import AlertSettings
@@ -156,9 +158,12 @@ class Messenger:
         for notice in ready(notices, now):
             alert = is_open.get(notice.alert)
             until = None if alert is None else alert.acknowledged_until
-            if not notice.is_news and alert is None:  # its request has another name now
+            if notice.is_news:
+                taken.append(notice)
+            elif alert is None or not self._is_routed(alert, receiver):
+                # Its request has another name now, or names this receiver no longer.
                 self._notices.write(notice.id, None, decision.batch)
-            elif not notice.is_news and until is not None and now < until:
+            elif until is not None and now < until:
                 later = after_silence(notice, until, now)
                 self._notices.write(notice.id, later, decision.batch)
             else:
@@ -168,6 +173,11 @@ class Messenger:
         if self._decisions.commit(decision) and taken:
             self._last_s[receiver] = now_s
         self._notices.is_changed = True
+
+    def _is_routed(self, alert: Alert, receiver: str) -> bool:
+        request = self._registry.requests.get(alert.request or "")
+        routes = routes_of(request, self._alerts.routes)
+        return any(route.to == receiver and asks_for(route, alert) for route in routes)
 
     def _compose(
         self, receiver: str, notices: list[Notice], now: datetime, decision: Decision
