@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from loguru import logger
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -14,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from runner import __version__
 from runner.errors import NoRunnerError, RefusedError, RunnerError, StoreError, UsageError
+from runner.values import neutral
 from runner.web import health, login, scraping
 from runner.web.api import routes as api
 from runner.web.buttons import confirming
@@ -106,6 +108,9 @@ def _too_many(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    if isinstance(error, ForbiddenError):
+        path, who = neutral(request.url.path)[:200], getattr(request.state, "viewer", "?")
+        logger.warning("refused {} {} to {}: {}", request.method, path, who, error)
     titles = {403: "Not allowed", 503: "Not available", 400: "Not understood"}
     return _answered(
         request, Refusal(status=status, title=titles.get(status, "Refused"), words=str(error))

@@ -47,6 +47,7 @@ async def current_identity(request: Request) -> Identity:
     identity = await run_in_threadpool(authentication.identity_of, request)
     if identity is None:
         raise LoginRequiredError
+    request.state.viewer = identity.viewer.name  # for the report of a refusal
     if request.method not in SAFE_METHODS and identity.session is not None:
         given = request.headers.get(CSRF_HEADER) or await _form_field(request)
         if not hmac.compare_digest(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from loguru import logger
 from support.place import Place
 from support.web_world import ORIGIN, WebWorld
 
@@ -155,3 +156,24 @@ def test_a_throttle_forgets_after_its_window_and_counts_a_network_as_one() -> No
     for number in range(5000):  # its memory is bounded
         throttle.note_failure(f"10.1.{number // 256}.{number % 256}", 1.0)
     assert len(throttle._failures) <= 4096
+
+
+def test_each_refusal_is_reported_where_the_page_runs(world: WebWorld) -> None:
+    reported: list[str] = []
+    sink = logger.add(lambda message: reported.append(message.record["message"]))
+    browser, stranger = world.browser("maria"), world.stranger()
+    stranger.post("/login", data={"token": "wrong"})
+    stranger.get("/", headers={"host": "evil.example"})
+    stranger.post("/login", headers={"origin": "https://evil.example"})
+    browser.get("/confirm/pause")
+    browser.post("/confirm/kill", data={"csrf": "forged", "target": "nightly"})
+    logger.remove(sink)
+    assert reported == [
+        "refused a wrong or expired token from testclient",
+        "refused GET / from testclient: unknown host; name the page's address with "
+        "`web: {url: …}` in runner.yaml",
+        "refused POST /login from testclient: the request comes from another site",
+        "refused GET /confirm/pause to maria: Pause needs the role admin",
+        "refused POST /confirm/kill to maria: the form is too old, or comes from another page: "
+        "load it again",
+    ]
