@@ -17,7 +17,7 @@ from runner.planning.states.pauses import NO_PAUSES, Pause, Pauses, begun, resum
 from runner.requests.model import ProcessRequest, Source
 from runner.requests.policies import Route
 from runner.service.alerts.alert_decision import AlertDecision
-from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.alerts import Alerts, shifts_in
 from runner.service.alerts.notices import Notices
 from runner.service.executions.execution import Claim, Execution, execution_for
 from runner.service.executions.outcomes import Ended, Outcome
@@ -62,6 +62,7 @@ class AlertsWorld:
     executions: dict[str, Execution] = field(default_factory=dict)
     notified: Notified = field(default_factory=Notified)
     records: list[Record] = field(default_factory=list)
+    meta: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -89,6 +90,7 @@ class AlertsWorld:
         self.alerts = Alerts(self.registry, self.notified, self.routes)
         self._use(self.request)
         self.alerts.load(self.rows.values())
+        self.alerts.take_shifts(shifts_in(self.meta))
         self.alerts.watch(self.executions.values(), self._moment)
 
     def pause(self) -> None:
@@ -106,7 +108,9 @@ class AlertsWorld:
         self.now += step
         decision = self._decision()
         decision.note_step(step)
+        self.meta |= self.alerts.shifts_after(step, self.executions)
         self._commit(decision)
+        self.alerts.take_shifts(shifts_in(self.meta))
         self.alerts.set_anew(self._moment, step=step)
 
     def _put_pauses(self, pauses: Pauses) -> None:

@@ -5,6 +5,7 @@ Only a commit changes them: `accept` applies what an `AlertDecision` has decided
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -37,6 +38,7 @@ Checks = Mapping[Check, CheckState]
 """The states of one request's checks; a check of which nothing is known is left out."""
 
 _NO_CHECKS: Checks = {}
+_SHIFTS, _NO_SHIFT = "clock_shifts", timedelta()
 
 
 class Alerts:
@@ -52,6 +54,8 @@ class Alerts:
         self._checks: dict[str | None, Checks] = {}
         self._limits: dict[str, Limit] = {}
         self._deadlines = Deadlines()
+        self._shifts: Mapping[str, timedelta] = {}
+        """By how much the clock stepped while an execution was in progress."""
 
     def use(self, routes: Sequence[Route]) -> None:
         """Put other routes of the runner in force."""
@@ -69,10 +73,11 @@ class Alerts:
         """Set every deadline, from what a former runner left."""
         for execution in executions:
             if (request := self._registry.requests.get(execution.request)) is not None:
+                shift = self._shifts.get(execution.id, _NO_SHIFT)
                 for deadline, limit in limits_of(execution, request):
                     known = self.of(deadline.request).get(deadline.check, NOTHING)
                     if deadline.overdue not in known.overdue:
-                        self._limits[deadline.key] = limit
+                        self._limits[deadline.key] = limit._replace(begin=limit.begin + shift)
         for name, checks in self._checks.items():
             for check, limit in counted_limits(checks, self._registry.requests.get(name or "")):
                 self._limits[Deadline(check=check, request=name, overdue="").key] = limit
@@ -112,6 +117,19 @@ class Alerts:
                 self._limits[key] = limit
                 self._set(key, limit, situation)
 
+    def shifts_after(self, step: timedelta, executions: Iterable[str]) -> dict[str, str]:
+        """Return for the store's meta by how much the clock stepped during executions.
+
+        Their rows have wall times. After a restart, only this says how much time is left.
+        """
+        shifts = {name: self._shifts.get(name, _NO_SHIFT) + step for name in executions}
+        seconds = {name: shift.total_seconds() for name, shift in shifts.items()}
+        return {_SHIFTS: json.dumps(seconds)}
+
+    def take_shifts(self, shifts: Mapping[str, timedelta]) -> None:
+        """Take what the store says."""
+        self._shifts = shifts
+
     def set_anew(self, situation: Situation, *, step: timedelta | None = None) -> None:
         """Set every deadline anew, because a pause began or ended, or the clock stepped.
 
@@ -148,6 +166,12 @@ class Alerts:
         request = self._registry.requests.get(deadline.request or "")
         is_held = bool(pauses.known) and request is not None and deadline.check in HELD
         return pauses.held(request) if is_held and request is not None else NOT_HELD
+
+
+def shifts_in(meta: Mapping[str, str]) -> dict[str, timedelta]:
+    """Return by how much the clock stepped during executions, according to a store's meta."""
+    seconds = json.loads(meta.get(_SHIFTS, "{}"))
+    return {name: timedelta(seconds=each) for name, each in seconds.items()}
 
 
 def limits_of(execution: Execution, request: ProcessRequest) -> Iterator[tuple[Deadline, Limit]]:

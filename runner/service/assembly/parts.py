@@ -180,6 +180,7 @@ def _clock_changes(
         decisions=core.decisions,
         registry=core.registry,
         alerts=core.alerts,
+        in_progress=core.in_progress,
         journal=journal,
         read_anew=lambda zone: reader.read_anew(catalog_reader(settings, zone)),
         housekeeping=housekeeping,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from runner import __version__
 from runner.execution.trees.proc import boot_id
+from runner.service.alerts.alerts import shifts_in
 from runner.service.assembly.core import Core
 from runner.service.assembly.exclusive_parts import Options, Records
 from runner.service.clocks.kept_zones import ZONE, zone_data_of
@@ -34,7 +37,11 @@ def load(
         zone = meta.get(ZONE, zones.zone)
         use_zone_data(zone_data_of(meta))
         registry.load(records.rows, zone=zone, meta=meta, accepted=reloader.recall())
-        executions = [execution_of(row, outputs) for row in records.snapshot.executions]
+        shifts = shifts_in(meta)
+        executions = [
+            replace(execution_of(row, outputs), clock_shift=shifts.get(row.id, timedelta()))
+            for row in records.snapshot.executions
+        ]
     if zone == zones.zone:
         reloader.reuse(registry.requests)
     return executions
@@ -49,6 +56,7 @@ def take_over(executions: Iterable[Execution], records: Records, core: Core, clo
     )
     with records.store.row_errors_in_words():
         core.alerts.load(records.snapshot.alerts)
+        core.alerts.take_shifts(shifts_in(records.snapshot.meta))
         core.alerts.notices.load(records.snapshot.notifications)
     core.alerts.watch(core.in_progress, Situation(now=clock.now(), now_s=clock.elapsed_s()))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from runner.service.alerts.alerts import Alerts
+from runner.service.alerts.alerts import Alerts, shifts_in
 from runner.service.clock_watch import ClockStep, ClockWatch
 from runner.service.clocks import clock_step, zone_change
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.decision_maker import DecisionMaker
+from runner.service.executions.in_progress import InProgress
 from runner.service.housekeeping import Housekeeping
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
@@ -28,6 +29,7 @@ class ClockFollower:
         decisions: DecisionMaker,
         registry: Registry,
         alerts: Alerts,
+        in_progress: InProgress,
         journal: Journal,
         read_anew: Callable[[str], None],
         housekeeping: Housekeeping,
@@ -38,6 +40,7 @@ class ClockFollower:
         self._decisions = decisions
         self._registry = registry
         self._alerts = alerts
+        self._in_progress = in_progress
         self._journal = journal
         self._read_anew = read_anew
         self._housekeeping = housekeeping
@@ -75,8 +78,13 @@ class ClockFollower:
     def _follow_clock(self, decision: Decision, step: ClockStep | None) -> None:
         self._housekeeping.distrust_clock()
         decision.batch.meta |= self._watch.memory_after(step)
+        by = timedelta(seconds=0 if step is None else step.seconds)
+        if step is not None:
+            running = (execution.id for execution in self._in_progress)
+            decision.batch.meta |= self._alerts.shifts_after(by, running)
         if self._decisions.commit(decision):
             self._watch.accept(step)
             self._registry.plan_all()
             if step is not None:
-                self._alerts.set_anew(decision.situation, step=timedelta(seconds=step.seconds))
+                self._alerts.take_shifts(shifts_in(decision.batch.meta))
+                self._alerts.set_anew(decision.situation, step=by)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,8 @@ class Execution:
     """When this runner started the process, in elapsed seconds; None for an adopted one."""
     output: Identity | None = field(default=None, compare=False)
     """The output file that this runner created."""
+    clock_shift: timedelta = field(default=timedelta(), compare=False)
+    """By how much the clock stepped while a former runner had it in progress."""
 
     @property
     def id(self) -> str:
@@ -177,13 +179,14 @@ def execution_for(
 def time_left_s(execution: Execution, now: datetime) -> float | None:
     """Return how many seconds of an execution's timeout are left; None without a timeout.
 
-    Across a restart only wall time is known. If somebody set the clock back, the execution
-    seems to have run for less than nothing; then the whole timeout is left.
+    Across a restart only wall time is known, and the steps that a runner saw. If somebody
+    set the clock back in between, the execution may seem to have run for less than nothing;
+    then the whole timeout is left.
     """
     timeout = execution.process.timeout
     if timeout is None or execution.started is None:
         return None if timeout is None else timeout.total_seconds()
-    ran_s = max((now - execution.started).total_seconds(), 0.0)
+    ran_s = max((now - execution.started - execution.clock_shift).total_seconds(), 0.0)
     return max(timeout.total_seconds() - ran_s, 0.0)
 
 

@@ -291,11 +291,18 @@ def test_a_step_of_the_clock_moves_what_is_expected_by_the_step(
     assert here.open() == {Check.ABSENT: 1}
 
 
-def test_a_step_of_the_clock_moves_the_deadlines_of_a_running_execution() -> None:
+@pytest.mark.parametrize("step", [timedelta(hours=-2), timedelta(hours=1)])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_step_of_the_clock_moves_the_deadlines_of_a_running_execution(
+    step: timedelta, is_restarted: bool
+) -> None:
     here = world(expect=EXPECT)
     here.claim("a1")
     here.start("a1")
-    here.step_clock(timedelta(hours=1))
+    here.step_clock(step)
+    here.step_clock(step)
+    if is_restarted:
+        here.restart()
     here.pause()
     here.wait(MINUTE)
     here.resume()
