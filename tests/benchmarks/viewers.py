@@ -38,10 +38,10 @@ _READY_S = 600.0
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What the viewers saw: the times of pages by path, in ms, and the records streamed."""
+    """What the viewers saw: the times of pages by path, in ms, and the events streamed."""
 
     took_ms: dict[str, list[float]] = field(default_factory=dict)
-    records: int = 0
+    events: int = 0
     failures: int = 0
 
 
@@ -147,11 +147,11 @@ async def look(audience: Audience, viewers: int) -> None:
 
 
 async def _stream(audience: Audience) -> None:
-    reader, writer = await _asked(audience, "/api/v1/events")
+    reader, writer = await _asked(audience, "/live")
     with suppress(TimeoutError):
         async with asyncio.timeout(audience.seconds):
             while piece := await reader.read(1 << 16):
-                audience.seen.records += piece.count(b"\nid: ")
+                audience.seen.events += piece.count(b"event: changed")
             audience.seen.failures += 1  # the stream ended
     writer.close()
 
@@ -209,7 +209,7 @@ def report(
     for path, took in sorted(seen.took_ms.items()):
         shown = ", ".join(f"p{p} {_quantile(took, p):.0f} ms" for p in (50, 95, 99))
         click.echo(f"page {path}: {shown}, {len(took)} times")
-    click.echo(f"streamed records: {seen.records}; failures: {seen.failures}")
+    click.echo(f"streamed events: {seen.events}; failures: {seen.failures}")
     for name, size in memory.items():
         click.echo(f"memory of the {name}: {size:.0f} MB")
 

@@ -13,9 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from runner.errors import RunnerError
 from runner.monitor.reading import Record
 from runner.web.api.answers import body, errors
-from runner.web.api.log_stream import LogStream, Message
 from runner.web.dependencies import CurrentSite, CurrentViewer, current_authentication
 from runner.web.identity.roles import Viewer
+from runner.web.log_stream import LogStream, Message
 from runner.web.site import Site, admits_record
 
 router = APIRouter(tags=["events"])

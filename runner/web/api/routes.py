@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from runner.web.api import acting, events, executions, openapi, requests
 from runner.web.api.acting import Answered
-from runner.web.api.log_stream import LogStream
+from runner.web.log_stream import LogStream
 from runner.web.site import Site
 
 router = APIRouter(prefix="/api/v1")

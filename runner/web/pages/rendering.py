@@ -19,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from runner.monitor.names import short_id, who
-from runner.monitor.records import Event
 from runner.values import rough_size_text
 from runner.web.identity.authentication import Identity
 from runner.web.pages.drawing.svg import percent
@@ -27,8 +26,6 @@ from runner.web.pages.wording import gist, iso_text, short_duration, shown_statu
 from runner.web.rendering import environment
 from runner.web.site import Site
 
-_EVENTS = " ".join((*Event, "reset"))
-"""What the stream of events may send; each means that a content may be old."""
 _FRESH_S = 1.0
 _STALE_S = 3.0
 _MOST_KEPT = 128
@@ -65,7 +62,6 @@ class Content:
                 title=self.title,
                 is_live=self.is_live,
                 every_s=self.every_s,
-                events=_EVENTS,
             )
         )
 

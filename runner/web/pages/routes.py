@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import HTMLResponse
 
 from runner.web.dependencies import CurrentIdentity, CurrentSite
+from runner.web.pages import live
 from runner.web.pages.contents import changes as changes_page
 from runner.web.pages.contents import execution as execution_page
 from runner.web.pages.contents import executions as executions_page
@@ -20,6 +21,7 @@ from runner.web.pages.present import Present, present
 from runner.web.pages.rendering import Content, Contents, page_of
 
 router = APIRouter(include_in_schema=False)
+router.include_router(live.router)
 _LONGEST = 500
 _GONE = "There is no such request, or its file is gone; the history still has its executions."
 Text = Annotated[str, Query(max_length=_LONGEST)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.access.shown.event_words import line_of
+from runner.commands import CommandKind
 from runner.monitor.records import Event
 from runner.web.pages.past import Past
 from runner.web.pages.present import Present
@@ -15,7 +16,8 @@ from runner.web.pages.rendering import Content
 Record = Mapping[str, Any]
 _ON_PAGE = 100
 _TONES = {"ERROR": "bad", "WARNING": "warn", "SUCCESS": "ok"}
-KINDS = ("", "commands", "reloads", "alerts")
+KINDS = ("", "commands", "reloads", "alerts", "logins")
+_LOGIN = str(CommandKind.LOGIN)
 _WORDS = frozenset(Event)
 
 
@@ -66,6 +68,8 @@ def kind_of_event(record: Record) -> str:
     event = str(record["event"])
     if event.startswith(("alert.", "notification.")):
         return "alerts"
+    if event == Event.WEB_CHANGED and record.get("action") == _LOGIN:
+        return "logins"
     return "commands" if record.get("requested_by") else "reloads"
 
 

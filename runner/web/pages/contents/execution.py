@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -21,7 +22,7 @@ from runner.values import parse_instant
 from runner.web.actions import Target
 from runner.web.pages.ansi import ansi_html
 from runner.web.pages.drawing.progress import bar
-from runner.web.pages.drawing.svg import kind_of
+from runner.web.pages.drawing.svg import execution_path, kind_of
 from runner.web.pages.output_pages import OutputPage, output_page
 from runner.web.pages.past import Past
 from runner.web.pages.present import Present
@@ -52,7 +53,9 @@ def execution(present: Present, past: Past, record: Record, page: int | None) ->
     members = _members(present, past, record)
     related = _related(present, past, record)
     can_kill = any(each.kind is CommandKind.KILL for each in present.actions(Target.EXECUTION))
-    kill_url = f"/confirm/kill?target={record['execution']}" if is_running and can_kill else None
+    kill_url = (
+        f"/confirm/kill?target={quote(record['execution'])}" if is_running and can_kill else None
+    )
     return Content(
         template="execution.html",
         title=f"{who(record)}: {record['status']} · Runner",
@@ -158,9 +161,10 @@ def _field(name: str, value: object, present: Present) -> object:
     if name in _TIMES:
         return present.clock.full(str(value))
     if name in _LINKS:
-        return Markup('<a class="mono" href="/executions/{0}">{0}</a>').format(value)
+        path = execution_path(str(value))
+        return Markup('<a class="mono" href="{}">{}</a>').format(path, value)
     if name == "request":
-        return Markup('<a href="/requests/{0}">{0}</a>').format(value)
+        return Markup('<a href="/requests/{}">{}</a>').format(quote(str(value), safe=""), value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={each}" for key, each in value.items() if each is not None)
     return value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from runner.web.pages.drawing.svg import kind_of, number, percent
+from runner.web.pages.drawing.svg import execution_path, kind_of, number, percent
 from runner.web.pages.wording import short_duration
 
 _HEIGHT, _TOP, _BOTTOM = 150.0, 14.0, 146.0
@@ -70,10 +70,10 @@ def _lines(lines: Mapping[str, float], top_s: float) -> Markup:
 def _dot(point: Point, at: float, top_s: float) -> Markup:
     words = f"{point.words}: {point.status} in {short_duration(point.duration_s)}"
     return Markup(
-        '<a href="/executions/{}" tabindex="-1" aria-label="{}">'
+        '<a href="{}" tabindex="-1" aria-label="{}">'
         '<circle class="{}" cx="{}" cy="{}" r="3"><title>{}</title></circle></a>'
     ).format(
-        point.execution,
+        execution_path(point.execution),
         words,
         kind_of(point.status),
         percent(at),

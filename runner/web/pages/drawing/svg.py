@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -61,6 +62,11 @@ def box(
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}">{}</rect>').format(
         kind, x, number(y), width, number(height), tip
     )
+
+
+def execution_path(execution: str) -> str:
+    """Return the path of an execution's page; an odd id stays one segment of it."""
+    return f"/executions/{quote(execution, safe='')}"
 
 
 def percent(part: float) -> str:

@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from markupsafe import Markup
 
-from runner.web.pages.drawing.svg import boxes, number
+from runner.web.pages.drawing.svg import boxes, execution_path, number
 
 HEIGHT = 16
 _BACK, _AHEAD = timedelta(hours=20), timedelta(hours=4)
@@ -142,6 +142,6 @@ def _link(span: Span, window: Window) -> Markup:
     )
     if span.execution is None:
         return shape
-    return Markup('<a href="/executions/{}" tabindex="-1" aria-label="{}">{}</a>').format(
-        span.execution, span.words, shape
+    return Markup('<a href="{}" tabindex="-1" aria-label="{}">{}</a>').format(
+        execution_path(span.execution), span.words, shape
     )

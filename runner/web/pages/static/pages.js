@@ -131,11 +131,11 @@ function listen() {
   clearTimeout(timer);
   // A hidden page gives its connection back: a browser has only six for all tabs.
   if (document.hidden || !main.hasAttribute("data-live")) return;
-  stream = new EventSource("/api/v1/events");
-  for (const name of main.dataset.live.split(" ")) stream.addEventListener(name, soon);
+  stream = new EventSource("/live");
+  stream.addEventListener("changed", soon);
   stream.onopen = () => say("Live");
   stream.onerror = () => say("Not connected");
-  plan(Date.now() - lastMs > NEVER_FASTER_MS ? 150 : idleMs());
+  plan(idleMs());
 }
 
 // --- Keys

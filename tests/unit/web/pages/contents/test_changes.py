@@ -30,6 +30,8 @@ def test_a_change_names_who_made_it_and_what_it_was() -> None:
     assert (change.by, change.request) == ("web:ana", "backup")
     assert change.words.startswith("unscheduled")
     assert kind_of_event(pressed) == "commands"
+    entered = record(Event.WEB_CHANGED, action="login", requested_by="web:ana", targets=[])
+    assert kind_of_event(entered) == "logins"
 
 
 @pytest.mark.parametrize("event", Event)

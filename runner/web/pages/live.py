@@ -1,0 +1,52 @@
+"""Tells an open page that something happened, at most once a second.
+
+The page then asks for its content, which all who may see the same share. Whole records,
+as the API streams them, would cost two hundred viewers two hundred times as much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from runner.web.dependencies import CurrentIdentity, current_authentication
+from runner.web.log_stream import LogStream
+
+router = APIRouter(include_in_schema=False)
+_PAUSE_S = 1.0
+_QUIET_S = 15.0
+"""After this time without a word a comment is sent: proxies end silent connections."""
+_BEGIN, _NOTHING = b"retry: 2000\n\n", b": nothing new\n\n"
+_CHANGED = b"event: changed\ndata: 1\n\n"
+
+
+@router.get("/live")
+async def live(request: Request, _identity: CurrentIdentity) -> StreamingResponse:
+    """Stream an event whenever the monitor log has grown."""
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_events(request), headers=headers, media_type="text/event-stream")
+
+
+async def _events(request: Request) -> AsyncIterator[bytes]:
+    """Yield the stream. It ends with the viewer's login."""
+    stream: LogStream = request.app.state.log_stream
+    with stream.subscribed() as subscriber:
+        await run_in_threadpool(stream.wait_until_followed)
+        yield _BEGIN + _CHANGED  # what happened since the page was made
+        while True:
+            try:
+                await asyncio.wait_for(subscriber.batches.get(), _QUIET_S)
+            except TimeoutError:
+                identity = current_authentication(request).identity_of
+                if await run_in_threadpool(identity, request) is None:
+                    return  # the token was removed, or it expired
+                yield _NOTHING
+                continue
+            while not subscriber.batches.empty():
+                subscriber.batches.get_nowait()
+            yield _CHANGED
+            await asyncio.sleep(_PAUSE_S)
