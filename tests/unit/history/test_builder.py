@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.history_world import AT, HistoryWorld, finished_line, other_line, truncate
 
 from runner.history.query import Query
+from runner.history.retention import Limits
 from runner.history.tables import index_path
 from runner.monitor.reading import Filter
 from runner.monitor.records import Event
@@ -162,15 +164,52 @@ def assert_same_answers(world: HistoryWorld) -> None:
 _EXECUTIONS = {Event.EXECUTION_STARTED, Event.EXECUTION_FINISHED}
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(_ACTS, max_size=14))
-def test_whatever_happens_to_the_files_the_index_answers_as_a_plain_scan(
-    acts: list[tuple[str, object]],
-) -> None:
+_LIVES = st.lists(_ACTS, max_size=14)
+
+
+def assert_same_after(acts: list[tuple[str, object]]) -> None:
+    """Let things happen to a log, and compare the answers."""
     with TemporaryDirectory() as folder:
         world = HistoryWorld(Path(folder))
         for act, value in acts:
             do(world, act, value)
         world.settle()
         assert_same_answers(world)
+        world.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(_LIVES)
+def test_whatever_happens_to_the_files_the_index_answers_as_a_plain_scan(
+    acts: list[tuple[str, object]],
+) -> None:
+    assert_same_after(acts)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(_ACTS, max_size=40))
+def test_a_long_life_of_the_files_changes_no_answer(acts: list[tuple[str, object]]) -> None:
+    assert_same_after(acts)
+
+
+def test_limits_of_age_and_size_drop_the_oldest_executions(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for number, (limits, kept) in enumerate(
+        ((Limits(age=timedelta(days=3)), [7, 7, 6, 6, 5, 5]), (Limits(size=1), []))
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        world = HistoryWorld(folder, limits)
+        for day in range(8):  # each is a file of its own, and so a block
+            world.append(finished_line(now - timedelta(days=7.5 - day), attempt=day))
+            world.append(finished_line(now - timedelta(days=7.5 - day), attempt=day))
+            world.rotate()
+        world.settle()
+        assert [each["attempt"] for each in world.paged(Query())] == kept
+        assert sum(each.count for each in world.index.totals()) == 16, "a counter only grows"
+        world.restart()
+        world.settle()
+        assert [each["attempt"] for each in world.paged(Query())] == kept, "not read again"
         world.close()
