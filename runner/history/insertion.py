@@ -174,7 +174,7 @@ def _sorted(lines: bytes, seq: int) -> tuple[list[tuple[int, Record]], list[tupl
         seq += len(line) + 1
     finished, others = [], []
     for (at, _), record in zip(wanted, _decoded([line for _, line in wanted]), strict=True):
-        if record is None:
+        if record is None or not isinstance(record.get("event"), str):
             continue
         if record.get("event") != Event.EXECUTION_FINISHED:
             others.append((at, record))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,8 @@ _POLL_S = 0.2
 _RETRY_S = 2.0
 _MOST_WAITING = 200
 """How many batches a stream may have waiting."""
-_MOST_REPEATED = 5_000
-"""How many records are searched for the last one that a reader has."""
+_MOST_REMEMBERED = 2_000
+"""How many records may be repeated to readers that connect again."""
 _EVERYTHING = Filter(events=frozenset())
 
 
@@ -64,6 +64,7 @@ class LogStream:
         self._wanted = Condition(self._lock)
         self._subscribers: set[Subscriber] = set()
         self._batch: list[Message] = []
+        self._recent: dict[str, Message] = {}
         self._thread: Thread | None = None
         self._is_following = Event()
 
@@ -91,23 +92,12 @@ class LogStream:
                 self._subscribers.discard(subscriber)
 
     def since(self, record_id: str) -> list[Message] | None:
-        """Return what was recorded after a record, the oldest first; None if it is too long ago.
-
-        Raises RunnerError if the log cannot be read.
-        """
-        found: list[Message] = []
-        files = (self._log, self._log.with_name(f"{self._log.name}.1"))
-        for path in files:
-            if (file := LogFile.open(path)) is None:
-                continue
-            try:
-                for record in islice(backwards([file], []), _MOST_REPEATED - len(found)):
-                    if record.get("id") == record_id:
-                        return found[::-1]
-                    found.append(message_of(record))
-            finally:
-                file.close()
-        return None
+        """Return what was recorded after a record, the oldest first; None if it is too long ago."""
+        with self._lock:
+            if record_id not in self._recent:
+                return None
+            at = [*self._recent].index(record_id)
+            return [*islice(self._recent.values(), at + 1, None)]
 
     def _run(self) -> None:
         while True:
@@ -121,12 +111,27 @@ class LogStream:
                 time.sleep(_RETRY_S)
 
     def _begin(self) -> tuple[Record, ...]:
+        """Remember the newest records: readers of a former process have the last of them."""
+        with ExitStack() as stack:
+            paths = (self._log, self._log.with_name(f"{self._log.name}.1"))
+            files = [file for path in paths if (file := LogFile.open(path)) is not None]
+            for file in files:
+                stack.callback(file.close)
+            newest = [*islice(backwards(files, []), _MOST_REMEMBERED)]
+        self._remember(map(message_of, reversed(newest)))
         self._is_following.set()
         return ()
+
+    def _remember(self, batch: Iterable[Message]) -> None:
+        with self._lock:
+            self._recent |= {str(each.record.get("id")): each for each in batch}
+            for record_id in [*islice(self._recent, max(len(self._recent) - _MOST_REMEMBERED, 0))]:
+                del self._recent[record_id]
 
     def _wait(self) -> None:
         """Hand out what was read, and wait for more; without a subscriber, for one."""
         batch, self._batch = self._batch, []
+        self._remember(batch)
         with self._lock:
             by_loop: dict[asyncio.AbstractEventLoop, list[Subscriber]] = {}
             for each in self._subscribers:

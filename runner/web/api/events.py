@@ -65,7 +65,7 @@ async def _frames(
     with stream.subscribed() as subscriber:
         await run_in_threadpool(stream.wait_until_followed)
         yield _BEGIN
-        repeated = [] if last is None else await run_in_threadpool(_since, stream, last)
+        repeated = [] if last is None else stream.since(last)
         if repeated is None:
             yield _TOO_OLD
         known = {message.record.get("id") for message in repeated or ()}
@@ -84,13 +84,6 @@ async def _frames(
             new = [each for each in batch if not known or each.record.get("id") not in known]
             if frames := await _admitted(site, viewer, new):
                 yield frames
-
-
-def _since(stream: LogStream, last: str) -> list[Message] | None:
-    try:
-        return stream.since(last)
-    except RunnerError:
-        return None
 
 
 async def _admitted(site: Site, viewer: Viewer, batch: list[Message]) -> bytes:

@@ -25,6 +25,7 @@ _TEXTS = st.sampled_from([None, "disk full", "posted 12 documents", "Zürich \u0
 _OTHERS = (
     b"",
     b"not a record\n",
+    b'{"of": "another program"}\n',
     b'{"event":"execution.finished","time":7}\n',
     b'{"event":"execution.finished","time":"x","execution":"e","request":"r","status":{}}\n',
 )
