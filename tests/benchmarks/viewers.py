@@ -147,7 +147,7 @@ async def look(audience: Audience, viewers: int) -> None:
 
 
 async def _stream(audience: Audience) -> None:
-    reader, writer = await _asked(audience, "/live")
+    reader, writer = await _asked(audience, "/events")
     with suppress(TimeoutError):
         async with asyncio.timeout(audience.seconds):
             while piece := await reader.read(1 << 16):

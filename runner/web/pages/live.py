@@ -24,8 +24,8 @@ _BEGIN, _NOTHING = b"retry: 2000\n\n", b": nothing new\n\n"
 _CHANGED = b"event: changed\ndata: 1\n\n"
 
 
-@router.get("/live")
-async def live(request: Request, _identity: CurrentIdentity) -> StreamingResponse:
+@router.get("/events")
+async def events(request: Request, _identity: CurrentIdentity) -> StreamingResponse:
     """Stream an event whenever the monitor log has grown."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(_events(request), headers=headers, media_type="text/event-stream")

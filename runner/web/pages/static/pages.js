@@ -131,7 +131,7 @@ function listen() {
   clearTimeout(timer);
   // A hidden page gives its connection back: a browser has only six for all tabs.
   if (document.hidden || !main.hasAttribute("data-live")) return;
-  stream = new EventSource("/live");
+  stream = new EventSource("/events");
   stream.addEventListener("changed", soon);
   stream.onopen = () => say("Live");
   stream.onerror = () => say("Not connected");
