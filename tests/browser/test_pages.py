@@ -135,15 +135,18 @@ def test_a_group_is_a_waterfall_of_its_members(admin: Visitor, site: Site) -> No
 
 def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
     page = admin.open("/")
+    listening = page.locator("#keys-button")  # the script shows it when it takes keys
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the content")
     page.keyboard.press("/")
     page.keyboard.type("fails")
     page.keyboard.press("Enter")
     expect(page.locator("#requests tbody tr")).to_have_count(1)
+    expect(listening).to_be_visible()
     page.keyboard.press("g")
     page.keyboard.press("c")
     expect(page).to_have_title("Changes · Runner")
+    expect(listening).to_be_visible()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
