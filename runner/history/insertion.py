@@ -41,7 +41,7 @@ _COUNT_MORE = (
 _SUM_MORE = (
     "INSERT INTO sums VALUES (?, ?) ON CONFLICT DO UPDATE SET total = total + excluded.total"
 )
-_Row = list[Any]
+_Row = tuple[Any, ...]
 
 
 class _Block(NamedTuple):
@@ -64,8 +64,7 @@ class Insertion:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._kinds: dict[bytes, int] = {}
-        self._forms: dict[bytes, int] = {}
+        self._known: dict[bytes, tuple[int, int]] = {}
 
     def add(self, lines: bytes, seq: int) -> None:
         """Add the records of whole lines; the first line is at the place `seq`.
@@ -76,7 +75,7 @@ class Insertion:
         try:
             self._add(*_sorted(lines, seq))
         except BaseException:
-            self._forget()  # the ids in them are perhaps rolled back
+            self._known.clear()  # the ids in them are perhaps rolled back
             raise
 
     def _add(self, finished: list[tuple[int, Record]], others: list[tuple[int, Record]]) -> None:
@@ -86,7 +85,7 @@ class Insertion:
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError):
             # A line of another program may have values that no record has.
             self._connection.execute("ROLLBACK TO rows")
-            self._forget()
+            self._known.clear()
             finished = [each for each in finished if is_storable(each[1])]
             others = [each for each in others if is_storable(each[1])]
             rows = self._insert(finished)
@@ -100,13 +99,11 @@ class Insertion:
 
     def _row(self, placed: tuple[int, Record]) -> _Row:
         seq, record = placed
-        columns, kind_key, form_key = split(record)
-        kind, form = self._kinds.get(kind_key), self._forms.get(form_key)
-        if kind is None:
-            kind = self._kinds[kind_key] = self._id("kinds", kind_of(record))
-        if form is None:
-            form = self._forms[form_key] = self._id("forms", form_of(record))
-        return [seq, kind, form, *columns]
+        key, columns = split(record)
+        if (known := self._known.get(key)) is None:
+            known = (self._id("kinds", kind_of(record)), self._id("forms", form_of(record)))
+            self._known[key] = known
+        return (seq, *known, *columns)
 
     def _insert(self, finished: list[tuple[int, Record]]) -> list[_Row]:
         rows = [*map(self._row, finished)]
@@ -119,15 +116,11 @@ class Insertion:
 
     def _id(self, table: str, record: str) -> int:
         """Return the id of a kind or a form, which becomes part of the index if it is new."""
-        if len(self._forms) > _MOST_KNOWN:
-            self._forget()
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
         self._connection.execute(f"INSERT OR IGNORE INTO {table} (record) VALUES (?)", (record,))
         found = self._connection.execute(f"SELECT id FROM {table} WHERE record = ?", (record,))
         return int(found.fetchone()[0])
-
-    def _forget(self) -> None:
-        self._kinds.clear()
-        self._forms.clear()
 
     def _count(self, rows: list[_Row]) -> None:
         counts = Counter(row[1] for row in rows)

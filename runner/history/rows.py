@@ -12,7 +12,7 @@ import json
 import marshal
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 Record = dict[str, object]
 
@@ -37,23 +37,15 @@ TEXTS = ("time", "execution", "request", "status")
 _columns_of, _kind_of, _form_of = itemgetter(*COLUMNS), itemgetter(*KIND), itemgetter(*_FORM)
 
 
-class Split(NamedTuple):
-    """A record in three parts: its columns, and keys of its kind and its form.
+def split(record: Record) -> tuple[bytes, tuple[Any, ...]]:
+    """Return a key of a record's kind and form, and its columns.
 
-    Records with equal keys have the same kind, or the same form.
+    Records with equal keys have the same kind and form; `kind_of` and `form_of` return them.
     """
-
-    columns: tuple[object, ...]
-    kind_key: bytes
-    form_key: bytes
-
-
-def split(record: Record) -> Split:
-    """Split a record of an execution. `kind_of` and `form_of` return what the keys stand for."""
-    # Version 2 of marshal's format has no references: equal values have equal bytes.
     try:
-        kind = marshal.dumps((_kind_of(record), record["group"] is not None), 2)
-        return Split(_columns_of(record), kind, marshal.dumps(_form_key(record), 2))
+        parts = (*_kind_of(record), record["group"] is not None, _form_key(record))
+        # Version 2 of marshal's format has no references: equal values have equal bytes.
+        return marshal.dumps(parts, 2), _columns_of(record)
     except KeyError:  # a record of another version
         return split(dict.fromkeys(_APART) | record)
 
