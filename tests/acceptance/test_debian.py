@@ -82,14 +82,15 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     assert version == f"runner {__version__}"
     assert installed == (
         "installed by a package of the system in /usr/lib/yaml-job-runner; "
-        "extras: alerts, calendars"
+        "extras: alerts, calendars, web"
     )
     assert system.run("stat -c '%U %G %a %n' /var/lib/runner /var/log/runner").splitlines() == [
         "runner runner 700 /var/lib/runner",
         "runner runner 750 /var/log/runner",
     ]
     system.run("bash -c '. /usr/share/bash-completion/completions/runner'")
-    system.run("man -w runner runner-start && systemd-analyze verify runner.service")
+    system.run("man -w runner runner-start runner-web")
+    system.run("systemd-analyze verify runner.service runner-web.service")
 
     # A store of version 1, a first execution, and one that the upgrade finds running.
     store = "/var/lib/runner/store.sqlite3"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from support.place import ROOT, check_log, wait_until
 
-BOUND_S = 240
+BOUND_S = 900
 OPERATING = ROOT / "runner/README.md"
 _OTHERS = ("RUNNER_", "PYTHON", "XDG_", "STATE_DIRECTORY", "LOGS_DIRECTORY")
 PIP = (sys.executable, "-m", "pip")
