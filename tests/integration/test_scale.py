@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.place import Place
+from support.place import Place, wait_until
 from support.runner_inside import GivenClock
 
 from runner.access.loading import load
@@ -316,9 +316,14 @@ def idle_calls(place: Place, copies: int) -> int:
         deadlines = (Deadline(check=Check.ABSENT, request=name, overdue="") for name in more)
         now = Situation(now=clock.now(), now_s=clock.elapsed_s())
         runner.alerts.accept({}, {each.key: limit for each in deadlines}, now)
-        for _ in range(3):
+
+        def is_settled() -> bool:
             runner.turn()
             runner.wait(at_most_s=0)
+            return runner._parts.settings_watch._pending is None
+
+        for _ in range(3):
+            wait_until(is_settled, what="the look at runner.yaml is over")
         return calls_of(runner.turn) + calls_of(lambda: runner.wait(at_most_s=0))
 
 

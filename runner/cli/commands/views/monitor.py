@@ -12,7 +12,6 @@ import click
 
 from runner.access.executions import processing, reason_for_none, require_known_log
 from runner.access.places import Places
-from runner.access.troubles import report_alerts
 from runner.cli.arguments.selection import Selection
 from runner.cli.options import (
     complete_requests_and_members,
@@ -119,7 +118,10 @@ def monitor_command(
         _refuse_to_follow(is_reversed=is_reversed, is_tree=is_tree)
     require_known_log(places)
     matches = _filter(selection, statuses, since, places)
-    if output == "text":
+    if output == "text" and places.has_state:
+        # Imported late, because it brings sqlite3.
+        from runner.access.troubles import report_alerts
+
         report_alerts(places)
     if is_following:
         _follow(_followed(places, matches, count), output, places.zone, is_wide=is_wide)
