@@ -39,6 +39,7 @@ def press(world: WebWorld, browser: TestClient, action: str, **fields: str) -> t
     """Press a button and its confirmation, as a form does; return the status and the page."""
     form = {"csrf": world.csrf(browser), **fields}
     done = browser.post(f"/confirm/{action}", data=form)
+    world.place.await_log()
     return done.status_code, done.text
 
 
@@ -64,7 +65,7 @@ def test_a_press_shows_its_effect_first_and_then_does_it(world: WebWorld) -> Non
         "schedule",
         "reschedule",
     ]
-    assert "web:maria logged in" in world.place.console()
+    wait_until(lambda: "web:maria logged in" in world.place.console())
 
 
 def test_a_request_runs_with_the_parameters_of_the_form(world: WebWorld) -> None:

@@ -14,7 +14,9 @@ DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 def pressed(place: Place, kind: CommandKind, *targets: str, **more: object) -> Answer:
     command = Command(kind=kind, targets=targets, requested_by=BY, **more)  # type: ignore[arg-type]
-    return ask(place.state, command)
+    answer = ask(place.state, command)
+    place.await_log()
+    return answer
 
 
 def test_each_change_is_recorded_with_its_person_and_nothing_else_is(place: Place) -> None:
@@ -56,9 +58,9 @@ def test_each_change_is_recorded_with_its_person_and_nothing_else_is(place: Plac
         ("resume", None, None),
     ]
     assert {each["requested_by"] for each in place.events("web.changed")} == {BY}
-    (started,) = place.events("execution.started", "nightly")
+    (started,) = place.await_started("nightly")
     assert (started["requested_by"], started["requested_via"]) == (BY, "web")
-    assert "nightly  exec by web:maria" in place.console()
+    wait_until(lambda: "nightly  exec by web:maria" in place.console())
     check_log(place.log)
 
 

@@ -22,6 +22,7 @@ import jsonschema
 from support import fork_server
 from support.fork_server import Process
 
+from runner.store.opening import read_store
 from runner.system.trust import user_name
 
 ROOT = Path(__file__).parents[2]
@@ -309,6 +310,15 @@ class Place:
     def finished(self, request: str, **fields: object) -> list[Record]:
         """Return the finished records of a request."""
         return self.events("execution.finished", request, **fields)
+
+    def await_log(self) -> None:
+        """Wait until the monitor log has every record that the store has.
+
+        A command is answered by the commit, a moment before the log has its records.
+        """
+        with closing(read_store(self.state)) as reader:
+            lines = list(reader.waiting_records())
+        wait_until(lambda: all(line in self.log.read_bytes() for line in lines), what="the records")
 
     def await_started(self, request: str, *, count: int = 1) -> list[Record]:
         """Wait for `count` started records of a request, and return them."""
