@@ -171,6 +171,8 @@ def seconds_until(
         assert clock.passed_s - begun_s < within_s
         runner.turn()
         runner.wait(at_most_s=0.001)
+        if (reading := runner._parts.reader._pending) is not None:
+            reading.wait(LATEST_S)  # its thread does not use the test's clock
         clock.passed_s += TURN_S
     return clock.passed_s - begun_s
 
