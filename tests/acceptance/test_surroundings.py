@@ -311,7 +311,7 @@ def test_a_runner_survives_an_unreadable_folder_and_reads_it_once_it_is_readable
         return [record for record in map(json.loads, whole) if record["event"] == event]
 
     def is_added(name: str) -> bool:
-        return any(name in record["added"] for record in events("runner.reloaded"))
+        return any(name in (record["added"] or ()) for record in events("runner.reloaded"))
 
     def ticks_on() -> None:
         seen = len(events("execution.finished"))
