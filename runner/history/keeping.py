@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 from runner.history import keeper
+from runner.system.threads import OwnThread
 
 _COMMAND = (sys.executable, "-P", keeper.__file__)
 _END_S = 10.0
@@ -31,7 +32,7 @@ class Keeping:
         self._is_closed = Event()
         self._process: subprocess.Popen[str] | None = None
         self._trouble = ""
-        self._thread = Thread(target=self._run, name="history keeper", daemon=True)
+        self._thread = OwnThread(target=self._run, name="history keeper", daemon=True)
 
     @property
     def trouble(self) -> str | None:

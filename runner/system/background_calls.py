@@ -11,10 +11,11 @@ import signal
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Lock, Thread, get_native_id
+from threading import Lock, get_native_id
 from typing import Any, Generic, TypeVar, cast
 
 from runner.system.blocked_calls import BlockedCall, call_of
+from runner.system.threads import OwnThread
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ class BackgroundThread:
         if self._line is None or (self._latest is not None and not self._latest.is_over):
             self.close()
             self._line = SimpleQueue()
-            Thread(target=_carry_out, args=(self._line,), name=self._name, daemon=True).start()
+            OwnThread(target=_carry_out, args=(self._line,), name=self._name, daemon=True).start()
         pending = Pending(call)
         self._latest = pending  # type: ignore[assignment]  # read only, so any T will do
         self._line.put(pending)  # type: ignore[arg-type]

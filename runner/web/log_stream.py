@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from threading import Condition, Event, Lock, Thread
+from threading import Condition, Event, Lock
 
 from runner.errors import RunnerError
 from runner.monitor.reading import Filter, Record, follow
 from runner.monitor.scanning import LogFile, backwards
+from runner.system.threads import OwnThread
 
 _POLL_S = 0.2
 _RETRY_S = 2.0
@@ -65,7 +66,7 @@ class LogStream:
         self._subscribers: set[Subscriber] = set()
         self._batch: list[Message] = []
         self._recent: dict[str, Message] = {}
-        self._thread: Thread | None = None
+        self._thread: OwnThread | None = None
         self._is_following = Event()
 
     def wait_until_followed(self) -> None:
@@ -83,7 +84,7 @@ class LogStream:
             self._subscribers.add(subscriber)
             self._wanted.notify()
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="log stream", daemon=True)
+                self._thread = OwnThread(target=self._run, name="log stream", daemon=True)
                 self._thread.start()
         try:
             yield subscriber

@@ -6,7 +6,6 @@ import resource
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
@@ -19,6 +18,7 @@ from runner.access.places import Places
 from runner.errors import RefusedError
 from runner.history.keeping import Keeping
 from runner.requests.file_settings import WebSettings
+from runner.system.threads import OwnThread
 from runner.web.application import application
 from runner.web.connection import Connection
 from runner.web.identity.authentication import Authentication
@@ -67,7 +67,7 @@ def serve(
         _raise_file_limit()
         server = _Server(_config(app, settings))
         if until_stdin_ends:
-            threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
+            OwnThread(target=_end_with_stdin, args=(server,), daemon=True).start()
         for words in _places_words(settings, listeners, authentication):
             ready(words)
         server.run(sockets=listeners)

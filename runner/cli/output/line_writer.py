@@ -12,7 +12,9 @@ import select
 import signal
 from collections import deque
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition
+
+from runner.system.threads import OwnThread
 
 MOST_CHARACTERS = 2**20
 """Maximum number of waiting characters; further lines are dropped and counted."""
@@ -51,7 +53,7 @@ class LineWriter:
         self._is_idle = False
         self._is_closing = False
         self._changed = Condition()  # guards all of these; never held during a write
-        self._thread: Thread | None = None
+        self._thread: OwnThread | None = None
 
     def add(self, line: str) -> None:
         """Add a line without waiting for the reader. Raises RuntimeError without a thread."""
@@ -67,7 +69,7 @@ class LineWriter:
             if self._is_idle:
                 self._changed.notify()
         if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread = OwnThread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def close(self) -> bool:

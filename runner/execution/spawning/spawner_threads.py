@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 
 from runner.execution.executor import Order
 from runner.execution.launch import Launch
 from runner.execution.spawning.spawned_process import SpawnedProcess
+from runner.system.threads import OwnThread
 
 _JOIN_S = 1.0  # for a thread at the end; a start that takes longer hangs
 
@@ -77,7 +78,7 @@ class _Spawner:
         self.start: PendingStart | None = None
         self.is_retired = False
         """Whether another thread has taken over: this one ends after its start."""
-        self.thread = Thread(target=carry_out, args=(self,), name="spawner", daemon=True)
+        self.thread = OwnThread(target=carry_out, args=(self,), name="spawner", daemon=True)
         self.thread.start()
 
 

@@ -12,7 +12,9 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock
+
+from runner.system.threads import OwnThread
 
 COMMAND = (sys.executable, "-P", __file__)
 """How to start the sender."""
@@ -25,10 +27,10 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner
     answers = _own_stdout()
-    threads: list[Thread] = []
+    threads: list[OwnThread] = []
     for line in sys.stdin.buffer:
         threads = [each for each in threads if each.is_alive()]
-        threads.append(Thread(target=_answer, args=(line, answers), daemon=True))
+        threads.append(OwnThread(target=_answer, args=(line, answers), daemon=True))
         threads[-1].start()
     until_s = time.monotonic() + DELIVERY_S
     for thread in threads:
