@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING
 
 from runner.execution.child.program import SpawnError, cause
 from runner.execution.deadlines import Deadlines
+from runner.execution.former_children import handed_over, watched_child
 from runner.execution.handed_over import HandedOver
 from runner.execution.output import open_output
 from runner.execution.output_limits import OutputLimits
-from runner.execution.report import Report, report_left_by
+from runner.execution.report import report_left_by
 from runner.execution.spawning import inherited_state, open_files
 from runner.execution.spawning.spawned_process import SpawnedProcess
 from runner.execution.sweeper import Sweeper
@@ -45,7 +46,6 @@ from runner.execution.trees.watched import (
     wait,
 )
 from runner.lifecycle import Reason
-from runner.system.inheritance import inheritable
 
 if TYPE_CHECKING:
     from select import epoll  # Linux only; this module can be imported elsewhere
@@ -121,7 +121,10 @@ class Processes:
         """
         execution, pid = former.execution, former.pid
         handed = self._handed.pop(execution, None)
-        if handed is not None and (child := self._child(handed, former, now_s)) is not None:
+        child = watched_child(handed, former, self._poll) if handed is not None else None
+        if child is not None:
+            self._mains[child.pid] = child
+            self.sweeper.begin(now_s)
             self._limit_output(former, now_s)
             return self._watch(child, former.timeout_left_s, now_s)
         found = self._foreign.main(execution, pid, former.pid_started) if pid is not None else None
@@ -147,22 +150,7 @@ class Processes:
 
         The next program adopts the other processes again, as this one did.
         """
-        return tuple(
-            HandedOver(
-                execution=each.execution,
-                pid=each.pid,
-                pid_started=each.started,
-                begun_s=each.begun_s,
-                report=None if each.report is None else inheritable(each.report.descriptor),
-                secrets=() if each.report is None else tuple(each.report.secrets),
-                is_supervised=each.is_supervised,
-                own_peak=each.own_peak,
-                sampled_peak=each.sampled_peak,
-                stopped_for=each.stopped_for,
-            )
-            for each in self._mains.values()
-            if each.begun_s is not None
-        )
+        return handed_over(self._mains.values())
 
     def stop(self, execution: str, reason: Reason, *, now_s: float) -> None:
         """Send the stop signal to the whole tree; KILL follows after the grace period.
@@ -239,39 +227,6 @@ class Processes:
         """Stop watching. The processes go on."""
         for watched in list(self._watched.values()):
             self._forget(watched)
-
-    def _child(self, handed: HandedOver, former: FormerExecution, now_s: float) -> Watched | None:
-        """Watch a process that a former program of this process started, dead or alive."""
-        report = None
-        if handed.report is not None:
-            os.set_inheritable(handed.report, False)
-            report = Report(descriptor=handed.report, secrets=frozenset(handed.secrets))
-        try:
-            os.waitid(os.P_PID, handed.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            descriptor = open_watched(handed.pid, self._poll)
-        except OSError:  # not a child of this process, against the rule: adopt what is left
-            if report is not None:
-                report.close()
-            return None
-        watched = Watched(
-            execution=handed.execution,
-            pid=handed.pid,
-            started=handed.pid_started,
-            descriptor=descriptor,
-            session=handed.pid,
-            stop_signal=former.stop_signal,
-            stop_grace_s=former.stop_grace_s,
-            is_adopted=False,
-            report=report,
-            begun_s=handed.begun_s,
-            is_supervised=handed.is_supervised,
-            own_peak=handed.own_peak,
-            sampled_peak=handed.sampled_peak,
-            stopped_for=handed.stopped_for,
-        )
-        self._mains[handed.pid] = watched
-        self.sweeper.begin(now_s)
-        return watched
 
     def _limit_output(self, former: FormerExecution, now_s: float) -> None:
         if former.output_limit is not None:
