@@ -200,7 +200,7 @@ def assert_worded(world: World, line: tuple[str, ...], **more: object) -> Outcom
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_command_has_a_message_for_file_system_errors(world: World, function: str) -> None:
-    """Each command meets each error once, elsewhere than the command before; the campaign
+    """Each command meets each error once, elsewhere than the command before; the next test
     combines all.
     """
     for number, line in enumerate(world.lines()):
@@ -209,6 +209,17 @@ def test_every_command_has_a_message_for_file_system_errors(world: World, functi
         for place, folder in enumerate((world.folder, world.repository)):
             error = ERRORS[(number + 2 * FUNCTIONS.index(function) + place) % len(ERRORS)]
             assert_worded(world, line, fail=(error, function, 0), fail_below=str(folder))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
+def test_every_command_has_a_message_for_every_file_system_error(world: World, number: int) -> None:
+    for line in world.lines():
+        if line[0] not in LONG:
+            for function in FUNCTIONS:
+                for folder in (world.folder, world.repository):
+                    assert_worded(world, line, fail=(number, function, 0), fail_below=str(folder))
 
 
 @pytest.mark.campaign
