@@ -55,7 +55,7 @@ class Metrics:
         self._loaded, self._history, self._names = loaded, history, names
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics. Those of what ran are left out while there is no index."""
+        """Yield the metrics. Without an index, leave out those that count executions."""
         yield from self._of_requests()
         if self._names is None:
             yield from self._of_the_runner()

@@ -129,7 +129,7 @@ class Builder:
         return (status.st_dev, status.st_ino) == self._identity
 
     def _placed(self, connection: sqlite3.Connection) -> dict[bytes, _File] | None:
-        """Return the rows of all files; new files get one. None if there is no place for one."""
+        """Return the rows of all files; a new file gets one. None as `numbers_for` returns it."""
         files = {file.head: file for file in _files_in(connection)}
         heads = [part.head for part in self._parts.values()]
         known = {head: files[head].number for head in heads if head in files}

@@ -77,10 +77,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some executions, the newest first, and where those that follow begin; None at the end."""
+    """Some executions, the newest first."""
 
     records: Sequence[Record]
     before: int | None
+    """What to ask for the next page; None on the last one."""
 
 
 class Bar(NamedTuple):
