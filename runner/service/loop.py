@@ -18,6 +18,7 @@ from runner.errors import StoreUnwritableError
 from runner.monitor.events import runner_stopped
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
+from runner.service.child_command import ChildCommand
 from runner.service.deciding.answering import answer
 from runner.service.handover import Handover
 from runner.service.runner_settings import Settings
@@ -48,13 +49,15 @@ def running(
     notifier: Notifier = SILENT,
     released: datetime = RELEASED,
     handover: Handover | None = None,
+    children: tuple[ChildCommand, ...] = (),
 ) -> Iterator[Runner]:
     """Own the store, and yield a runner on it.
 
     `observer` gets each durable monitor record. With `is_firing` off the runner executes
     only what a command asks for: `runner exec` does so while no other runner is running.
     `released` is the earliest time that a correct clock can show. `handover` comes from
-    the program that this one replaced. Raises StoreError and its kinds, and RefusedError.
+    the program that this one replaced. The loop keeps `children` running; the caller ends
+    them. Raises StoreError and its kinds, and RefusedError.
     """
     options = Options(
         clock=clock,
@@ -63,6 +66,7 @@ def running(
         notifier=notifier,
         released=released,
         handover=handover,
+        children=children,
     )
     with ExitStack() as resources:
         resources.callback(WATCH.note_end)
@@ -172,8 +176,8 @@ class Runner:
             if self._is_firing:
                 self._parts.settings_watch.advance()
                 self._parts.messenger.advance()
-        if self._parts.web is not None:
-            self._parts.web.advance()
+        for child in self._parts.options.children:
+            child.advance()
         self._report_troubles()
         self._notifier.turn(requests=len(self.registry.requests), running=self.in_progress.occupied)
 

@@ -37,8 +37,6 @@ class Settings:
     output_bounds: OutputBounds = field(default_factory=OutputBounds)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """Whom to notify of alerts, and how."""
-    web: tuple[str, ...] | None = None
-    """The arguments of the command `web`, which runs as a child; None for no page."""
     page: str | None = None
     """The public URL of the page, for links in messages."""
 

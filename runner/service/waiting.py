@@ -25,7 +25,7 @@ def idle_s(parts: Parts, log_pause: Cooldown) -> float:
         core.in_progress.claimed_ahead.next_s(),
         core.executor.next_s(),
         core.stopping.next_s(),
-        None if parts.web is None else parts.web.next_s(),
+        *(child.next_s() for child in parts.options.children),
     )
     waits += [each - elapsed_s for each in deadlines if each is not None]
     waits += [store_pause.left_s] if store_pause.is_on else _waits_for_commits(parts, elapsed_s)

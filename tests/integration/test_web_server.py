@@ -278,7 +278,8 @@ def pages_of(runner: int) -> list[int]:
     return [
         int(each)
         for each in children
-        if b"sys.argv[:1] = ['runner', 'web']" in Path(f"/proc/{each}/cmdline").read_bytes()
+        if b"sys.argv[:1] = ['runner']" in (line := Path(f"/proc/{each}/cmdline").read_bytes())
+        and b"\0web\0" in line
     ]
 
 

@@ -19,6 +19,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.planning.states.state import retention_meta
 from runner.requests.files.permissions import require_trusted
+from runner.service.child_command import ChildCommand
 from runner.service.handover import Handover
 from runner.service.recording.journal import Journal
 from runner.service.runner_settings import Settings
@@ -48,6 +49,8 @@ class Options:
     """The earliest time that a correct clock can show."""
     handover: Handover | None = None
     """From the program that this one replaced in the same process; None at any other start."""
+    children: tuple[ChildCommand, ...] = ()
+    """Commands that the loop keeps running; who made them closes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

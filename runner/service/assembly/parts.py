@@ -33,7 +33,6 @@ from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.reloader import Reloader, catalog_reader
 from runner.service.runner_settings import Settings
 from runner.service.stop_signals import unless_stopped
-from runner.service.web_process import WebProcess
 from runner.store.protocol import Store
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
@@ -60,8 +59,6 @@ class Parts:
     messenger: Messenger
     settings_watch: SettingsWatch
     own_checks: OwnChecks
-    web: WebProcess | None
-    """None unless this runner serves the page."""
 
 
 def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
@@ -108,16 +105,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         messenger=messenger,
         settings_watch=_settings_watch(settings, options.clock, core, messenger, resources),
         own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
-        web=_web(settings, options.clock, resources),
     )
-
-
-def _web(settings: Settings, clock: Clock, resources: ExitStack) -> WebProcess | None:
-    if settings.web is None:
-        return None
-    web = WebProcess(settings.web, clock)
-    resources.callback(web.close)
-    return web
 
 
 def _messenger(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from runner.values import parse_duration
 
 if TYPE_CHECKING:
     from runner.cli.output.console import Console
+    from runner.service.child_command import ChildCommand
     from runner.service.handover import Handover
     from runner.service.runner_settings import Settings
 
@@ -127,17 +130,17 @@ def start_command(
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
         from_file=places.settings,
-        web=None if web is None else _web_arguments(web, places),
         page=places.settings.web.url,
     )
+    commands = [] if web is None else [("the page", _web_arguments(web, places))]
     with _console(log_format, places.own_zone, log_level, log_file) as console:
-        handover = _serve(settings, console, handed)
+        handover = _serve(settings, console, handed, commands)
     if handover is not None:
         replace_program(handover, environment)
 
 
 def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
-    """Return the arguments of `runner web`. Raises RefusedError without the extra."""
+    """Return the command line of the page. Raises RefusedError without the extra."""
     require_web()
     named = {
         "--jobs": places.jobs.absolute(),
@@ -146,7 +149,7 @@ def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
         "--timezone": places.given_zone,
         "--listen": address,
     }
-    return tuple(f"{option}={value}" for option, value in named.items() if value)
+    return ("web", *(f"{option}={value}" for option, value in named.items() if value))
 
 
 def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> Console:
@@ -160,10 +163,19 @@ def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> C
     return unless_stopped(partial(Console, log_format, zone, level=level, log_file=log_file))
 
 
-def _serve(settings: Settings, console: Console, handed: Handover | None) -> Handover | None:
-    """Run the runner until a signal stops it, or until the installed program replaces it."""
+def _serve(
+    settings: Settings,
+    console: Console,
+    handed: Handover | None,
+    commands: Iterable[tuple[str, tuple[str, ...]]],
+) -> Handover | None:
+    """Run the runner until a signal stops it, or until the installed program replaces it.
+
+    It keeps `commands` running: each one's name for people, and its command line.
+    """
     from loguru import logger
 
+    from runner.service.child_command import ChildCommand
     from runner.service.loop import running
     from runner.service.stop_signals import unless_stopped
     from runner.service.systemd import Notifier
@@ -185,14 +197,32 @@ def _serve(settings: Settings, console: Console, handed: Handover | None) -> Han
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if handed is None and early_signals.is_stop_asked():
         return None
-    with running(
-        settings, clock, observer=console.show, notifier=notifier, handover=handed
-    ) as runner:
+    children = tuple(ChildCommand(name, line, clock) for name, line in commands)
+    with (
+        _ended_last(children),
+        running(
+            settings,
+            clock,
+            observer=console.show,
+            notifier=notifier,
+            handover=handed,
+            children=children,
+        ) as runner,
+    ):
         console.zone = lambda: runner.zone
         handover = runner.run()
     if handover is None:
         early_signals.ignore()
     return handover
+
+
+@contextmanager
+def _ended_last(children: Iterable[ChildCommand]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for child in children:
+            child.close()
 
 
 def _missing(jobs: Path, then: str) -> str:

@@ -84,7 +84,7 @@ def require_web() -> None:
 
 
 def _serve(places: Places, settings: WebSettings) -> None:
-    from runner.service.web_process import OF_RUNNER
+    from runner.service.child_command import OF_RUNNER
     from runner.web.server import serve
 
     serve(

@@ -1,4 +1,5 @@
-"""The page as a child of the runner: started, started again when it dies, ended with it.
+"""Another command as a child of `start`, such as the page: started, started again when it
+dies, ended with it.
 
 A thread starts the process, because a start can hang on a disk. Only `close` waits, for a
 bounded time. Touches a process, a pipe and a thread.
@@ -19,35 +20,46 @@ from loguru import logger
 
 import runner
 from runner.execution.spawning import posix_spawn
-from runner.system import own_children
+from runner.system import early_signals, own_children
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.clock import Clock
 
-OF_RUNNER = "_RUNNER_WEB_OF_RUNNER"
-"""Set in the environment of a page that is to end with its stdin."""
+OF_RUNNER = "_RUNNER_CHILD_OF_START"
+"""Set in the environment of a command that is to end with its stdin."""
 _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(Path(runner.__file__).parents[1])!r}); "
-    "sys.argv[:1] = ['runner', 'web']; from runner.cli import main; main()"
+    "sys.argv[:1] = ['runner']; from runner.cli import main; main()"
 )
 """Works in a checkout, too, wherever the runner was started."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 _HEALTHY_S = 60.0
 """After running for this long, the next restart comes at once again."""
-_END_S = 2.0
-"""How long the page may take to end, in seconds; it gives open responses 1 s."""
+END_S = 2.0
+"""How long a command may take to end, in seconds, if it has nothing to wait for. The page
+gives open responses 1 s.
+"""
 _LOOK_S = 0.02
 
 
-class WebProcess:
-    """Keeps one `runner web` running. The loop calls `advance` in each turn."""
+class ChildCommand:
+    """Keeps one `runner` command running. The loop calls `advance` in each turn."""
 
-    def __init__(self, arguments: Sequence[str], clock: Clock) -> None:
-        """`arguments` are those of the command `web`."""
+    def __init__(
+        self, name: str, arguments: Sequence[str], clock: Clock, *, end_s: float = END_S
+    ) -> None:
+        """`arguments` are the command's name and its own arguments.
+
+        `name` is how a person calls it, such as "the page". After SIGTERM it has `end_s`
+        seconds to end.
+        """
+        self._name = name
         self._command = (sys.executable, "-P", "-c", _PROGRAM, *arguments)
         self._clock = clock
+        self._end_s = end_s
         self._child: _Child | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._start_at_s = 0.0
+        self._is_ending = False
 
     def advance(self) -> None:
         """Take note of the child's end, and start it when it is due."""
@@ -55,24 +67,32 @@ class WebProcess:
         if self._child is not None:
             if (end := self._child.end_words()) is not None:
                 self._note_end(self._child, end, now_s)
-        elif self._start_at_s <= now_s:
+        elif self._start_at_s <= now_s and not self._is_ending:
             self._start(now_s)
 
     def next_s(self) -> float | None:
-        """Return when the child is due to start, in elapsed seconds; None while it runs."""
-        return self._start_at_s if self._child is None else None
+        """Return when the child is due to start, in elapsed seconds; None if it is not."""
+        return self._start_at_s if self._child is None and not self._is_ending else None
+
+    def ask_to_end(self) -> None:
+        """Send the child SIGTERM, and do not start it again. A second call sends another."""
+        self._is_ending = True
+        if self._child is not None:
+            self._child.send(signal.SIGTERM)
 
     def close(self) -> None:
-        """End the child, and wait for that for a moment."""
+        """End the child, and wait for that for a bounded time."""
+        if not self._is_ending:
+            self.ask_to_end()
         if self._child is not None:
-            self._child.close()
+            self._child.close(self._end_s)
             self._child = None
 
     def _start(self, now_s: float) -> None:
         try:
             self._child = _Child(self._command, now_s)
         except (OSError, RuntimeError) as error:
-            logger.warning("the page could not be started: {}", error)
+            logger.warning("{} could not be started: {}", self._name, error)
             self._pause(now_s)
 
     def _note_end(self, child: _Child, end: str, now_s: float) -> None:
@@ -80,7 +100,8 @@ class WebProcess:
         self._child = None
         if now_s - child.begun_s >= _HEALTHY_S:
             self._pause_s = _FIRST_PAUSE_S
-        logger.warning("the page {}; it starts again in {:g} s", end, self._pause_s)
+        if not self._is_ending:
+            logger.warning("{} {}; it starts again in {:g} s", self._name, end, self._pause_s)
         self._pause(now_s)
 
     def _pause(self, now_s: float) -> None:
@@ -97,7 +118,7 @@ class _Child:
         """Raises OSError, and RuntimeError if no thread can be started."""
         self.begun_s = begun_s
         theirs, self._pipe = os.pipe()
-        background = BackgroundThread("web")
+        background = BackgroundThread("child")
         try:
             self._pid: Pending[int] = background.begin(partial(_started, command, theirs))
         except RuntimeError:
@@ -122,22 +143,40 @@ class _Child:
         with suppress(OSError, ValueError):
             own_children.forget(self._pid.result())
 
-    def close(self) -> None:
-        """End the process: first politely. One that hangs while it starts ends by itself."""
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal if it runs."""
+        if self.end_words() is None and self._pid.is_over:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid.result(), number)
+
+    def close(self, end_s: float) -> None:
+        """Wait up to `end_s` seconds for the end of the process, then kill it.
+
+        A stopping signal to this program meanwhile is passed on. A process that hangs while
+        it starts ends by itself.
+        """
         if not self._pid.is_over:
             os.close(self._pipe)
             return
-        kill_at_s, number = time.monotonic() + _END_S, signal.SIGTERM
-        while self.end_words() is None and time.monotonic() < kill_at_s + _END_S:
-            _signal(self._pid.result(), number)
-            time.sleep(_LOOK_S)
-            if time.monotonic() > kill_at_s:
-                number = signal.SIGKILL
+        if not self._has_ended(within_s=end_s):
+            self.send(signal.SIGKILL)
+            self._has_ended(within_s=END_S)
         self.forget()
+
+    def _has_ended(self, *, within_s: float) -> bool:
+        until_s = time.monotonic() + within_s
+        while self.end_words() is None:
+            if time.monotonic() > until_s:
+                return False
+            if early_signals.is_stop_asked():
+                early_signals.take()
+                self.send(signal.SIGTERM)
+            time.sleep(_LOOK_S)
+        return True
 
 
 def _started(command: Sequence[str], stdin: int) -> int:
-    """Start the page, and return its pid. Runs in a thread.
+    """Start the command, and return its pid. Runs in a thread.
 
     In a process group of its own, Ctrl-C does not reach it. Raises OSError, and ValueError
     for a variable that no program can receive.
@@ -169,8 +208,3 @@ def _end_of(pid: int) -> str | None:
         return None
     code = os.waitstatus_to_exitcode(status)
     return f"ended, exit code {code}" if code >= 0 else f"ended, signal {-code}"
-
-
-def _signal(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
