@@ -42,6 +42,8 @@ class ExecutionFacts(NamedTuple):
     requested_by: str | None = None
     pid: int | None = None
     output_file: str | None = None
+    node: str | None = None
+    queue: str | None = None
 
 
 class OutcomeFacts(NamedTuple):

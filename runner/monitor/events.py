@@ -240,6 +240,8 @@ def _execution(facts: ExecutionFacts, outcome: OutcomeFacts) -> dict[str, object
         "request_file": facts.source.file,
         "request_sha256": facts.source.sha256,
         "git_commit": facts.git_commit,
+        "node": facts.node,
+        "queue": facts.queue,
         "message": outcome.message,
     }
 

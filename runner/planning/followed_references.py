@@ -8,7 +8,7 @@ from dataclasses import replace
 from runner.errors import RefusedError
 from runner.requests.model import Group, Process, ProcessRequest, Reference
 
-_INHERITED = ("environment", "environment_files", "params")
+_INHERITED = ("environment", "environment_files", "params", "queue")
 
 
 def followed(request: ProcessRequest, requests: Mapping[str, ProcessRequest]) -> Process:

@@ -143,6 +143,10 @@ class Condition:
         return Program(arguments=self.command) if self.command else Shell(line=self.shell)
 
 
+DEFAULT_QUEUE = "default"
+"""The queue of a process that names none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """What runs, and how.
@@ -151,6 +155,7 @@ class Process:
     Sizes are bytes. None for `timeout` or `output_limit` means unlimited. The values of
     `secrets` (variable names) and of `environment_files` are never shown. `emptied`
     names the fields that the file sets to an empty mapping. `condition` is the key `if`.
+    `queue` is None if neither the file nor a group sets it: then it is `DEFAULT_QUEUE`.
     `scheduled` is False only for a member that its group skips.
     """
 
@@ -176,6 +181,7 @@ class Process:
     retry: Retry | None = None
     output_limit: int | None = None
     if_interrupted: IfInterrupted = IfInterrupted.RECORD
+    queue: str | None = None
     emptied: tuple[str, ...] = ()
     scheduled: bool = True
 

@@ -73,6 +73,8 @@ class ExecutionRow(NamedTuple):
     """The earliest start."""
     group_id: str | None = None
     """The id of the group execution that a member belongs to."""
+    queue: str = "default"
+    """The queue whose workers may run it; on one machine the runner serves all."""
 
 
 OF_VERSION_1 = "before "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,6 +34,17 @@ def test_validate_and_plan_say_what_explain_warns_of(
     assert (validated.returncode, planned.returncode) == (0, 3)
     assert "surprising.yaml:1:1: caution: " in validated.stdout
     assert "1 request, all valid, " in validated.stderr
+
+
+def test_validate_says_that_a_queue_needs_a_fleet(place: Place) -> None:
+    member = {"name": "train", "shell": "true", "queue": "gpu"}
+    place.write("models.yaml", f"process: {json.dumps({'group': {'members': [member]}})}")
+    place.declare("waiting", "true", "run_immediately", prevent_concurrent=True, on_overlap="queue")
+    place.declare("usual", "true", "run_immediately", queue="default")
+    validated = place.run("validate")
+    (caution,) = validated.stdout.splitlines()
+    assert "models.yaml:1:1: caution: " in caution
+    assert "`queue: gpu` has no effect: this runner itself runs every queue" in caution
 
 
 def test_strict_makes_cautions_errors(place: Place) -> None:

@@ -11,6 +11,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,11 @@ KINDS: dict[str, tuple[dict[str, Any], Keys]] = {
     ),
     "settings": (
         {"shell": "umask; nice; cat", "umask": "027", "nice": 5, "stdin": "¡olé!\n"},
-        {"status": "success", "output_tail": "0027\n5\n¡olé!\n"},
+        {"status": "success", "output_tail": "0027\n5\n¡olé!\n", "queue": "default"},
+    ),
+    "of-a-queue": (
+        {"shell": "true", "queue": "gpu"},
+        {"status": "success", "queue": "gpu", "node": socket.gethostname()},
     ),
     "lenient": (
         {"shell": "exit 3", "success": {"exit_codes": [0, 3]}},

@@ -55,6 +55,7 @@ def test_each_setting_is_shown_with_its_origin(place: Place) -> None:
         "process.stop_grace": ("10s", "default"),
         "process.prevent_concurrent": (False, "default"),
         "process.if_interrupted": ("record", "default"),
+        "process.queue": ("default", "default"),
         "retention.keep_for": ("30d", "default"),
         "timing.schedule.frequency": ("daily", f"{own}:12"),
         "timing.schedule.interval": (1, "default"),

@@ -92,6 +92,7 @@ def test_members_inherit_the_settings_and_the_masked_secrets_of_their_group(
         "environment_file": "top.env",
         "params": {"y": 1},
         "secrets": ["PW"],
+        "queue": "gpu",
     }
     _group(place, "top", [{"request": "mid"}], **given)
     assert place.run("exec", "top").returncode == 0
@@ -101,6 +102,7 @@ def test_members_inherit_the_settings_and_the_masked_secrets_of_their_group(
         if each["output_tail"]
     ]
     assert tails == ["given *** 1 ***\n"] * 4 + ["*** 1 ***\n"]
+    assert {each["queue"] for each in place.finished("top", channel="group")} == {"gpu"}
     assert "correct-horse" not in place.log.read_text()
 
 

@@ -196,6 +196,7 @@ _executions = st.builds(
     stopped_by=st.none() | _texts,
     due=_microseconds,
     group_id=st.none() | st.just("g"),
+    queue=st.sampled_from(["default", "gpu"]),
 )
 _results = st.builds(
     ResultRow,
@@ -572,6 +573,23 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
         assert database.execute("SELECT x FROM later").fetchall() == [(1,)]
     assert _read(tmp_path).requests == (_request("a"),)
+
+
+def test_an_execution_of_an_older_store_is_of_the_default_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_queues = schema.MIGRATIONS[:4]
+    columns = ", ".join(ExecutionRow._fields[:-1])
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", without_queues)
+        own_store(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database, database:
+        database.execute(
+            f"INSERT INTO executions ({columns}) VALUES ({', '.join('?' * 16)})",
+            _execution("e")[:-1],
+        )
+    with _owned(tmp_path) as store:
+        assert store.load().executions == (_execution("e", queue="default"),)
 
 
 def test_a_claim_is_unique_within_its_group(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ class CautionKind(StrEnum):
     CALENDAR_ENDS = "calendar_ends"
     DROPPED = "dropped"
     RETENTION = "retention"
+    QUEUE = "queue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from runner.lifecycle import IfInterrupted, OnOverlap
 from runner.requests.model import (
+    DEFAULT_QUEUE,
     Action,
     Condition,
     Group,
@@ -69,6 +70,7 @@ def process_words(process: Process) -> dict[str, Any]:
         "environment_file": list(process.environment_files),
         "secrets": list(process.secrets),
         "params": process.params,
+        "queue": process.queue or "",
         **_settings(process),
     }
     return {key: value for key, value in words.items() if value or key in process.emptied}
@@ -132,6 +134,8 @@ def _unlike(member: Process, group: Process) -> Iterator[str]:
         yield f"secrets {', '.join(name for name in member.secrets if name not in group.secrets)}"
     if member.params != group.params:
         yield f"params {', '.join(member.params)}"
+    if member.queue != group.queue:
+        yield f"queue {member.queue or DEFAULT_QUEUE}"
 
 
 def _condition(condition: Condition) -> str:

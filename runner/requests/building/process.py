@@ -39,6 +39,7 @@ class _Around:
     environment_files: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, DataPath] = field(default_factory=dict)
+    queue: str | None = None
     held: frozenset[str] = frozenset()
 
 
@@ -71,6 +72,7 @@ def _process(part: Part, around: _Around, name: str) -> Process:
         environment=dict(own.environment) or _EMPTY,
         environment_files=own.environment_files,
         secrets=tuple(own.secrets),
+        queue=own.queue,
         params=dict(own.params) or _EMPTY,
         emptied=tuple(key for key in _MAY_BE_EMPTY if part.data.get(key) == {}),
         **{FIELDS.get(key, key): SETTINGS[key](part) for key in part.data if key in SETTINGS},
@@ -93,6 +95,7 @@ def _own(part: Part, around: _Around) -> _Around:
         else around.environment_files,
         params=_params(part) if "params" in data else around.params,
         secrets={**around.secrets, **named},
+        queue=data.get("queue", around.queue),
         held=around.held,
     )
 
@@ -213,6 +216,8 @@ def _refuse_written_secrets(part: Part, own: _Around) -> None:
         part.findings.append(Finding(path=path, message=message, suggestion=suggestion))
 
 
-_INHERITED = frozenset({"directory", "environment", "environment_file", "params", "secrets"})
+_INHERITED = frozenset(
+    {"directory", "environment", "environment_file", "params", "queue", "secrets"}
+)
 """Keys that a member inherits from its group."""
 _MAY_BE_EMPTY = ("environment", "params")

@@ -14,7 +14,7 @@ from runner.lifecycle import Channel, Reason
 from runner.monitor.names import is_called, shown_name
 from runner.planning.overlap import Guard, guard_of
 from runner.requests.building.process_json import process_from, process_text
-from runner.requests.model import Context, Group, Process, Source
+from runner.requests.model import DEFAULT_QUEUE, Context, Group, Process, Source
 from runner.store.rows import ExecutionRow, Phase
 from runner.values import from_microseconds, to_microseconds
 
@@ -148,6 +148,11 @@ class Execution:
         return isinstance(self.claim.process.action, Group)
 
     @property
+    def queue(self) -> str:
+        """The queue whose workers may run it."""
+        return self.claim.process.queue or DEFAULT_QUEUE
+
+    @property
     def guard(self) -> Guard | None:
         """The concurrency guard that it holds from claim to end; None without one."""
         return guard_of(self.claim.process, self.claim.context)
@@ -210,6 +215,7 @@ def row_of(execution: Execution) -> ExecutionRow:
         stopped_for=execution.stopped_for,
         due=to_microseconds(execution.due),
         group_id=claim.group,
+        queue=execution.queue,
     )
 
 

@@ -114,6 +114,8 @@ def _facts(execution: Execution, by: str | None, output_file: str | None) -> Exe
         labels=claim.labels,
         owner=claim.owner,
         pid=execution.pid,
+        node=execution.node,
+        queue=execution.queue,
         output_file=output_file,
         source=claim.source,
         git_commit=claim.git_commit,

@@ -95,6 +95,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DELETE FROM meta WHERE key LIKE 'result of %'",
     ),
     ("CREATE TABLE notifications (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",),
+    ("ALTER TABLE executions ADD COLUMN queue TEXT NOT NULL DEFAULT 'default'",),
 )
 
 INSERT_RECORD = "INSERT INTO outbox (seq, line) VALUES (?, ?)"

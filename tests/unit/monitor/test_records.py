@@ -98,7 +98,7 @@ def test_a_finished_record_has_every_field_of_the_contract_in_its_order() -> Non
         " scheduled_for started ended duration_s lateness_s attempt generation group sequence"
         " follows requested_by requested_via context labels owner exit_code signal pid cpu_s"
         " max_rss_bytes output_tail output_bytes output_truncated output_file request_file"
-        " request_sha256 git_commit message"
+        " request_sha256 git_commit node queue message"
     )
     assert " ".join(written(Event.EXECUTION_FINISHED)) == contract
     assert " ".join(written(Event.EXECUTION_STARTED)) == contract

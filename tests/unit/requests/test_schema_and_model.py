@@ -459,7 +459,7 @@ def test_all_keys_of_the_format_are_in_the_schema() -> None:
         command shell python group request name directory environment environment_file
         secrets params stdin run_as umask nice timeout stop_signal stop_grace limits
         prevent_concurrent on_overlap success retry output_limit if_interrupted
-        scheduled if
+        scheduled if queue
     """)
     assert keys_at("expect") == keys("start_within finish_within duration success_every")
     assert keys_at("retention") == keys("keep_for failures_keep_for keep_count keep_size")

@@ -23,6 +23,7 @@ from runner.values import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from runner.planning.views.cautions import Caution
     from runner.requests.catalog.catalog import Catalog
     from runner.requests.catalog.catalog_reader import CatalogReader
     from runner.requests.model import Outline, ProcessRequest
@@ -124,12 +125,17 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
 
 def _cautions_of(request: Outline, file: str, now: datetime) -> Iterator[Problem]:
     """Yield the cautions about a request, at the line where it begins."""
-    from runner.planning.views.request_cautions import request_cautions
+    from runner.planning.views.request_cautions import queue_caution, request_cautions
+
+    def problem(caution: Caution, path: str) -> Problem:
+        return Problem(
+            file=file, line=request.source.line, column=1, path=path, message=caution.message
+        )
 
     for each in request_cautions(request, now):
-        yield Problem(
-            file=file, line=request.source.line, column=1, path="timing", message=each.message
-        )
+        yield problem(each, "timing")
+    if (unserved := queue_caution(request)) is not None:
+        yield problem(unserved, "process.queue")
 
 
 def _unknown_receivers(

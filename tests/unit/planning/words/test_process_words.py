@@ -89,6 +89,7 @@ SAID: dict[str, tuple[object, str, object]] = {
     "output_limit": (10**7, "output_limit", "10MB"),
     "if_interrupted": (IfInterrupted.RERUN, "if_interrupted", "rerun"),
     "scheduled": (False, "scheduled", "false"),
+    "queue": ("gpu", "queue", "gpu"),
     "emptied": (("params",), "params", {}),
 }
 

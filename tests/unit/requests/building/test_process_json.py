@@ -88,6 +88,7 @@ def processes(actions: st.SearchStrategy[Action]) -> st.SearchStrategy[Process]:
         "retry": retry,
         "output_limit": counts,
         "if_interrupted": st.sampled_from(IfInterrupted),
+        "queue": words,
         "scheduled": st.booleans(),
         "emptied": st.lists(words, max_size=2).map(tuple),
     }

@@ -14,6 +14,7 @@ from runner.requests.building.process_json import process_from, process_text
 from runner.requests.building.request import RequestDraft, built, draft_from
 from runner.requests.findings import Finding, path_text
 from runner.requests.model import (
+    DEFAULT_QUEUE,
     Condition,
     Group,
     Limits,
@@ -96,6 +97,7 @@ process:
   retry: {attempts: 3, delay: 30s, backoff: 2, max_delay: 10m, exit_codes: [75]}
   output_limit: 10MB
   if_interrupted: rerun
+  queue: gpu
 """
 
 
@@ -186,6 +188,7 @@ def test_every_value_of_a_process_reaches_the_model() -> None:
         ),
         output_limit=10_000_000,
         if_interrupted=IfInterrupted.RERUN,
+        queue="gpu",
     )
 
 
@@ -285,12 +288,12 @@ GROUP = """
   name: posting, directory: erp, environment: {A: "1"}, environment_file: erp.env, secrets: [PW],
   params: {year: 2026},
   prevent_concurrent: true, timeout: 1h, stop_grace: 3s, retry: {attempts: 2},
-  if_interrupted: rerun,
+  if_interrupted: rerun, queue: gpu,
   group: {stop_on_failure: true, members: [
     {request: extract},
     {name: load, command: [load, now], timeout: 5m, umask: "077"},
     {name: own, shell: x, directory: other, environment: {B: "2"}, environment_file: own.env,
-     secrets: [TOKEN], params: {month: 1}},
+     secrets: [TOKEN], params: {month: 1}, queue: default},
     {name: inner, environment: {C: "3"}, group: {
       members: [{name: deep, shell: y}, {request: extract}]}}]}
 """
@@ -320,9 +323,11 @@ def test_an_inline_member_inherits_what_it_does_not_set() -> None:
         params={"year": 2026},
         timeout=timedelta(minutes=5),
         umask=0o77,
+        queue="gpu",
     )
     own = members["nightly/own"]
     assert (own.directory, own.environment) == (f"{FOLDER}/other", {"B": "2"})
+    assert own.queue == DEFAULT_QUEUE
     assert (own.environment_files, own.params) == ((f"{FOLDER}/own.env",), {"month": 1})
 
 
