@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import ProcessRequest
 
+DIFFERS = "differs from what the fleet serves"
+"""Why a new leader of a fleet keeps all requests, although its folder shows files."""
 _WAYS_BACK = {
+    DIFFERS: "deploy the served commit there",
     "does not exist": "create or mount it again",
     "is not a folder": "replace it with the folder",
     "is empty": "put its files back",
@@ -22,8 +25,8 @@ class InForce:
     """The requests in force.
 
     `kept` names those whose document is bad now and whose last good version stays active.
-    `emptiness` says why no file was found at all, so that every request stays active ("is
-    empty", "does not exist"); None if files were found.
+    `emptiness` says why no file counts, so that every request stays active ("is empty",
+    "does not exist"); None if the files count.
     """
 
     requests: Mapping[str, ProcessRequest]
@@ -32,7 +35,7 @@ class InForce:
 
     @property
     def is_kept_whole(self) -> bool:
-        """Whether every request stays active, because no file was found."""
+        """Whether every request stays active, because no file counts."""
         return self.emptiness is not None
 
 

@@ -45,8 +45,8 @@ class Incumbents(Mapping[str, str]):
 class Registry:
     """What is in force: `requests` by name, and the `rejections` beside them.
 
-    `states` also has the requests that were removed. `is_kept_whole` says that the jobs
-    folder was empty or unreadable, so all requests stay.
+    `states` also has the requests that were removed. `emptiness` says why no file of the jobs
+    folder counts, so all requests stay ("is empty"); None if its files count.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class Registry:
         """The requests with a backfill."""
         self._pause_end: datetime | None = None
         self._clock = clock
-        self.is_kept_whole = False
+        self.emptiness: str | None = None
         self._due: list[str] = []
         # Names whose next fire is not computed yet. A request may change several times in
         # one turn; it is planned once, before the next look.
@@ -125,6 +125,11 @@ class Registry:
         return left_s if idle_s is None else min(idle_s, left_s)
 
     @property
+    def is_kept_whole(self) -> bool:
+        """Whether all requests stay because no file of the jobs folder counts."""
+        return self.emptiness is not None
+
+    @property
     def is_pause_over(self) -> bool:
         """Whether the time of a pause is over, which is to be recorded."""
         return self._pause_end is not None and self._pause_end <= self._clock.now()
@@ -169,7 +174,7 @@ class Registry:
 
     def accept_catalog(self, in_force: InForce, catalog: Catalog) -> None:
         """Put a committed catalog in force; `accept` takes the changed states."""
-        self.is_kept_whole = in_force.is_kept_whole
+        self.emptiness = in_force.emptiness
         self.requests, self.rejections = in_force.requests, catalog.rejections
 
     def accept_requests(self, requests: Mapping[str, ProcessRequest]) -> None:

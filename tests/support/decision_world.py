@@ -24,6 +24,7 @@ from runner.service.deciding.decision import Decision
 from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry, request_row
 from runner.service.reload import catalog_change
+from runner.service.reload.folder_gate import FolderGate
 from runner.service.reload.reloader import Reading
 from runner.service.runner_settings import Settings
 from runner.service.situation import Situation
@@ -46,6 +47,8 @@ class World:
         self.registry = Registry(self)
         self.alerts = Alerts(self.registry, Notices(()), ())
         self.is_first = True
+        self.gate = FolderGate(None, is_open=True)
+        self.commit: str | None = None
         self.claims: list[tuple[str, datetime]] = []
         self.records: list[tuple[Event, Mapping[str, Any]]] = []
 
@@ -80,12 +83,14 @@ class World:
         self.claims, self.records = [], []
         catalog = exhausted(self.reader.scan(self.registry.incumbents()))
         names = exhausted(touched(self.registry.requests, catalog.requests))
-        reading = Reading(catalog=catalog, touched=names, git_commit=None, begun_s=0.0)
+        reading = Reading(catalog=catalog, touched=names, git_commit=self.commit, begun_s=0.0)
         change = catalog_change.compare(reading, self.registry)
+        if self.gate.holds_back(change):
+            change = catalog_change.compare(self.gate.kept(reading), self.registry)
         decision = self._decision()
         catalog_change.decide(change, decision, self.registry, is_first=self.is_first)
         self._commit(decision)
-        self.registry.accept_catalog(change.changeover.in_force, catalog)
+        self.registry.accept_catalog(change.changeover.in_force, change.reading.catalog)
         if self.is_first:
             self.registry.plan_all()
         self.is_first = False

@@ -51,6 +51,8 @@ class Options:
     """From the program that this one replaced in the same process; None at any other start."""
     children: tuple[ChildCommand, ...] = ()
     """Commands that the loop keeps running; who made them closes them."""
+    node: str | None = None
+    """The name of this node while it leads a fleet; None for a runner of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,8 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         _say_what_happened(settings, store)
         snapshot = store.load()
         jobs = str(settings.jobs.absolute())
-        _require_own(settings, snapshot.meta.get("jobs"), jobs)
+        if options.node is None:  # each node of a fleet has the folder at a place of its own
+            _require_own(settings, snapshot.meta.get("jobs"), jobs)
         identity = snapshot.meta.get("runner") or new_id()
         recorder = Recorder(identity, socket.gethostname())
         journal = Journal(store, MonitorLog(settings.monitor_log), recorder, options.observer)

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from runner.lifecycle import Check
+from runner.planning.last_good import DIFFERS
 from runner.service.alerts.own_checks import OwnChecks
 from runner.service.assembly.core import Core, build_core
-from runner.service.assembly.exclusive_parts import Options, Wakeups, open_records, open_wakeups
-from runner.service.assembly.taking_over import load, note_start, take_over
+from runner.service.assembly.exclusive_parts import (
+    Options,
+    Records,
+    Wakeups,
+    open_records,
+    open_wakeups,
+)
+from runner.service.assembly.taking_over import LEADER, load, note_start, take_over
 from runner.service.clocks.clock_follower import ClockFollower
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.mail import Mail
@@ -29,6 +36,7 @@ from runner.service.output_pruning import OutputPruning, Prunable
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.background_reader import BackgroundReader
+from runner.service.reload.folder_gate import FolderGate
 from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.reloader import Reloader, catalog_reader
 from runner.service.runner_settings import Settings
@@ -79,7 +87,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     registry = Registry(options.clock)
     # The lock comes before the former runner's executions: a refusal must not touch them.
     jobs_lock = early_lock or _jobs_lock(settings, options, resources)
-    executions = load(records, registry, reloader, zones, settings.outputs)
+    executions = load(records, registry, reloader, zones, settings)
     core = build_core(settings, options, records, registry, wakeups, jobs_lock, resources)
     take_over(executions, records, core, options.clock)
     note_start(records.journal, options)
@@ -99,7 +107,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         reloader=reloader,
         reader=reader,
         mail=mail,
-        folder=_jobs_folder(settings, options, core, reader, mail, zones),
+        folder=_jobs_folder(
+            settings, options, core, reader, mail, zones, _gate(options, records, registry)
+        ),
         clock_changes=_clock_changes(settings, core, records.journal, reader, zones, housekeeping),
         housekeeping=housekeeping,
         messenger=messenger,
@@ -144,11 +154,15 @@ def _own_checks(
     settings: Settings, clock: Clock, core: Core, journal: Journal, reader: BackgroundReader
 ) -> OwnChecks:
     def troubles() -> dict[Check, str | None]:
-        is_lost = reader.is_silent or core.registry.is_kept_whole
+        emptiness, lost = core.registry.emptiness, None
+        if emptiness == DIFFERS:
+            lost = f"{settings.jobs} {DIFFERS}"
+        elif emptiness is not None or reader.is_silent:
+            lost = f"no file of {settings.jobs} can be read"
         return {
             Check.LOG: journal.log.trouble,
             Check.CLOCK: core.watch.doubt,
-            Check.RELOAD: f"no file of {settings.jobs} can be read" if is_lost else None,
+            Check.RELOAD: lost,
         }
 
     return OwnChecks(core.alerts, troubles, settings.state, clock)
@@ -192,6 +206,14 @@ def _housekeeping(settings: Settings, clock: Clock, core: Core, store: Store) ->
     )
 
 
+def _gate(options: Options, records: Records, registry: Registry) -> FolderGate:
+    meta = records.snapshot.meta
+    # This node's own folder can only be newer than what it served last.
+    is_own = options.node is None or meta.get(LEADER) == options.node
+    is_open = is_own or not registry.requests
+    return FolderGate(meta.get("git_commit") or None, is_open=is_open)
+
+
 def _jobs_folder(
     settings: Settings,
     options: Options,
@@ -199,6 +221,7 @@ def _jobs_folder(
     reader: BackgroundReader,
     mail: Mail,
     zones: ZoneWatch,
+    gate: FolderGate,
 ) -> JobsFolder:
     return JobsFolder(
         settings,
@@ -209,6 +232,7 @@ def _jobs_folder(
         mail=mail,
         zones=zones,
         notifier=options.notifier,
+        gate=gate,
         adopted=adopted_words(core.in_progress),
     )
 

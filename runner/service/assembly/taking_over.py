@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from runner import __version__
 from runner.execution.trees.proc import boot_id
+from runner.requests.building.relocation import relocated_definition
 from runner.service.alerts.alerts import shifts_in
 from runner.service.assembly.core import Core
 from runner.service.assembly.exclusive_parts import Options, Records
@@ -19,24 +20,32 @@ from runner.service.executions.execution import Execution, execution_of
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.reloader import Reloader
+from runner.service.runner_settings import Settings
 from runner.service.situation import Situation
 from runner.service.trouble import ALIVE
+from runner.store.rows import RequestRow
 from runner.system.clock import Clock
 from runner.timing.zones import use_zone_data
 from runner.values import from_microseconds, to_microseconds
 
+LEADER = "leader"
+"""The key in the store's meta table for the node that leads the fleet, or led it last."""
+
 
 def load(
-    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, outputs: Path
+    records: Records, registry: Registry, reloader: Reloader, zones: ZoneWatch, settings: Settings
 ) -> list[Execution]:
     """Load the requests and their states; return the executions, for `take_over`."""
-    meta = records.snapshot.meta
+    jobs, outputs = str(settings.jobs.absolute()), settings.outputs
+    meta, rows = records.snapshot.meta, records.rows
+    if meta.get("jobs") not in (None, jobs):  # a fleet's former leader had it elsewhere
+        rows = (_moved(row, meta["jobs"], jobs) for row in rows)
     with records.store.row_errors_in_words():
         # Use the zone of the former runner. If the zone has changed since, that is
         # noticed later like any other change.
         zone = meta.get(ZONE, zones.zone)
         use_zone_data(zone_data_of(meta))
-        registry.load(records.rows, zone=zone, meta=meta, accepted=reloader.recall())
+        registry.load(rows, zone=zone, meta=meta, accepted=reloader.recall())
         shifts = shifts_in(meta)
         executions = [
             replace(execution_of(row, outputs), clock_shift=shifts.get(row.id, timedelta()))
@@ -45,6 +54,15 @@ def load(
     if zone == zones.zone:
         reloader.reuse(registry.requests)
     return executions
+
+
+def _moved(row: RequestRow, source: str, target: str) -> RequestRow:
+    """Return a request as if it had been read in the folder `target`."""
+    if row.definition is None:
+        return row
+    with suppress(ValueError, KeyError, TypeError):  # one of a former version stays as it is
+        return row._replace(definition=relocated_definition(row.definition, source, target))
+    return row
 
 
 def take_over(executions: Iterable[Execution], records: Records, core: Core, clock: Clock) -> None:
@@ -72,5 +90,6 @@ def note_start(journal: Journal, options: Options) -> None:
             "started": str(to_microseconds(options.clock.now())),
             "stopping": "",
             **({ALIVE: pid} if options.is_firing else {}),
+            **({LEADER: options.node} if options.node is not None else {}),
         }
     )

@@ -14,7 +14,7 @@ from runner.monitor.event_facts import ChangedNames, RequestFacts
 from runner.monitor.events import request_rejected
 from runner.monitor.records import Record
 from runner.planning.changeover import Changeover, Served, changeover
-from runner.planning.last_good import InForce, way_back
+from runner.planning.last_good import DIFFERS, InForce, way_back
 from runner.planning.likely_renames import likely_renames
 from runner.requests.catalog.catalog import Catalog, Rejection
 from runner.requests.model import RunImmediately
@@ -55,10 +55,14 @@ class CatalogChange:
     def summary(self) -> str:
         """One line for people."""
         if (force := self.changeover.in_force).is_kept_whole:
+            instead = (
+                "take this folder instead: `runner reload`"
+                if force.emptiness == DIFFERS
+                else "remove the requests instead: `runner reload --allow-empty`"
+            )
             return (
                 f"the jobs folder {force.emptiness}; all requests are kept:"
-                f" {way_back(force.emptiness)}, and the runner reads it by itself"
-                " (to remove the requests instead: `runner reload --allow-empty`)"
+                f" {way_back(force.emptiness)}, and the runner reads it by itself (to {instead})"
             )
         difference, renamed = self.changeover.difference, self.changeover.renamed
         continued = frozenset(renamed.values())

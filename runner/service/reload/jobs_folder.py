@@ -11,6 +11,7 @@ from dataclasses import replace
 from runner.errors import RefusedError
 from runner.monitor.event_facts import RunnerFacts
 from runner.monitor.events import runner_reloaded, runner_started
+from runner.planning.last_good import DIFFERS
 from runner.service.clocks.kept_zones import meta_of_zones
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.decision import Decision
@@ -23,6 +24,8 @@ from runner.service.reload import catalog_change
 from runner.service.reload.background_reader import BackgroundReader
 from runner.service.reload.catalog_change import CatalogChange
 from runner.service.reload.catalog_switch import CatalogSwitch
+from runner.service.reload.folder_gate import FolderGate
+from runner.service.reload.reloader import Reading
 from runner.service.runner_settings import Settings
 from runner.service.systemd import Notifier
 from runner.service.trouble import UNSETTLED
@@ -50,6 +53,7 @@ class JobsFolder:
         mail: Mail,
         zones: ZoneWatch,
         notifier: Notifier,
+        gate: FolderGate,
         adopted: str | None,
     ) -> None:
         self.is_registered = False
@@ -61,6 +65,7 @@ class JobsFolder:
         self._mail = mail
         self._zones = zones
         self._notifier = notifier
+        self._gate = gate
         self._adopted = adopted
         self._switch: CatalogSwitch | None = None
 
@@ -95,7 +100,7 @@ class JobsFolder:
         reading = self._reader.read(self._registry.incumbents(), is_stopped=is_stopped)
         if reading is None:
             return not is_start or self.announce("stopped before the jobs folder was read")
-        change = catalog_change.compare(reading, self._registry)
+        change = self._compared(reading)
         if not self._decisions.is_firing:
             self._accept(change)
             return True
@@ -114,7 +119,8 @@ class JobsFolder:
         return True
 
     def look_again(self) -> None:
-        """Read the folder at once, and look at the system's zone."""
+        """Read the folder at once, and look at the system's zone. A person asked for it."""
+        self._gate.open()
         self._zones.look_at_once()
         self._reader.look_again()
 
@@ -132,9 +138,15 @@ class JobsFolder:
                 return
             asked = self._mail.reloads_before(reading.begun_s)
             is_emptying = any(command.allow_empty for command in asked.values())
-            change = catalog_change.compare(reading, self._registry, allow_empty=is_emptying)
+            change = self._compared(reading, allow_empty=is_emptying)
             self._switch = CatalogSwitch(change, self._registry, asked)
         self._switch_on(self._switch)
+
+    def _compared(self, reading: Reading, *, allow_empty: bool = False) -> CatalogChange:
+        change = catalog_change.compare(reading, self._registry, allow_empty=allow_empty)
+        if self._gate.holds_back(change):
+            return catalog_change.compare(self._gate.kept(reading), self._registry)
+        return change
 
     def _switch_on(self, switch: CatalogSwitch) -> None:
         """Apply some more requests of a reading. If the store refuses, the next turn retries."""
@@ -213,8 +225,9 @@ class JobsFolder:
         )
 
     def _meta_of(self, change: CatalogChange) -> dict[str, str]:
-        reading = change.reading
-        is_unsettled = reading.catalog.rejections or change.changeover.in_force.is_kept_whole
+        reading, force = change.reading, change.changeover.in_force
+        # The store has all that a new leader keeps against its own folder.
+        is_unsettled = reading.catalog.rejections or force.emptiness not in (None, DIFFERS)
         return {
             "git_commit": reading.git_commit or "",
             UNSETTLED: "1" if is_unsettled else "",
