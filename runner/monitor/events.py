@@ -182,6 +182,19 @@ def runner_resumed(facts: RunnerFacts, pause: PauseFacts, *, message: str) -> Re
     return Record(Event.RUNNER_RESUMED, _runner(facts, message) | _pause(pause))
 
 
+def runner_leading(
+    facts: RunnerFacts, *, node: str, former_node: str | None, epoch: int, message: str | None
+) -> Record:
+    """Return the record of a node that began to lead a fleet."""
+    fields = {"node": node, "former_node": former_node, "epoch": epoch}
+    return Record(Event.RUNNER_LEADING, _runner(facts, message) | fields)
+
+
+def runner_standby(facts: RunnerFacts, *, node: str, message: str | None) -> Record:
+    """Return the record of a node that began to stand by; `facts` are the leader's."""
+    return Record(Event.RUNNER_STANDBY, _runner(facts, message) | {"node": node})
+
+
 def web_changed(facts: WebChangeFacts) -> Record:
     """Return the record of a change that a person made on the page."""
     fields = {

@@ -47,6 +47,8 @@ class Event(StrEnum):
     NOTIFICATION_FAILED = "notification.failed"
     RUNNER_PAUSED = "runner.paused"
     RUNNER_RESUMED = "runner.resumed"
+    RUNNER_LEADING = "runner.leading"
+    RUNNER_STANDBY = "runner.standby"
     WEB_CHANGED = "web.changed"
 
 

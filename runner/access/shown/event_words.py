@@ -151,6 +151,18 @@ def _by(record: Mapping[str, Any]) -> str:
     return f" by {record['requested_by']}" if record["requested_by"] else ""
 
 
+def _leading(record: Mapping[str, Any]) -> Line:
+    former = record["former_node"]
+    after = f", after {former}" if former not in (None, record["node"]) else ""
+    message = f": {record['message']}" if record["message"] else ""
+    return "INFO", f"● {record['node']} leads{after}{message}"
+
+
+def _standby(record: Mapping[str, Any]) -> Line:
+    message = f": {record['message']}" if record["message"] else ""
+    return "INFO", f"● {record['node']} stands by{message}"
+
+
 def _changed(record: Mapping[str, Any]) -> Line:
     if record["action"] == "login":
         return "INFO", f"· {record['requested_by']} logged in"
@@ -179,6 +191,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "notification.failed": _not_notified,
     "runner.paused": _paused,
     "runner.resumed": _resumed,
+    "runner.leading": _leading,
+    "runner.standby": _standby,
     "web.changed": _changed,
 }
 

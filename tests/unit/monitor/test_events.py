@@ -88,6 +88,10 @@ RECORDS: dict[Callable[..., Record], Record] = {
     events.notification_failed: events.notification_failed(NOTIFICATION, retry_at=NOON),
     events.runner_paused: events.runner_paused(RUNNER, PAUSE, message="the database moves"),
     events.runner_resumed: events.runner_resumed(RUNNER, PAUSE, message="it moved"),
+    events.runner_leading: events.runner_leading(
+        RUNNER, node="one", former_node="two", epoch=2, message=None
+    ),
+    events.runner_standby: events.runner_standby(RUNNER, node="two", message=None),
     events.web_changed: events.web_changed(CHANGE),
 }
 

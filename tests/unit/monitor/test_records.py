@@ -53,6 +53,8 @@ LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.ALERT_OPENED: ALERT,
     Event.ALERT_CLOSED: ALERT,
     Event.WEB_CHANGED: CHANGE,
+    Event.RUNNER_LEADING: {"node": "one", "epoch": 1},
+    Event.RUNNER_STANDBY: {"node": "two"},
 }
 
 
