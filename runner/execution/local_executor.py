@@ -23,6 +23,8 @@ class LocalExecutor:
     The owner alone keeps pidfds, reaps, and decides.
     """
 
+    is_local = True
+
     def __init__(
         self,
         clock: Clock,
@@ -57,6 +59,9 @@ class LocalExecutor:
         self._spawners.start(order)
 
     def adopt(self, former: FormerExecution) -> ProcessId | None:
+        # After a reboot nothing runs, and another program may have the same process id.
+        if not former.is_same_boot:
+            return None
         return self.processes.adopt(former, now_s=self._clock.elapsed_s())
 
     def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:

@@ -27,6 +27,8 @@ class Situation:
 
     Off in `runner exec` without a runner: they wait for the next runner.
     """
+    claims_ahead: bool = True
+    """Whether fires may be claimed a few milliseconds ahead of their time."""
     clock_trouble: str | None = None
     """Why the clock cannot be trusted, so that no schedule may follow it; None if it can."""
     jobs_trouble: str | None = None

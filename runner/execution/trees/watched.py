@@ -34,6 +34,8 @@ class FormerExecution:
     pid: int | None
     pid_started: int | None
     """In clock ticks, as in `ProcessId`."""
+    is_same_boot: bool = True
+    """Whether the runner's machine is still the one of then, without a reboot since."""
     stop_signal: int
     stop_grace_s: float
     timeout_left_s: float | None

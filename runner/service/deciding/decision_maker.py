@@ -88,6 +88,7 @@ class DecisionMaker:
             is_closing=is_closing or self._stopping.is_out_of_patience,
             # `runner exec` leaves the executions of a former runner to the next runner.
             starts_inherited=self.is_firing,
+            claims_ahead=self._dispatcher.is_local,
             clock_trouble=self._watch.trouble,
             jobs_trouble=self._jobs_lock.trouble,
             awaited_from=self._watch.awaited_from,

@@ -25,9 +25,12 @@ _NO_TIME = timedelta()
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def started_record(execution: Execution, *, message: str | None = None) -> Record:
-    """Return the `execution.started` record."""
-    output_file = None if execution.is_group else execution.claim.output_file
+def started_record(
+    execution: Execution, *, message: str | None = None, is_local: bool = True
+) -> Record:
+    """Return the `execution.started` record. `is_local`: its output is on this machine."""
+    has_file = is_local and not execution.is_group
+    output_file = execution.claim.output_file if has_file else None
     facts = _facts(execution, execution.claim.requested_by, output_file)
     return execution_started(facts, message=_message(execution, message))
 
@@ -39,17 +42,17 @@ def finished_record(
     ended: datetime,
     duration: timedelta | None = None,
     tail: Tail | None = None,
+    is_local: bool = True,
 ) -> Record:
-    """Return the `execution.finished` record.
+    """Return the `execution.finished` record. `is_local`: its output is on this machine.
 
     `duration` is the measured one, if this runner started the process. Without a start
     there is no start time and no output; the duration is then 0.
     """
     claim = execution.claim
     ended_by = execution.stopped_by if outcome.reason is Reason.KILLED_BY_USER else None
-    facts = _facts(
-        execution, claim.requested_by or ended_by, None if tail is None else claim.output_file
-    )
+    output_file = claim.output_file if is_local and tail is not None else None
+    facts = _facts(execution, claim.requested_by or ended_by, output_file)
     if duration is None:
         duration = max(ended - execution.started, _NO_TIME) if execution.started else _NO_TIME
     return execution_finished(

@@ -69,12 +69,12 @@ class InProgress:
         """Return the member of a group that has not ended."""
         return self._executions.get(self._members.get(group, ""))
 
-    def put(self, execution: Execution) -> bool:
+    def put(self, execution: Execution, *, is_ordered: bool = False) -> bool:
         """Add an execution or replace its value; return whether it leaves the waiting ones.
 
         A waiting execution waits at least until its `due`. Any other one occupies a place
         from its first such value on, and a process in phase STARTING is to be spawned, at
-        `not_before_s` at the earliest.
+        `not_before_s` at the earliest, unless a former runner has ordered that.
         """
         former = self._executions.get(execution.id)
         self._executions[execution.id] = execution
@@ -89,10 +89,8 @@ class InProgress:
                 return False
             self._release(execution)
         self._occupied += not execution.is_group
-        if execution.phase is Phase.STARTING and execution.not_before_s is None:
-            self.starting.append(execution.id)
-        elif execution.phase is Phase.STARTING:
-            self._hold(execution)
+        if execution.phase is Phase.STARTING and not is_ordered:
+            self._order(execution)
         return True
 
     def leave(self, execution: str) -> None:
@@ -143,9 +141,11 @@ class InProgress:
         """Return when the next delayed execution may start, in epoch seconds."""
         return self._delayed.next_s()
 
-    def _hold(self, execution: Execution) -> None:
-        assert execution.not_before_s is not None
-        self.claimed_ahead.set(execution.id, execution.not_before_s)
+    def _order(self, execution: Execution) -> None:
+        if execution.not_before_s is None:
+            self.starting.append(execution.id)
+        else:
+            self.claimed_ahead.set(execution.id, execution.not_before_s)
 
     def _enter(self, execution: Execution) -> None:
         if execution.claim.group is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from signal import SIGXCPU, Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from runner.errors import RefusedError
+from runner.execution.executor import Lost, Stage
 from runner.lifecycle import ExecutionStatus, Reason, check_end
 from runner.planning.followed_references import followed
 from runner.requests.model import Process, ProcessRequest
@@ -88,6 +89,23 @@ STOPPED_BEFORE_START = Outcome(
     message="the runner stopped before it could start the process",
 )
 GROUP_SUCCEEDED = Outcome(status=ExecutionStatus.SUCCESS, reason=None, message=None)
+
+
+def lost(event: Lost) -> Outcome:
+    """Return the outcome of an execution whose worker was lost."""
+    worker = f"the worker {event.node}" if event.node else "the worker"
+    match event.stage:
+        case Stage.NEVER_STARTED:
+            return _lost(f"{worker} ended before it could start this; it never ran")
+        case Stage.STARTING:
+            return _lost(
+                f"{worker} was lost while it was starting the process, which may or may not have"
+                " run"
+            )
+        case Stage.RUNNING:
+            return _lost(f"{worker} was lost while the process ran; the exit code is unknown")
+        case _:
+            assert_never(event.stage)
 
 
 def spawn_failure(message: str) -> Outcome:

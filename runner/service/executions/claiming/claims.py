@@ -78,8 +78,11 @@ class Claims:
         It may if the execution could start at once, so that only its time is missing. If
         it had to wait or were skipped, the fire keeps until it is due: the guard or a place
         below `max_running` may become free until then. A claim ahead of a group gains
-        nothing, because a group has no process of its own to spawn.
+        nothing, because a group has no process of its own to spawn. In a fleet, a worker
+        would take it at once.
         """
+        if not self._situation.claims_ahead:
+            return False
         process, failure = resolved(request, requests)
         guard = guard_of(process, request.context)
         return (

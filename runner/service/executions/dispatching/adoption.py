@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from runner.execution.executor import Executor
+from runner.execution.executor import Elsewhere, Executor
 from runner.execution.trees.watched import FormerExecution, ProcessId
 from runner.service.executions.dispatching.group_timeouts import GroupTimeouts
 from runner.service.executions.dispatching.progress import Progress
@@ -47,8 +47,7 @@ class Adoption:
         """Take over what a former runner left.
 
         A waiting execution goes on waiting, a process that still runs is watched, and
-        any other execution is recorded as cut off. After a reboot no process survives,
-        and another program may have the same process id: nothing is watched then.
+        what is under way elsewhere goes on, and any other execution is recorded as cut off.
 
         `latest_noted_start`: before each start the former runner noted when the execution
         was due, unless it had noted a later time. So an execution that is due later was
@@ -59,13 +58,15 @@ class Adoption:
                 if self._in_progress.put(execution):
                     self._timeouts.begin(execution)
                 continue
-            # Without a live process to adopt, the execution is over.
-            found = self._adopted(execution) if is_same_boot else None
-            if found is not None:
-                self._watch(execution, found)
-            else:
-                may_have_started = not is_same_boot or execution.due <= latest_noted_start
-                self._progress.finish_cut_off(execution, _end_of(execution, may_have_started))
+            match self._adopted(execution, is_same_boot):
+                case ProcessId() as found:
+                    self._watch(execution, found)
+                case Elsewhere.UNDER_WAY:
+                    self._in_progress.put(execution, is_ordered=True)
+                    self._finish_stop(execution)
+                case None:  # without a live process to adopt, the execution is over
+                    may_have_started = not is_same_boot or execution.due <= latest_noted_start
+                    self._progress.finish_cut_off(execution, _end_of(execution, may_have_started))
 
     def _watch(self, execution: Execution, found: ProcessId) -> None:
         is_new = execution.started is None
@@ -79,11 +80,14 @@ class Adoption:
             begun_s=found.begun_s,
         )
         self._progress.note_running(running, is_new=is_new)
-        # The former runner may have died between the commit of a stop and its signal.
-        if running.stopped_for is not None:
-            self._executor.stop(running.id, running.stopped_for)
+        self._finish_stop(running)
 
-    def _adopted(self, execution: Execution) -> ProcessId | None:
+    def _finish_stop(self, execution: Execution) -> None:
+        """Stop an execution if the former runner died between the commit of that and the stop."""
+        if execution.stopped_for is not None:
+            self._executor.stop(execution.id, execution.stopped_for)
+
+    def _adopted(self, execution: Execution, is_same_boot: bool) -> ProcessId | Elsewhere | None:
         """Find the process of an execution and watch it; return None if it has ended."""
         process = execution.process
         return self._executor.adopt(
@@ -91,6 +95,7 @@ class Adoption:
                 execution=execution.id,
                 pid=execution.pid,
                 pid_started=execution.pid_started,
+                is_same_boot=is_same_boot,
                 stop_signal=process.stop_signal,
                 stop_grace_s=process.stop_grace.total_seconds(),
                 timeout_left_s=time_left_s(execution, self._clock.now()),

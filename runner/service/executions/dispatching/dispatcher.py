@@ -7,9 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import assert_never
 
 from runner.evolution import evolved
-from runner.execution.executor import Executor, NotStarted, Order, ProcessStarted
+from runner.execution.executor import (
+    Executor,
+    Lost,
+    NotStarted,
+    Order,
+    ProcessStarted,
+    RemoteExit,
+)
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
 from runner.service.executions.claiming.claims import Claims
@@ -24,6 +32,7 @@ from runner.service.executions.outcomes import (
     STOPPED_BEFORE_START,
     Ended,
     Outcome,
+    lost,
     spawn_failure,
     stopped,
 )
@@ -47,7 +56,9 @@ class Dispatcher:
         self._executor = executor
         self._journal = journal
         self._clock = clock
-        self._progress = Progress(in_progress, journal, results, clock)
+        self.is_local = executor.is_local
+        """Whether processes run on this machine, as `Executor.is_local` says."""
+        self._progress = Progress(in_progress, journal, results, clock, is_local=self.is_local)
         self.timeouts = GroupTimeouts(in_progress, clock)
         self._environment: Mapping[str, str] = dict(os.environ)
 
@@ -116,6 +127,13 @@ class Dispatcher:
                     self._progress.finish(execution, _unstarted(execution, event.why))
                 case Exit():
                     self._progress.finish_exited(event)
+                case RemoteExit():
+                    self._progress.finish_remote(event)
+                case Lost():
+                    execution = self._in_progress[event.execution]
+                    self._progress.finish_cut_off(execution, lost(event))
+                case _:
+                    assert_never(event)
 
     def drop_held(self) -> None:
         """Record the executions that wait for their time as stopped; they never start."""
@@ -154,7 +172,7 @@ class Dispatcher:
         running = evolved(
             self._in_progress[began.execution],
             phase=Phase.RUNNING,
-            node=self._progress.node,
+            node=began.node or self._progress.node,
             pid=began.process.pid,
             pid_started=began.process.pid_started,
             started=began.at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from datetime import timedelta
 
+from runner.execution.executor import Measured, RemoteExit
 from runner.execution.output import read_tail
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import IfInterrupted, Reason
@@ -31,15 +32,19 @@ class Progress:
         journal: Journal,
         results: Results,
         clock: Clock,
+        *,
+        is_local: bool,
     ) -> None:
+        """`is_local`: the output files of executions are on this machine."""
         self.ended: list[Ended] = []
         self.started: list[Execution] = []
         self._in_progress = in_progress
         self._journal = journal
         self._clock = clock
         self._results = results
+        self._is_local = is_local
         self.node = socket.gethostname()
-        """The host on which the processes run."""
+        """The name of this machine."""
 
     def note_running(self, execution: Execution, *, is_new: bool) -> None:
         """Note that the process of an execution runs; record the start if it `is_new`."""
@@ -47,26 +52,40 @@ class Progress:
         self._journal.note_running(row_of(execution))
         if is_new:
             assert execution.started is not None
-            self._journal.record(started_record(execution), execution.started)
+            record = started_record(execution, is_local=self._is_local)
+            self._journal.record(record, execution.started)
             self.started.append(execution)
 
     def finish_exited(self, exited: Exit) -> None:
         """Note the end of a process that was watched."""
         execution = self._in_progress[exited.execution]
-        self.finish(execution, self._outcome_of(execution, exited))
+        is_adopted = execution.begun_s is None
+        self.finish(execution, self._outcome_of(execution, exited, is_adopted=is_adopted))
 
-    def finish(self, execution: Execution, outcome: Outcome) -> None:
-        """Note the end of an execution: free its guard, and record how it ended."""
+    def finish_remote(self, end: RemoteExit) -> None:
+        """Note the end of a process on another machine."""
+        execution = self._in_progress[end.exited.execution]
+        outcome = self._outcome_of(execution, end.exited, is_adopted=end.is_adopted)
+        self.finish(execution, outcome, end.measured)
+
+    def finish(
+        self, execution: Execution, outcome: Outcome, measured: Measured | None = None
+    ) -> None:
+        """Note the end of an execution: free its guard, and record how it ended.
+
+        What another machine has not `measured`, this one measures.
+        """
         self._in_progress.leave(execution.id)
-        # An execution lost at its start may have run, so its output is looked for too.
-        has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
-        tail = read_tail(execution.claim.output_file, only=execution.output) if has_run else None
-        now, duration = self._clock.now(), None
-        if execution.begun_s is not None:
-            # The monotonic clock times a process of this runner: nobody can set it.
-            duration = timedelta(seconds=self._clock.elapsed_s() - execution.begun_s)
-        record = finished_record(execution, outcome, ended=now, duration=duration, tail=tail)
-        line = self._journal.record(record, now)
+        ended = self._measured(execution, outcome) if measured is None else measured
+        record = finished_record(
+            execution,
+            outcome,
+            ended=ended.ended,
+            duration=ended.duration,
+            tail=ended.tail,
+            is_local=self._is_local,
+        )
+        line = self._journal.record(record, self._clock.now())
         self._results.note_finished(record.fields)
         self._journal.note_ended(execution.id)
         self.ended.append(Ended(execution=execution, outcome=outcome, line=line))
@@ -77,10 +96,20 @@ class Progress:
         if not self._is_rerun(execution):
             self._results.note_cut_off(execution)
 
-    def _outcome_of(self, execution: Execution, exited: Exit) -> Outcome:
+    def _measured(self, execution: Execution, outcome: Outcome) -> Measured:
+        # An execution lost at its start may have run, so its output is looked for too.
+        has_run = execution.started is not None or outcome.reason is Reason.RUNNER_LOST
+        has_file = has_run and self._is_local
+        tail = read_tail(execution.claim.output_file, only=execution.output) if has_file else None
+        duration = None
+        if execution.begun_s is not None:
+            # The monotonic clock times a process of this runner: nobody can set it.
+            duration = timedelta(seconds=self._clock.elapsed_s() - execution.begun_s)
+        return Measured(ended=self._clock.now(), duration=duration, tail=tail)
+
+    def _outcome_of(self, execution: Execution, exited: Exit, *, is_adopted: bool) -> Outcome:
         # The exit code of an adopted process is unknown: only its parent can collect it,
         # and the parent was the former runner. The report of a condition outlives it.
-        is_adopted = execution.begun_s is None
         is_known = exited.stopped_for is not None or exited.condition is not None
         if not is_adopted or is_known:
             return outcome_of(execution, exited)
