@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 DISTRIBUTION = "yaml-job-runner"
-EXTRAS = {"alerts": "apprise", "calendars": "holidays", "web": "fastapi"}
+EXTRAS = {"alerts": "apprise", "calendars": "holidays", "fleet": "psycopg", "web": "fastapi"}
 """What an extra of the distribution installs: the module that is imported."""
 _OWNED_BY = {"pipx_metadata.json": "pipx", "uv-receipt.toml": "uv tool"}
 """Files at the top of an environment that pipx or `uv tool` owns."""

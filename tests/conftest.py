@@ -14,6 +14,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.cookbook import Kitchen, recipes
 from support.place import Place, check_log, wait_until
+from support.postgres import (  # noqa: F401 - fixtures
+    database_url,
+    empty_database_url,
+    own_postgres,
+    postgres,
+)
 
 # The tests must not depend on the process that starts them. `nohup` and background
 # shells ignore signals, and a variable of Runner or git would reach every program that

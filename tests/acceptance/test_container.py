@@ -80,7 +80,9 @@ def test_a_container_runs_requests_without_root_on_a_read_only_file_system(
     )
     assert [each["output_tail"] for each in finished] == [f"{user}\n"]
     check_row("container", time.monotonic() - begun_s)
-    assert system.run(f"{inside} runner --version").endswith("; extras: alerts, calendars, web\n")
+    assert system.run(f"{inside} runner --version").endswith(
+        "; extras: alerts, calendars, fleet, web\n"
+    )
     pid = system.run("cat /proc/$(cat /tmp/pid)/task/*/children").strip()
     system.run(f"nsenter -t {pid} -p -m -r sh -c {shlex.quote(health)}")
     assert [each["pid"] for each in records(system, "runner.started")] == [1]

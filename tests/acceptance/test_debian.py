@@ -82,7 +82,7 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     assert version == f"runner {__version__}"
     assert installed == (
         "installed by a package of the system in /usr/lib/yaml-job-runner; "
-        "extras: alerts, calendars, web"
+        "extras: alerts, calendars, fleet, web"
     )
     assert system.run("stat -c '%U %G %a %n' /var/lib/runner /var/log/runner").splitlines() == [
         "runner runner 700 /var/lib/runner",

@@ -106,7 +106,7 @@ def test_from_nothing_to_the_first_execution_and_the_extras(
 
     said = installation_line(command, "--version", cwd=tmp_path)
     assert said.startswith(f"installed {installed.format(home=tmp_path)}")
-    assert "; extras: none; not installed: alerts, calendars, web (" in said
+    assert "; extras: none; not installed: alerts, calendars, fleet, web (" in said
     add = shlex.split(said.rpartition(" (")[2].removesuffix(")"))
     if way == "`uvx --from`":  # its command runs, instead of changing what is installed
         said = installation_line(*add, "--version", cwd=tmp_path)

@@ -76,7 +76,7 @@ def test_the_wheel_works_from_any_folder(built: tuple[Path, Path], tmp_path: Pat
     (metadata,) = environment.glob("lib/python*/site-packages/yaml_job_runner-*.dist-info")
     lend(Distribution.at(metadata).requires or (), environment)
     check_use(environment / "bin/runner", tmp_path)
-    wanted = f"'yaml-job-runner[alerts,calendars,web] @ {built[1].as_uri()}'"
+    wanted = f"'yaml-job-runner[alerts,calendars,fleet,web] @ {built[1].as_uri()}'"
     installed = run(environment / "bin/runner", "--version", cwd=tmp_path).splitlines()[1]
     assert installed.startswith(f"installed with pip in {environment}; extras: none; ")
     assert wanted in installed

@@ -30,6 +30,7 @@ CALLED_FROM_OUTSIDE = {
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
+    "StorePlace",  # until commands use it
 }
 
 

@@ -1,0 +1,85 @@
+"""Brings the tables of a fleet's store to this version. Writes the database."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from runner.errors import StoreError
+from runner.store.postgres.address import Address
+from runner.store.postgres.connection import Connection, missing
+from runner.store.postgres.schema import MIGRATIONS
+
+NEWEST = len(MIGRATIONS)
+"""The version that this program writes."""
+
+
+def version_of(connection: Connection, address: Address) -> int:
+    """Return the version of the tables; 0 without tables.
+
+    Raises StoreError for a newer version than this program knows.
+    """
+    (table,) = _one(connection, "SELECT to_regclass('schema_version')")
+    if table is None:
+        return 0
+    version: int = _one(connection, "SELECT max(version) FROM schema_version")[0]
+    if version > NEWEST:
+        raise StoreError(
+            f"the store {address.words} has version {version}, this program knows up to"
+            f" {NEWEST}; install the newer version that wrote it"
+        )
+    return version
+
+
+def require_current(connection: Connection, address: Address) -> None:
+    """Raise StoreError unless the tables have this version."""
+    version = version_of(connection, address)
+    if version == 0:
+        raise missing(address)
+    if version < NEWEST:
+        raise StoreError(
+            f"the store {address.words} has version {version}, this program writes {NEWEST};"
+            " `runner store migrate` or the next `runner start` brings it up to date"
+        )
+
+
+def migrate(connection: Connection, address: Address) -> int:
+    """Create the tables or bring them up to date, in one transaction.
+
+    Return the former version, 0 without tables. Raises psycopg.Error and StoreError.
+    """
+    version = version_of(connection, address)
+    if version == NEWEST:
+        return version
+    with connection.transaction():
+        # Two programs that start together migrate one after the other.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('runner migrates'))")
+        version = version_of(connection, address)
+        if version == 0:
+            connection.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(address.schema))
+            )
+            connection.execute(
+                "CREATE TABLE schema_version (version integer PRIMARY KEY,"
+                " at timestamptz NOT NULL DEFAULT clock_timestamp())"
+            )
+            _create_queue(connection)
+        for number, step in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in step:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (number,))
+    return version
+
+
+def _create_queue(connection: Connection) -> None:
+    """Create the tables of Procrastinate, whose own script names no schema."""
+    script = files("procrastinate").joinpath("sql", "schema.sql").read_bytes()
+    connection.execute(script)
+
+
+def _one(connection: Connection, query: LiteralString) -> tuple[Any, ...]:
+    row = connection.execute(query).fetchone()
+    assert row is not None, query
+    return row

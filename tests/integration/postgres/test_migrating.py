@@ -1,0 +1,77 @@
+"""The tables of a fleet's store, and the words for a database that has others or none."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from support.postgres import OwnServer, execute
+
+from runner.errors import StoreError, StoreMissingError, StoreUnwritableError
+from runner.store.postgres.address import address_of
+from runner.store.postgres.connection import connect
+from runner.store.postgres.migrating import NEWEST, migrate, require_current, version_of
+
+
+def test_migration_creates_all_tables_once(empty_database_url: str) -> None:
+    address = address_of(empty_database_url)
+    with closing(connect(address)) as connection:
+        assert version_of(connection, address) == 0
+        assert migrate(connection, address) == 0
+        assert migrate(connection, address) == NEWEST
+        require_current(connection, address)
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'runner'"
+        ).fetchall()
+    assert {("lease",), ("executions",), ("procrastinate_jobs",)} <= set(tables)
+
+
+def test_two_stores_of_one_database_lie_in_schemas_of_their_own(database_url: str) -> None:
+    other = address_of(f"{database_url}&schema=second")
+    with closing(connect(other)) as connection:
+        with pytest.raises(StoreMissingError, match="no store in the schema second"):
+            require_current(connection, other)
+        migrate(connection, other)
+        require_current(connection, other)
+        connection.execute("UPDATE lease SET epoch = 7")
+    assert execute(database_url, "SELECT epoch FROM lease") == [(0,)]
+
+
+def test_a_newer_schema_is_refused_in_words(database_url: str) -> None:
+    execute(database_url, "INSERT INTO schema_version (version) VALUES (99)")
+    address = address_of(database_url)
+    with (
+        closing(connect(address)) as connection,
+        pytest.raises(StoreError, match="has version 99, this program knows up to"),
+    ):
+        migrate(connection, address)
+
+
+def test_a_session_has_the_settings_that_keep_a_commit_durable(database_url: str) -> None:
+    with closing(connect(address_of(database_url))) as connection:
+        for name, value in {
+            "synchronous_commit": "on",
+            "idle_in_transaction_session_timeout": "5s",
+            "search_path": "runner",
+        }.items():
+            assert connection.execute(f"SHOW {name}".encode()).fetchone() == (value,)
+
+
+def test_an_error_of_the_connection_names_the_place_but_not_the_password(
+    database_url: str, own_postgres: OwnServer
+) -> None:
+    with pytest.raises(StoreError, match="no_such_database") as caught:
+        connect(
+            address_of(
+                f"postgresql://postgres:s3cret@/no_such_database?{database_url.split('?')[1]}"
+            )
+        )
+    assert "s3cret" not in str(caught.value)
+    own_postgres.stop()
+    try:
+        url = own_postgres.url("postgres").replace("postgres@", "postgres:s3cret@")
+        with pytest.raises(StoreUnwritableError, match="cannot be reached") as unreachable:
+            connect(address_of(url))
+    finally:
+        own_postgres.start()
+    assert "s3cret" not in str(unreachable.value)
