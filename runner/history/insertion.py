@@ -65,6 +65,7 @@ class Insertion:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: dict[bytes, tuple[int, int]] = {}
+        self._kinds: dict[str, int] = {}
 
     def add(self, lines: bytes, seq: int) -> None:
         """Add the records of whole lines; the first line is at the place `seq`.
@@ -75,7 +76,7 @@ class Insertion:
         try:
             self._add(*_sorted(lines, seq))
         except BaseException:
-            self._known.clear()  # the ids in them are perhaps rolled back
+            self._forget()  # the ids are perhaps rolled back
             raise
 
     def _add(self, finished: list[tuple[int, Record]], others: list[tuple[int, Record]]) -> None:
@@ -85,7 +86,7 @@ class Insertion:
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError, ValueError, OverflowError):
             # A line of another program may have values that no record has.
             self._connection.execute("ROLLBACK TO rows")
-            self._known.clear()
+            self._forget()
             finished = [each for each in finished if is_storable(each[1])]
             others = [each for each in others if is_storable(each[1])]
             rows = self._insert(finished)
@@ -101,8 +102,12 @@ class Insertion:
         seq, record = placed
         key, columns = split(record)
         if (known := self._known.get(key)) is None:
-            known = (self._id("kinds", kind_of(record)), self._id("forms", form_of(record)))
-            self._known[key] = known
+            if len(self._known) > _MOST_KNOWN:
+                self._forget()
+            # Each start of the runner makes new forms, but no new kinds.
+            if (kind := self._kinds.get(text := kind_of(record))) is None:
+                kind = self._kinds[text] = self._id("kinds", text)
+            known = self._known[key] = (kind, self._id("forms", form_of(record)))
         return (seq, *known, *columns)
 
     def _insert(self, finished: list[tuple[int, Record]]) -> list[_Row]:
@@ -114,13 +119,18 @@ class Insertion:
         )
         return rows
 
+    def _forget(self) -> None:
+        self._known.clear()
+        self._kinds.clear()
+
     def _id(self, table: str, record: str) -> int:
         """Return the id of a kind or a form, which becomes part of the index if it is new."""
-        if len(self._known) > _MOST_KNOWN:
-            self._known.clear()
-        self._connection.execute(f"INSERT OR IGNORE INTO {table} (record) VALUES (?)", (record,))
         found = self._connection.execute(f"SELECT id FROM {table} WHERE record = ?", (record,))
-        return int(found.fetchone()[0])
+        if (row := found.fetchone()) is not None:
+            return int(row[0])
+        new = self._connection.execute(f"INSERT INTO {table} (record) VALUES (?)", (record,))
+        assert new.lastrowid is not None
+        return new.lastrowid
 
     def _count(self, rows: list[_Row]) -> None:
         counts = Counter(row[1] for row in rows)

@@ -100,9 +100,17 @@ def _backfill(state: RequestState | None) -> dict[str, Any] | None:
 
 
 def request_details(
-    view: RequestView, loaded: Loaded, revision: str | None, places: Places
+    view: RequestView,
+    loaded: Loaded,
+    revision: str | None,
+    places: Places,
+    *,
+    with_outputs: bool = False,
 ) -> dict[str, Any]:
-    """Return all fields of a request that `show` prints. Fields without a value are left out."""
+    """Return all fields of a request that `show` prints. Fields without a value are left out.
+
+    To find the outputs takes a look at each file of the outputs folder.
+    """
     request, state = loaded.in_force.requests.get(view.name), view.state
     item: dict[str, Any] = {**request_item(view, loaded)}
     if view.rejection:
@@ -114,7 +122,7 @@ def request_details(
             "git_commit": revision,
             **_declared(request, places),
             "run_by": Chains(loaded.in_force.requests).running(view.name),
-            "outputs": _outputs_item(loaded.kept.of(view.name)),
+            "outputs": _outputs_item(loaded.kept.of(view.name)) if with_outputs else None,
             "formerly": request.formerly,
             "misfire_grace": _grace_words(request.timing),
             "generation": state.generation,

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from runner.errors import RunnerError
 from runner.monitor.reading import Record
 from runner.web.api.answers import body, errors
-from runner.web.dependencies import CurrentSite, CurrentViewer, current_authentication
+from runner.web.dependencies import CurrentSite, CurrentViewer, authentication_of
 from runner.web.identity.roles import Viewer
 from runner.web.log_stream import LogStream, Message
 from runner.web.site import Site, admits_record
@@ -72,10 +72,10 @@ async def _frames(
         yield await _admitted(site, viewer, repeated or [])
         while True:
             try:
-                batch = await asyncio.wait_for(subscriber.batches.get(), _QUIET_S)
+                async with asyncio.timeout(_QUIET_S):
+                    batch = await subscriber.batches.get()
             except TimeoutError:
-                identity = current_authentication(request).identity_of
-                if await run_in_threadpool(identity, request) is None:
+                if authentication_of(request).identity_of(request) is None:
                     return  # the token was revoked, or it expired
                 yield b": nothing new\n\n"
                 continue

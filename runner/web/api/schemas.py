@@ -91,8 +91,8 @@ _REQUEST = _object(
     },
 )
 _DETAILS = _object(
-    "Everything about a request, with the fields of `runner show --output json`. Fields "
-    "without a value are left out.",
+    "Everything about a request, with the fields of `runner show --output json` but `outputs`. "
+    "Fields without a value are left out.",
     {name: _REQUEST["properties"][name] for name in ("request", "status", "sync", "request_file")},
 )
 

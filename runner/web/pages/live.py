@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from random import uniform
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from runner.web.dependencies import CurrentIdentity, current_authentication
+from runner.web.dependencies import CurrentIdentity, authentication_of
 from runner.web.log_stream import LogStream
 
 router = APIRouter(include_in_schema=False)
@@ -39,14 +40,15 @@ async def _events(request: Request) -> AsyncIterator[bytes]:
         yield _BEGIN + _CHANGED  # what happened since the page was made
         while True:
             try:
-                await asyncio.wait_for(subscriber.batches.get(), _QUIET_S)
+                async with asyncio.timeout(_QUIET_S):
+                    await subscriber.batches.get()
             except TimeoutError:
-                identity = current_authentication(request).identity_of
-                if await run_in_threadpool(identity, request) is None:
+                if authentication_of(request).identity_of(request) is None:
                     return  # the token was removed, or it expired
                 yield _NOTHING
                 continue
             while not subscriber.batches.empty():
                 subscriber.batches.get_nowait()
             yield _CHANGED
-            await asyncio.sleep(_PAUSE_S)
+            # Streams that wake at the same moment would keep all pages waiting.
+            await asyncio.sleep(_PAUSE_S * uniform(1, 1.5))

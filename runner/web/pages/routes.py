@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from runner.web.dependencies import CurrentIdentity, CurrentSite
@@ -18,7 +19,8 @@ from runner.web.pages.contents import request as request_page
 from runner.web.pages.contents import requests as requests_page
 from runner.web.pages.past import Past
 from runner.web.pages.present import Present, present
-from runner.web.pages.rendering import Content, Contents, page_of
+from runner.web.pages.rendering import Content, Rendered, page_of
+from runner.web.pages.shared_contents import Contents
 
 router = APIRouter(include_in_schema=False)
 router.include_router(live.router)
@@ -30,7 +32,7 @@ Number = Annotated[int, Query(ge=1, le=1_000_000)]
 _contents = Contents()
 
 
-def _shown(
+async def _shown(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -39,18 +41,22 @@ def _shown(
     viewer = identity.viewer
     key = (id(site), site.changes, viewer.role, viewer.scope, request.url.path, request.url.query)
 
-    def compute() -> Content:
-        return content(present(site, viewer), Past(site.history))
+    def compute() -> Rendered:
+        now = present(site, viewer)
+        return content(now, Past(site.history)).rendered(now.places.zone)
 
-    return page_of(request, site, identity, _contents.rendered(key, compute))
+    shown = _contents.at_hand(key, compute)
+    if shown is None:
+        shown = await run_in_threadpool(_contents.rendered, key, compute)
+    return page_of(request, identity, shown)
 
 
 @router.get("/")
-def overview(
+async def overview(
     request: Request, site: CurrentSite, identity: CurrentIdentity, lanes: Text = ""
 ) -> HTMLResponse:
     """Show whether anything is wrong, what runs, what ran and what comes."""
-    return _shown(
+    return await _shown(
         request,
         site,
         identity,
@@ -59,7 +65,7 @@ def overview(
 
 
 @router.get("/requests")
-def requests(
+async def requests(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -72,13 +78,13 @@ def requests(
 ) -> HTMLResponse:
     """Show the requests."""
     wanted = requests_page.Wanted(q=q, state=state, label=label, owner=owner, sort=sort, page=page)
-    return _shown(
+    return await _shown(
         request, site, identity, lambda now, past: requests_page.requests(now, past, wanted)
     )
 
 
 @router.get("/requests/{name:path}")
-def one_request(
+async def one_request(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -93,11 +99,11 @@ def one_request(
             raise HTTPException(404, _GONE)
         return request_page.request(now, past, view, at)
 
-    return _shown(request, site, identity, content)
+    return await _shown(request, site, identity, content)
 
 
 @router.get("/executions")
-def executions(
+async def executions(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -109,7 +115,7 @@ def executions(
 ) -> HTMLResponse:
     """Show the executions."""
     wanted = executions_page.Wanted(text=text, request=wanted_request, status=status, since=since)
-    return _shown(
+    return await _shown(
         request,
         site,
         identity,
@@ -118,7 +124,7 @@ def executions(
 
 
 @router.get("/executions/{execution}")
-def one_execution(
+async def one_execution(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -133,11 +139,11 @@ def one_execution(
             raise HTTPException(404)
         return execution_page.execution(now, past, record, page)
 
-    return _shown(request, site, identity, content)
+    return await _shown(request, site, identity, content)
 
 
 @router.get("/changes")
-def changes(
+async def changes(
     request: Request,
     site: CurrentSite,
     identity: CurrentIdentity,
@@ -145,6 +151,6 @@ def changes(
     before: Place = None,
 ) -> HTMLResponse:
     """Show who did what."""
-    return _shown(
+    return await _shown(
         request, site, identity, lambda now, past: changes_page.changes(now, past, kind, before)
     )

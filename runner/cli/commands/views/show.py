@@ -67,7 +67,7 @@ def show_command(selection: Selection, resolved: bool, output: str, places: Plac
 def _print_details(
     view: RequestView, loaded: Loaded, revision: str | None, output: str, places: Places
 ) -> None:
-    item = request_details(view, loaded, revision, places)
+    item = request_details(view, loaded, revision, places, with_outputs=True)
     if output == "json":
         echo(json_line(item))
         return

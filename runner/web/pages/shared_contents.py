@@ -1,0 +1,129 @@
+"""The contents of pages that viewers share, so that a hundred of them cost as much as one.
+
+All viewers with the same scope and role share a content for a second. One that several
+people look at is computed anew by a thread, while they see the one before. Reads the
+clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import BoundedSemaphore, Lock
+
+from runner.system.threads import OwnThread
+from runner.web.pages.rendering import Rendered
+
+_FRESH_S = 1.0
+"""How old, in seconds, a content may be."""
+_STALE_S = 3.0
+"""How old it may be while a new one is computed."""
+_POPULAR_S = 1.0
+"""Whoever looks this soon after another one, in seconds, waits for no new content."""
+_MOST_KEPT = 128
+_AT_ONCE = 2
+"""How many contents are computed at the same time. More would only slow each other down."""
+Compute = Callable[[], Rendered]
+
+
+class Contents:
+    """The contents by address and by what their viewers may see. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[object, _Kept] = OrderedDict()
+        self._turns = BoundedSemaphore(_AT_ONCE)
+        self._due: SimpleQueue[tuple[_Kept, Compute]] = SimpleQueue()
+        self._thread: OwnThread | None = None
+
+    def at_hand(self, key: object, compute: Compute) -> Rendered | None:
+        """Return a content that can be shown at once; None if its viewer must wait for it.
+
+        A viewer who is alone waits for what is new. Of several, none waits: a thread
+        computes the content anew.
+        """
+        kept = self._kept_for(key)
+        shown, is_due = kept.at_hand()
+        if is_due:
+            self._due.put((kept, compute))
+            self._start()
+        return shown
+
+    def rendered(self, key: object, compute: Compute) -> Rendered:
+        """Return a content, at most a second old, or little more while another thread
+        computes it anew. Raises what `compute` raises.
+        """
+        return self._kept_for(key).value(compute, self._turns)
+
+    def _kept_for(self, key: object) -> _Kept:
+        with self._lock:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return kept
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = OwnThread(target=self._run, name="contents", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            kept, compute = self._due.get()
+            try:
+                kept.value(compute, self._turns)
+            except Exception:  # noqa: BLE001 - the next viewer computes it and gets this
+                continue
+
+
+class _Kept:
+    """One content. Only the thread that computes it waits, unless it is rather old."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: tuple[Rendered, float] | None = None
+        self._asked_s = float("-inf")
+        self._is_due = False
+
+    def at_hand(self) -> tuple[Rendered | None, bool]:
+        """Return what can be shown at once, and whether the caller must have it computed."""
+        now_s = time.monotonic()
+        is_popular, self._asked_s = now_s - self._asked_s < _POPULAR_S, now_s
+        if (known := self._younger_than(_FRESH_S)) is not None:
+            return known, False
+        stale = self._younger_than(_STALE_S) if is_popular else None
+        if stale is None or self._is_due:
+            return stale, False
+        self._is_due = True
+        return stale, True
+
+    def value(self, compute: Compute, turns: BoundedSemaphore) -> Rendered:
+        if (known := self._younger_than(_FRESH_S)) is not None:
+            self._is_due = False
+            return known
+        stale = self._younger_than(_STALE_S)
+        if not self._lock.acquire(blocking=stale is None):
+            assert stale is not None
+            return stale
+        try:
+            self._is_due = False
+            if (known := self._younger_than(_FRESH_S)) is not None:
+                return known
+            with turns:
+                began_s = time.monotonic()
+                fresh = compute()
+            self._known = (fresh, began_s)
+            return fresh
+        except BaseException:
+            self._known = None  # nobody may take the old content for a new one
+            raise
+        finally:
+            self._lock.release()
+
+    def _younger_than(self, age_s: float) -> Rendered | None:
+        known = self._known
+        return known[0] if known is not None and time.monotonic() - known[1] < age_s else None
