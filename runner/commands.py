@@ -55,6 +55,16 @@ class CommandKind(StrEnum):
     LOGIN = "login"
     """Somebody logged in to the page, which is to be recorded."""
     RESTART = "restart"
+    STOP = "stop"
+    """As SIGTERM does."""
+    LEAVE = "leave"
+    """To stop, and to leave the executions running for the next runner."""
+
+
+OWN_COMMANDS = frozenset(
+    {CommandKind.RELOAD, CommandKind.RESTART, CommandKind.STOP, CommandKind.LEAVE}
+)
+"""The commands to the runner itself, about no request."""
 
 
 _OF_ONE = (CommandKind.EXEC, CommandKind.BACKFILL)

@@ -34,6 +34,7 @@ COMMANDS = {
     "metrics": ("views.metrics", "Print metrics for Prometheus, as the page serves them."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "restart": ("control.restart", "Let the installed program take over; executions go on."),
+    "stop": ("control.stop", "Stop the runner, with its executions or without them."),
     "doctor": ("doctor", "Check the runner's environment and suggest fixes."),
     "schema": ("authoring.schema", "Print a JSON schema for editors and other tools."),
     "explain": ("authoring.explain", "Explain when something fires, or why it did not."),

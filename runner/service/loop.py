@@ -34,7 +34,6 @@ MANY_STARTING, BATCH_S = 4, 0.005
 """While so many starts are in progress, a turn begins at most this often."""
 STORE_LOOK_S = 0.25
 """A look at the store's files takes a third of an idle turn, and each commit looks anyway."""
-_RESTARTS = "the installed program takes over; executions go on"
 _LEISURE_S = 0.05
 """A wait of at least this length leaves time for postponed work of the store."""
 
@@ -282,7 +281,7 @@ class Runner:
     def _is_done(self) -> bool:
         if not self._stopping.is_asked:
             return False
-        if self._stopping.is_handing_over:
+        if self._stopping.leaves_executions:
             table = self.in_progress
             if table.starting or table.has_claims_ahead or self._executor.starting:
                 return False
@@ -302,7 +301,7 @@ class Runner:
     def _record_stop(self) -> None:
         record = runner_stopped(
             self._decisions.about(),
-            message=_RESTARTS if self._stopping.is_handing_over else None,
+            message=self._stopping.message,
             signal=self._stopping.signal,
             uptime_s=self._clock.elapsed_s() - self._begun_s,
         )

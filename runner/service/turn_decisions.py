@@ -47,9 +47,7 @@ class TurnDecisions:
         self._clock = parts.options.clock
         self._is_firing = parts.options.is_firing
         self._own_commands = (
-            OwnCommands(
-                reload=parts.folder.reload_on_command, restart=parts.core.stopping.hand_over
-            )
+            OwnCommands(reload=parts.folder.reload_on_command, stopping=parts.core.stopping)
             if self._is_firing
             else None
         )
@@ -64,8 +62,8 @@ class TurnDecisions:
         may_fire = self._parts.folder.is_serving and not core.stopping.is_asked
         due = self._due() if may_fire else []
         self.is_amid_burst = may_fire and core.registry.has_due
-        # After a `restart` was taken, the next program takes the commands.
-        may_take = not self.is_amid_burst and not core.stopping.is_handing_over
+        # While executions are left to the next program, that one takes the commands.
+        may_take = not self.is_amid_burst and not core.stopping.leaves_executions
         if may_take and not mail.take():
             core.decisions.pause.begin()
         work = self._work(due, may_fire=may_fire)

@@ -51,6 +51,7 @@ ACTING = {
     "resume": (),
     "schedule": ("plain",),
     "start": (),
+    "stop": (),
     "token": ("list",),
     "unschedule": ("plain",),
     "web": (),

@@ -38,6 +38,7 @@ Commands:
   metrics     Print metrics for Prometheus, as the page serves them.
   reload      Make the runner read its jobs folder now.
   restart     Let the installed program take over; executions go on.
+  stop        Stop the runner, with its executions or without them.
   doctor      Check the runner's environment and suggest fixes.
   schema      Print a JSON schema for editors and other tools.
   explain     Explain when something fires, or why it did not.

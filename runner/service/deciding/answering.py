@@ -43,7 +43,7 @@ _DONE = {
 def answer(command: Command, decision: Decision) -> Answer:
     """Decide about a command and return its answer. Raises RefusedError.
 
-    A reload and a restart have no answer here: `Mail` gives it.
+    `Mail` answers the commands to the runner itself.
     """
     match command.kind:
         case CommandKind.SCHEDULE | CommandKind.UNSCHEDULE | CommandKind.RESCHEDULE:
@@ -62,7 +62,7 @@ def answer(command: Command, decision: Decision) -> Answer:
             return backfilling.begin(command, decision)
         case CommandKind.LOGIN:
             return Answer(is_done=True)
-        case CommandKind.RELOAD | CommandKind.RESTART:
+        case CommandKind.RELOAD | CommandKind.RESTART | CommandKind.STOP | CommandKind.LEAVE:
             raise AssertionError("the loop itself carries this out")
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from runner.commands import Answer, Command, CommandKind, command_of
+from runner.commands import OWN_COMMANDS, Answer, Command, CommandKind, command_of
 from runner.errors import RefusedError, StoreError
 from runner.service.deciding.answering import answer
 from runner.service.deciding.decision import Decision
 from runner.service.deciding.web_changes import record_web_change
+from runner.service.stopping import Stopping
 from runner.store.protocol import MOST_COMMANDS, Store
 from runner.store.rows import CommandRow
 from runner.system.clock import Clock
@@ -19,7 +20,10 @@ from runner.values import to_microseconds
 
 _ONLY_EXEC = Answer(
     is_done=False,
-    lines=("only `runner exec` is running, which neither reads the folder again nor restarts",),
+    lines=(
+        "only `runner exec` is running, which neither reads the folder again nor restarts; it"
+        " ends with its execution",
+    ),
 )
 
 
@@ -29,8 +33,7 @@ class OwnCommands:
 
     reload: Callable[[], None]
     """Begins a reading of the folder. Raises RefusedError."""
-    restart: Callable[[], None]
-    """Begins to make way for the installed program."""
+    stopping: Stopping
 
 
 class Mail:
@@ -93,19 +96,29 @@ class Mail:
     ) -> Answer | None:
         try:
             command = command_of(row)
-            if command.kind not in (CommandKind.RELOAD, CommandKind.RESTART):
+            if command.kind not in OWN_COMMANDS:
                 return _carried_out(command, decision)
             if own is None:
                 return _ONLY_EXEC
-            if command.kind is CommandKind.RESTART:
-                own.restart()
-                return Answer(is_done=True)
+            if command.kind is not CommandKind.RELOAD:
+                return _stopping(command, own.stopping)
             own.reload()
         except RefusedError as error:
             return Answer(is_done=False, lines=(str(error),))
         # No answer yet: the reading that begins after this moment brings it.
         self._reloads[row.id] = (command, self._clock.elapsed_s())
         return None
+
+
+def _stopping(command: Command, stopping: Stopping) -> Answer:
+    match command.kind:
+        case CommandKind.RESTART:
+            stopping.hand_over()
+        case CommandKind.LEAVE:
+            stopping.leave(by=command.requested_by)
+        case _:
+            stopping.stop(by=command.requested_by)
+    return Answer(is_done=True)
 
 
 def _carried_out(command: Command, decision: Decision) -> Answer:
