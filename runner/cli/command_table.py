@@ -32,6 +32,8 @@ COMMANDS = {
     "web": ("control.web", "Serve the Process Monitor as a page, with an API and metrics."),
     "token": ("control.token", "Manage the tokens that log in to the page."),
     "metrics": ("views.metrics", "Print metrics for Prometheus, as the page serves them."),
+    "work": ("control.work", "Run executions of a fleet on this machine."),
+    "drain": ("control.work", "Let a worker of a fleet finish and take nothing new."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "restart": ("control.restart", "Let the installed program take over; executions go on."),
     "stop": ("control.stop", "Stop the runner, with its executions or without them."),

@@ -57,6 +57,8 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "web": [["--listen", IN_NAMES]],
     "token": [["add", IN_NAMES], ["add", "a", "--only-client", HOSTILE], ["list"]],
     "metrics": [[]],
+    "work": [["--name", IN_NAMES, "--queue", HOSTILE]],
+    "drain": [[IN_NAMES]],
     "reload": [[]],
     "restart": [[]],
     "doctor": [[]],

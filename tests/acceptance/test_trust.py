@@ -40,6 +40,7 @@ LOOKING = {
 }
 ACTING = {
     "backfill": ("plain", "--from", "2026-01-01", "--to", "2026-01-02"),
+    "drain": ("alpha",),
     "exec": ("plain",),
     "import": ("crontab", "-"),
     "kill": ("plain",),
@@ -55,6 +56,7 @@ ACTING = {
     "token": ("list",),
     "unschedule": ("plain",),
     "web": (),
+    "work": (),
 }
 WITHOUT_PLACES = {"calendar", "help", "init", "schema"}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}

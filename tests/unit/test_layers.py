@@ -21,7 +21,7 @@ PURE_SOURCES = [path for path in SOURCES if path.startswith(PURE)]
 ONLY_IMPORTERS = {
     "schedule": ("schedule_loop.py",),
     "watchdog": ("watching/",),
-    "sqlite3": ("history/", "store/"),
+    "sqlite3": ("history/", "store/", "worker/notes.py"),
 }
 TOUCHING = {"time", "os", "sqlite3", "subprocess", "schedule", "watchdog", "loguru"}
 CLOCKS = {"now", "utcnow", "today", "fromtimestamp"}

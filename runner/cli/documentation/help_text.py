@@ -36,6 +36,8 @@ Commands:
   web         Serve the Process Monitor as a page, with an API and metrics.
   token       Manage the tokens that log in to the page.
   metrics     Print metrics for Prometheus, as the page serves them.
+  work        Run executions of a fleet on this machine.
+  drain       Let a worker of a fleet finish and take nothing new.
   reload      Make the runner read its jobs folder now.
   restart     Let the installed program take over; executions go on.
   stop        Stop the runner, with its executions or without them.

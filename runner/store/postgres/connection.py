@@ -63,13 +63,17 @@ def connect(address: Address, *, what: str = "runner") -> Connection:
 
     The name of the host is resolved here, which may take long. Raises StoreError.
     """
+    with errors_in_words(address):
+        return Connection.connect(conninfo_of(address, what), autocommit=True)
+
+
+def conninfo_of(address: Address, what: str) -> str:
+    """Return a connection string for libpq, with the settings of the session."""
     options = {"search_path": address.schema} | _SESSION
     parameters = _LIBPQ | address.parameters | {"application_name": what}
     given = parameters.pop("options", "")
     session = " ".join(f"-c {key}={value}" for key, value in options.items())
-    conninfo = make_conninfo("", **parameters, options=f"{session} {given}".strip())
-    with errors_in_words(address):
-        return Connection.connect(conninfo, autocommit=True)
+    return make_conninfo("", **parameters, options=f"{session} {given}".strip())
 
 
 _UNWRITABLE: tuple[tuple[type[psycopg.Error], str], ...] = (

@@ -1,0 +1,350 @@
+"""The executions of this worker: from their take to the end of their report.
+
+One thread owns them. Each step is noted on disk before it has an effect outside, so a
+restarted worker knows of every process that it may have started. Touches processes, the
+notes and output files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+from loguru import logger
+
+from runner.execution.executor import (
+    ExecutionEvent,
+    Executor,
+    Lost,
+    Measured,
+    NotStarted,
+    Order,
+    ProcessStarted,
+    RemoteExit,
+    Stage,
+)
+from runner.execution.launch import Launch
+from runner.execution.node_reports import Reported, report_of
+from runner.execution.output import outputs_folder, read_tail
+from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
+from runner.lifecycle import Reason
+from runner.service.executions.dispatching.launching import launch_of, needs_of
+from runner.service.executions.execution import Execution, execution_of, time_left_s
+from runner.store.rows import ExecutionRow
+from runner.system.clock import Clock
+from runner.values import from_microseconds, to_microseconds
+from runner.worker.admission import refusal
+from runner.worker.deliveries import token_of
+from runner.worker.fencing import Fenced, is_fenced
+from runner.worker.link import Beat, Link
+from runner.worker.notes import Notes, Step, Taken
+from runner.worker.relocation import here
+from runner.worker.room import Room
+from runner.worker.settings import WorkerSettings
+
+TOKEN = "RUNNER_ATTEMPT_TOKEN"
+_PRIVATE = ("RUNNER_STORE", "_RUNNER_")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Mine:
+    """An execution of this worker."""
+
+    taken: Taken
+    execution: Execution | None
+    """None if its row cannot be read."""
+    begun_s: float | None = None
+    """When this worker started the process, in elapsed seconds."""
+    is_asked_to_end: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.taken.step is Step.ENDED
+
+
+class Executions:
+    """The executions that the store counts as this worker's, by id."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        notes: Notes,
+        executor: Executor,
+        link: Link,
+        room: Room,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._notes = notes
+        self._executor = executor
+        self._link = link
+        self._room = room
+        self._clock = clock
+        self._mine: dict[str, _Mine] = {}
+        self._held: list[_Mine] = []
+        self._unsent: Counter[str] = Counter()
+        self._outputs = outputs_folder(settings.folder)
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
+        }
+
+    def __contains__(self, execution: str) -> bool:
+        return execution in self._mine
+
+    def __iter__(self) -> Iterator[Taken]:
+        return (each.taken for each in tuple(self._mine.values()))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all, also of those whose end the leader has not taken note of."""
+        return frozenset(self._mine)
+
+    @property
+    def running(self) -> list[str]:
+        """The ids of those that have not ended."""
+        return [name for name, each in self._mine.items() if not each.has_ended]
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the database has every report."""
+        return not self._unsent.total()
+
+    @property
+    def fenced(self) -> tuple[Fenced, ...]:
+        """The executions that must end when this worker counts as lost."""
+        return tuple(
+            Fenced(
+                execution=each.taken.id,
+                stop_signal=each.execution.process.stop_signal,
+                pid=each.taken.pid,
+                pid_started=each.taken.pid_started,
+            )
+            for each in self._mine.values()
+            if each.taken.is_fenced and not each.has_ended and each.execution is not None
+        )
+
+    def take_over(self) -> None:
+        """Adopt what a former process of this worker left, and send its reports."""
+        for report in self._notes.unsent():
+            self._unsent[report.execution] += 1
+            self._link.report(report)
+        left = self._notes.executions()
+        self._link.list(frozenset(each.id for each in left))
+        for taken in left:
+            mine = self._mine[taken.id] = _Mine(
+                taken=taken, execution=self._read(taken.row), is_asked_to_end=False
+            )
+            if mine.has_ended:
+                self._send_rest_of_output(mine)
+                continue
+            self._room.occupy()
+            self._adopt(mine)
+
+    def accept(self, row: ExecutionRow, take: str, groups: Mapping[str, ExecutionRow]) -> None:
+        """Begin an execution that was just taken. Its place in the room is reserved."""
+        execution = self._read(row)
+        is_guarded = execution is not None and self._is_fenced(execution, groups)
+        taken = Taken(row=row, take=take, step=Step.STARTING, is_fenced=is_guarded)
+        self._notes.put([taken])
+        mine = self._mine[row.id] = _Mine(taken=taken, execution=execution)
+        if execution is None:
+            self._refuse(mine, "its definition cannot be read by this worker's version")
+        elif why := refusal(execution.process, self._settings.allowed_users):
+            self._refuse(mine, why)
+        else:
+            self._held.append(mine)
+
+    def start_held(self, *, may_start_fenced: bool) -> None:
+        """Order the start of what was accepted. The fence must already list it."""
+        held, self._held = self._held, []
+        for mine in held:
+            if mine.taken.is_fenced and not may_start_fenced:
+                self._held.append(mine)
+                continue
+            execution = mine.execution
+            assert execution is not None
+            prepare = partial(_launch, execution, self._environment, mine.taken.take)
+            self._executor.start(
+                Order(execution=execution.id, needs=needs_of(execution.process), prepare=prepare)
+            )
+
+    def note(self, event: ExecutionEvent) -> None:
+        """Note and report what became of an execution."""
+        assert isinstance(event, ProcessStarted | NotStarted | Exit), event
+        mine = self._mine[event.execution]
+        match event:
+            case ProcessStarted():
+                mine.begun_s = event.at_s
+                self._note_started(mine, event)
+                self._watch_output(mine, event.output, is_new=True)
+            case NotStarted():
+                self._note_end(mine, event)
+            case Exit(stopped_for=Reason.RUNNER_LOST):
+                self._note_end(mine, _lost(mine))
+            case Exit():
+                self._note_end(mine, self._measured(mine, event))
+
+    def note_beat(self, beat: Beat) -> None:
+        """Stop what shall be stopped, and forget what the leader has taken note of."""
+        held = {each.execution: each for each in beat.holdings}
+        gone = []
+        for name, mine in self._mine.items():
+            holding = held.get(name)
+            if holding is not None:
+                if holding.stop_reason is not None:
+                    self.stop(name, Reason(holding.stop_reason))
+            elif name not in beat.listed:
+                continue  # taken since
+            elif not mine.has_ended:
+                # The leader counts it as lost, and may have begun another attempt.
+                if mine.taken.is_fenced:
+                    self.stop(name, Reason.RUNNER_LOST, at_once=True)
+            elif not self._unsent[name] and not self._link.is_sending(name):
+                gone.append(name)
+        if gone:
+            self._forget(gone)
+
+    def note_sent(self, numbers: frozenset[int]) -> None:
+        """Drop the reports that the database has."""
+        executions = self._notes.note_sent(numbers)
+        self._unsent.subtract(executions)
+
+    def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:
+        """Ask an execution to end, or kill it `at_once`."""
+        mine = self._mine[execution]
+        if mine.has_ended or (mine.is_asked_to_end and not at_once):
+            return
+        mine.is_asked_to_end = True
+        if mine in self._held:
+            self._held.remove(mine)
+            self._refuse(mine, None)
+        else:
+            self._executor.stop(execution, reason, at_once=at_once)
+
+    def stop_all(self, reason: Reason, *, at_once: bool = False, only_fenced: bool = False) -> None:
+        """Ask all executions to end, or kill them `at_once`."""
+        for name in self.running:
+            if self._mine[name].taken.is_fenced or not only_fenced:
+                self.stop(name, reason, at_once=at_once)
+
+    def _read(self, row: ExecutionRow) -> Execution | None:
+        try:
+            return here(execution_of(row, self._outputs), self._settings.jobs.absolute())
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("execution {} cannot be read: {}", row.id, error)
+            return None
+
+    def _is_fenced(self, execution: Execution, groups: Mapping[str, ExecutionRow]) -> bool:
+        """Return whether the execution or a group around it must not overlap with another."""
+        if is_fenced(execution.process):
+            return True
+        outer = groups.get(execution.claim.group or "")
+        return outer is not None and self._is_fenced(execution_of(outer), groups)
+
+    def _adopt(self, mine: _Mine) -> None:
+        execution = mine.execution
+        process = None if execution is None else self._executor.adopt(self._former(mine, execution))
+        if not isinstance(process, ProcessId):
+            logger.warning("{} has ended while nobody watched it", _named(mine))
+            self._note_end(mine, _lost(mine))
+            return
+        if mine.taken.step is Step.STARTING:
+            self._note_started(
+                mine,
+                ProcessStarted(execution=mine.taken.id, process=process, at=self._clock.now()),
+            )
+        logger.info("adopted {}", _named(mine))
+        self._watch_output(mine, None, is_new=False)
+
+    def _former(self, mine: _Mine, execution: Execution) -> FormerExecution:
+        started = mine.taken.started
+        at = None if started is None else from_microseconds(started)
+        process = execution.process
+        return FormerExecution(
+            execution=execution.id,
+            pid=mine.taken.pid,
+            pid_started=mine.taken.pid_started,
+            stop_signal=process.stop_signal,
+            stop_grace_s=process.stop_grace.total_seconds(),
+            timeout_left_s=time_left_s(replace(execution, started=at), self._clock.now()),
+            output_file=execution.claim.output_file,
+            output_limit=process.output_limit,
+            has_condition=process.condition is not None,
+        )
+
+    def _note_started(self, mine: _Mine, began: ProcessStarted) -> None:
+        mine.taken = replace(
+            mine.taken,
+            step=Step.RUNNING,
+            pid=began.process.pid,
+            pid_started=began.process.pid_started,
+            started=to_microseconds(began.at),
+        )
+        self._report(mine, began)
+
+    def _refuse(self, mine: _Mine, why: str | None) -> None:
+        self._note_end(mine, NotStarted(execution=mine.taken.id, why=why))
+
+    def _note_end(self, mine: _Mine, end: NotStarted | RemoteExit | Lost) -> None:
+        mine.taken = replace(mine.taken, step=Step.ENDED)
+        self._send_rest_of_output(mine)
+        self._report(mine, end)
+        self._room.give_back()
+
+    def _measured(self, mine: _Mine, ended: Exit) -> RemoteExit:
+        duration_s = None if mine.begun_s is None else self._clock.elapsed_s() - mine.begun_s
+        measured = Measured(
+            ended=self._clock.now(),
+            duration=None if duration_s is None else timedelta(seconds=duration_s),
+            tail=read_tail(mine.execution.claim.output_file) if mine.execution else None,
+        )
+        return RemoteExit(exited=ended, measured=measured, is_adopted=mine.begun_s is None)
+
+    def _report(self, mine: _Mine, event: Reported) -> None:
+        written = report_of(event)
+        report = self._notes.report(written.kind, written.body, mine.taken)
+        self._unsent[report.execution] += 1
+        self._link.report(report)
+
+    def _watch_output(self, mine: _Mine, only: tuple[int, int] | None, *, is_new: bool) -> None:
+        if mine.execution is not None:
+            path = mine.execution.claim.output_file
+            self._link.watch_output(mine.taken.id, path, only, is_new=is_new)
+
+    def _send_rest_of_output(self, mine: _Mine) -> None:
+        if not self._link.is_sending(mine.taken.id):
+            self._watch_output(mine, None, is_new=False)
+        self._link.end_output(mine.taken.id)
+
+    def _forget(self, executions: list[str]) -> None:
+        """Forget executions whose end the leader has committed, with their output files."""
+        self._notes.forget(executions)
+        self._link.forget(executions)
+        for name in executions:
+            mine = self._mine.pop(name)
+            del self._unsent[name]
+            if mine.execution is not None:
+                with suppress(OSError):
+                    os.unlink(mine.execution.claim.output_file)  # noqa: PTH108
+
+
+def _launch(execution: Execution, environment: Mapping[str, str], take: str) -> Launch:
+    launch = launch_of(execution, environment)
+    token = {TOKEN: str(token_of(take))}
+    return replace(launch, environment={**launch.environment, **token})
+
+
+def _lost(mine: _Mine) -> Lost:
+    """Return the end of an execution whose process ended unseen, or had to make way."""
+    has_run = mine.taken.step is Step.RUNNING
+    stage = Stage.RUNNING if has_run else Stage.STARTING
+    return Lost(execution=mine.taken.id, stage=stage, node=None)
+
+
+def _named(mine: _Mine) -> str:
+    return mine.taken.id if mine.execution is None else f"{mine.execution.name} ({mine.taken.id})"

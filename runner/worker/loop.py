@@ -1,0 +1,236 @@
+"""The loop of a worker: take, start, reap, report. One thread owns the executions; the
+threads of the connections and the signals only wake it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from loguru import logger
+
+from runner import __version__
+from runner.errors import StoreUnwritableError
+from runner.execution.executor import ExecutionEvent
+from runner.execution.local_executor import LocalExecutor
+from runner.execution.trees.proc import boot_id
+from runner.service.stop_signals import Signals
+from runner.store.postgres.address import address_of
+from runner.store.postgres.connection import conninfo_of
+from runner.store.postgres.worker_side import WorkerNode
+from runner.store.sqlite.lock import take_lock
+from runner.system.clock import Clock, exact_poll
+from runner.values import counted, listed, new_id
+from runner.worker.deliveries import Deliveries, Note
+from runner.worker.drain import Drain
+from runner.worker.executions import Executions
+from runner.worker.guard import Guard
+from runner.worker.identity import own_identity
+from runner.worker.link import Beat, Joined, Link, News, Replaced, Sent, Took
+from runner.worker.notes import Notes
+from runner.worker.room import Room
+from runner.worker.settings import LOST_AFTER, WorkerSettings
+from runner.worker.supervision import Supervision
+
+_LONGEST_WAIT_S = 1.0
+_END_S = 3.0
+"""How long the threads may take to end, in seconds."""
+_LAST_WORDS_S = 10.0
+"""How long a stopping worker tries to report the last ends."""
+
+
+@contextmanager
+def running(settings: WorkerSettings, clock: Clock) -> Iterator[Worker]:
+    """Own the worker's folder, and yield a worker that `run` starts.
+
+    Raises StoreInUseError if another worker owns the folder, and StoreError.
+    """
+    with ExitStack() as resources:
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        resources.enter_context(take_lock(settings.folder))
+        notes = Notes(settings.folder, boot_id())
+        resources.callback(notes.close)
+        yield Worker(settings, notes, clock, resources)
+
+
+class Worker:
+    """A worker on one store; `running` builds it."""
+
+    def __init__(
+        self, settings: WorkerSettings, notes: Notes, clock: Clock, resources: ExitStack
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._identity = own_identity(settings.name, notes.state_id)
+        self._poll = resources.enter_context(select.epoll())
+        self._signals = resources.enter_context(Signals())
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        resources.callback(os.close, self._woken)
+        self._room = Room(settings.concurrency)
+        address = address_of(settings.url)
+        self._link = Link(
+            address, self._node(), self._wake, default_lost_after_s=LOST_AFTER.total_seconds()
+        )
+        resources.callback(self._link.close, _END_S)
+        self._deliveries = Deliveries(
+            conninfo_of(address, f"runner work {self._identity.name}"),
+            settings.queues,
+            self._room,
+            self._wake,
+        )
+        resources.callback(self._deliveries.close, _END_S)
+        self._supervision = Supervision(settings.folder)
+        resources.callback(self._supervision.close)
+        self._executor = LocalExecutor(clock)
+        resources.callback(self._executor.close)
+        self._executions = Executions(
+            settings, notes, self._executor, self._link, self._room, clock
+        )
+        self._guard = Guard(settings.folder, self._supervision, self._executions)
+        self._notes: dict[str, Note] = {}
+        self._pending: deque[News | ExecutionEvent] = deque()
+        self._troubles: dict[str, str | None] = {}
+        self._notes_trouble: str | None = None
+        self._stop = Drain(self._executions, self._room, clock, settings.drain)
+        for descriptor in (self._executor.descriptor, self._signals.descriptor, self._woken):
+            self._poll.register(descriptor, select.EPOLLIN)
+        if settings.drains_with_stdin:
+            self._poll.register(0, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Work until a signal stops the worker and its executions have ended."""
+        self._executions.take_over()
+        self._link.start()
+        self._deliveries.start()
+        while not self._is_over():
+            self._wait()
+            self._turn()
+
+    def _turn(self) -> None:
+        for number in self._signals.take():
+            if number is not signal.SIGHUP:
+                self._stop.ask(number)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._woken)
+        for note in self._deliveries.take():
+            self._take_note(note)
+        self._pending.extend(self._link.take_news())
+        self._pending.extend(self._executor.events())
+        self._carry_out_pending()
+        self._guard.advance()
+        self._executions.start_held(may_start_fenced=self._guard.is_in_force)
+        self._stop.advance()
+        self._report_troubles()
+
+    def _take_note(self, note: Note) -> None:
+        if self._room.is_closed:
+            note.answer(is_handed_back=True)
+            self._room.give_back()
+        else:
+            self._notes[note.delivery.take] = note
+            self._link.deliver(note.delivery)
+
+    def _carry_out_pending(self) -> None:
+        """Carry out the news; what the disk refuses to note waits, with all after it."""
+        try:
+            while self._pending:
+                self._carry_out(self._pending[0])
+                self._pending.popleft()
+            self._notes_trouble = None
+        except StoreUnwritableError as error:
+            self._notes_trouble = str(error)
+
+    def _carry_out(self, news: News | ExecutionEvent) -> None:
+        match news:
+            case Joined():
+                self._note_joined()
+            case Took():
+                self._note_taken(news)
+            case Sent():
+                self._executions.note_sent(frozenset(news.numbers))
+            case Beat():
+                self._note_beat(news)
+            case Replaced():
+                self._stop.drain("another worker is registered under this name")
+            case _:
+                self._executions.note(self._guard.judged(news))
+
+    def _note_joined(self) -> None:
+        logger.info(
+            "{} works on {} for at most {} at a time",
+            self._identity.name,
+            listed([f"queue {queue}" for queue in self._settings.queues], 5),
+            counted(self._settings.concurrency, "execution"),
+        )
+
+    def _note_taken(self, taken: Took) -> None:
+        for take, row in taken.rows.items():
+            if row.id not in self._executions:
+                if take not in self._notes:
+                    self._room.occupy()
+                self._executions.accept(row, take, taken.groups)
+        for take in taken.takes:
+            note = self._notes.pop(take, None)
+            if note is not None:
+                note.answer()
+                if take not in taken.rows:
+                    self._room.give_back()
+
+    def _note_beat(self, beat: Beat) -> None:
+        self._guard.acknowledge(beat.sent_s, beat.lost_after_s)
+        self._executions.note_beat(beat)
+        if beat.is_draining:
+            self._stop.drain("it was asked to drain")
+
+    def _is_over(self) -> bool:
+        """Return whether the worker has stopped and said all that it can."""
+        if not self._stop.is_leaving or self._pending or self._executions.running:
+            return False
+        if self._stop.is_late(_LAST_WORDS_S):
+            return True
+        if self._executions.is_reported:
+            self._link.leave()
+        return self._link.is_over
+
+    def _wait(self) -> None:
+        next_s = self._executor.next_s()
+        waits = [_LONGEST_WAIT_S if next_s is None else next_s - self._clock.elapsed_s()]
+        waits.append(self._guard.wait_s())
+        for descriptor, _ in exact_poll(self._poll, max(min(waits), 0.0), self._clock):
+            if descriptor == 0:
+                self._poll.unregister(0)
+                self._stop.leave_when_idle()
+
+    def _wake(self) -> None:
+        os.eventfd_write(self._woken, 1)
+
+    def _node(self) -> WorkerNode:
+        identity = self._identity
+        return WorkerNode(
+            name=identity.name,
+            machine=identity.machine,
+            boot=identity.boot,
+            state_id=identity.state_id,
+            instance=new_id(),
+            version=__version__,
+            queues=self._settings.queues,
+            concurrency=self._settings.concurrency,
+        )
+
+    def _report_troubles(self) -> None:
+        troubles = {
+            "the database": self._link.trouble,
+            "taking from the queues": self._deliveries.trouble,
+            "the worker's notes": self._notes_trouble or self._guard.trouble,
+        }
+        for what, trouble in troubles.items():
+            if trouble != self._troubles.get(what):
+                self._troubles[what] = trouble
+                if trouble is not None:
+                    logger.warning("{}: {}", what, trouble)
+                else:
+                    logger.info("{}: all right again", what)

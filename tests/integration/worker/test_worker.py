@@ -1,0 +1,185 @@
+"""A worker with real processes and a real database; the test plays the leader."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.place import wait_until
+from support.worker_world import WorkerWorld, row_for
+
+from runner.values import new_id
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path) -> Iterator[WorkerWorld]:
+    """Provide a store without a leader."""
+    world = WorkerWorld(database_url, tmp_path)
+    yield world
+    world.close()
+
+
+def test_a_worker_runs_what_is_offered_and_reports_it(world: WorkerWorld) -> None:
+    """Two deliveries of one offer and an offer that was withdrawn start nothing further."""
+    worker = world.work("alpha", "--concurrency", "2", "--allow-user", world.own_user)
+    world.await_worker("alpha")
+    execution = world.offer(f"echo one; echo $RUNNER_ATTEMPT_TOKEN >> {world.ledger}; exit 3")
+    world.deliver_again(execution)
+    forbidden = world.offer(f"echo never >> {world.ledger}", run_as="nobody")
+    withdrawn = world.offer(f"echo never >> {world.ledger}", queue="other")
+    world.settle(withdrawn)
+    finished = world.await_report(execution, "finished")
+    started = world.await_report(execution, "started")
+    assert started.node == "alpha" and started.body["pid"] > 1
+    assert finished.body["exit_code"] == 3 and finished.body["tail"] == ["one\n", 4, False]
+    assert finished.body["duration"] > 0 and not finished.body["is_adopted"]
+    assert world.output(execution) == b"one\n"
+    why = world.await_report(forbidden, "not_started").body["why"]
+    assert "may not run anything as nobody" in why
+    assert world.noted() == ["1"]
+    for each in (execution, forbidden):
+        world.settle(each)
+    folder = world.worker_folder("alpha")
+    wait_until(lambda: not list(folder.rglob("*.out")), what="the output is only in the store")
+    wait_until(lambda: not world.await_worker("alpha")["executions"], what="nothing is listed")
+    assert world.end(worker) == 0
+    assert world.node("alpha") is None
+
+
+def test_a_killed_worker_adopts_its_processes_and_reports_what_ended_meanwhile(
+    world: WorkerWorld,
+) -> None:
+    world.work("alpha", "--concurrency", "3")
+    goes_on = world.offer(world.waiting_line())
+    ends = world.offer(f"{world.waiting_line()} kill -TERM $$", name="other")
+    waits = world.offer(world.waiting_line(), queue="nobody")
+    for each in (goes_on, ends):
+        world.await_report(each, "started")
+    world.kill_worker()
+    world.kill_process(ends)
+    worker = world.work("alpha", "--concurrency", "3", "--queue", "nobody")
+    world.await_report(waits, "started")
+    assert world.await_report(ends, "finished").body == {"lost": "running"}
+    world.gate.touch()
+    assert world.await_report(goes_on, "finished").body["is_adopted"]
+    for each in (goes_on, waits):
+        world.await_report(each, "finished")
+        assert world.noted().count(f"start {each}") == world.noted().count(f"end {each}") == 1
+    assert world.end(worker) == 0
+
+
+def test_what_a_killed_worker_took_and_never_noted_is_started_by_its_successor(
+    world: WorkerWorld,
+) -> None:
+    world.work()
+    world.await_worker("alpha")
+    world.kill_worker()
+    execution = world.offer(f"echo once >> {world.ledger}")
+    world.take_for("alpha", execution)
+    world.work()
+    world.await_report(execution, "finished")
+    assert world.noted() == ["once"]
+
+
+def test_a_worker_of_another_identity_takes_over_a_name_but_no_execution(
+    world: WorkerWorld,
+) -> None:
+    """It waits until the former one counts as lost, and starts nothing that it does not know."""
+    world.note_meta("lost_after_s", "6")
+    world.work()
+    execution = world.offer(world.waiting_line())
+    world.await_report(execution, "started")
+    world.kill_worker()
+    world.forget_identity("alpha")
+    former = world.await_worker("alpha")["instance"]
+    world.work()
+    wait_until(lambda: "another worker was seen as alpha" in world.console(), what="a refusal")
+    wait_until(lambda: world.await_worker("alpha")["instance"] != former, what="the name is free")
+    assert world.await_worker("alpha")["executions"] == []
+    other = world.offer(f"echo other >> {world.ledger}")
+    world.await_report(other, "finished")
+    assert [each.kind for each in world.reports(execution)] == ["started"]
+    assert world.noted().count(f"start {execution}") == 1
+
+
+def test_a_stop_reason_ends_the_tree_even_without_a_notification(world: WorkerWorld) -> None:
+    world.note_meta("lost_after_s", "20")
+    world.work()
+    executions = [world.offer(world.waiting_line()) for _ in range(2)]
+    for number, each in enumerate(executions):
+        world.await_report(each, "started")
+        world.ask_to_stop(each, "killed_by_user", is_notified=not number)
+    for each in executions:
+        finished = world.await_report(each, "finished").body
+        assert finished["stopped_for"] == "killed_by_user"
+
+
+def test_a_drained_worker_finishes_and_takes_nothing_new(world: WorkerWorld) -> None:
+    worker = world.work()
+    first = world.offer(world.waiting_line())
+    world.await_report(first, "started")
+    done = world.places["alpha"].run("drain", "alpha")
+    assert done.returncode == 0 and "still has 1 execution" in done.stdout, done
+    wait_until(lambda: "takes nothing more" in world.console(), what="it drains")
+    second = world.offer(f"echo second >> {world.ledger}")
+    world.gate.touch()
+    world.await_report(first, "finished")
+    assert world.end(worker) == 0
+    assert world.taker_of(second) is None
+    unknown = world.places["alpha"].run("drain", "beta")
+    assert unknown.returncode == 2 and "there is no worker 'beta'" in unknown.stderr
+
+
+def test_a_stopped_worker_waits_for_its_executions_and_a_second_signal_kills_them(
+    world: WorkerWorld,
+) -> None:
+    worker = world.work()
+    execution = world.offer(f"trap '' TERM; {world.waiting_line()}")
+    world.await_report(execution, "started")
+    worker.send_signal(signal.SIGTERM)
+    wait_until(lambda: "a second signal kills" in world.console(), what="it waits")
+    worker.send_signal(signal.SIGTERM)
+    assert world.await_report(execution, "finished").body["stopped_for"] == "runner_stopped"
+    world.settle(execution)
+    assert worker.wait(timeout=60) == 0
+
+
+def test_a_member_is_fenced_with_its_group(world: WorkerWorld) -> None:
+    """The supervisor ends what must not overlap while its worker stands still; all else goes on."""
+    world.note_meta("lost_after_s", "4")
+    worker = world.work("alpha", "--concurrency", "3")
+    world.await_beat("alpha")
+    group = world.insert_group(prevent_concurrent=True)
+    member = world.offer(world.waiting_line(), group=group)
+    free = world.offer(world.waiting_line())
+    for each in (member, free):
+        world.await_report(each, "started")
+    worker.send_signal(signal.SIGSTOP)
+    wait_until(lambda: not world.runs(member), what="the member ends")
+    assert world.runs(free)
+    worker.send_signal(signal.SIGCONT)
+    assert world.await_report(member, "finished").body == {"lost": "running"}
+    world.gate.touch()
+    assert world.await_report(free, "finished").body["exit_code"] == 0
+
+
+def test_fenced_executions_end_with_their_supervisor(world: WorkerWorld) -> None:
+    world.work("alpha", "--concurrency", "2")
+    fenced = world.offer(world.waiting_line(), if_interrupted="rerun")
+    free = world.offer(world.waiting_line())
+    for each in (fenced, free):
+        world.await_report(each, "started")
+    world.kill_supervisor("alpha")
+    assert world.await_report(fenced, "finished").body == {"lost": "running"}
+    assert world.runs(free)
+    again = world.offer(f"echo again >> {world.ledger}", if_interrupted="rerun")
+    world.await_report(again, "finished")
+
+
+def test_a_row_that_cannot_be_read_is_reported(world: WorkerWorld) -> None:
+    world.work()
+    row = row_for(new_id(), "true")
+    world.offer_row(row._replace(body='{"process": {}, "claim": {}}'))
+    assert "cannot be read" in world.await_report(row.id, "not_started").body["why"]
