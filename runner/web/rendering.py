@@ -14,6 +14,7 @@ def environment(package: str) -> Environment:
     return Environment(
         loader=PackageLoader(package, "templates"),
         autoescape=True,
+        auto_reload=False,  # else each use looks whether the template's file has changed
         finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -38,6 +38,8 @@ _GRACE_S = 1
 _LARGEST_HEAD = 32 << 10
 """In bytes: a request's line and its headers."""
 _MOST_FILES = 65536
+_SWITCH_S = 0.001
+"""How long a thread that computes a page may keep the event loop waiting, in seconds."""
 
 
 def serve(
@@ -65,6 +67,7 @@ def serve(
         resources.enter_context(Keeping(places.state, places.monitor_log, logger.warning))
         app = application(Site(places), authentication, names_of(settings, address))
         _raise_file_limit()
+        sys.setswitchinterval(_SWITCH_S)
         server = _Server(_config(app, settings))
         if until_stdin_ends:
             OwnThread(target=_end_with_stdin, args=(server,), daemon=True).start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Lock
 
@@ -17,9 +18,12 @@ from runner.system.threads import OwnThread
 from runner.web.pages.rendering import Rendered
 
 _FRESH_S = 1.0
-"""How old, in seconds, a content may be."""
-_STALE_S = 3.0
-"""How old it may be while a new one is computed."""
+"""How old, in seconds, a content may be, unless it takes long to compute."""
+_SHARE = 0.1
+"""The part of its time that a content may be computed; on a busy machine it gets older."""
+_OLDEST_S = 3.0
+_STALE_S = 2.0
+"""How much older it may be while a new one is computed."""
 _POPULAR_S = 1.0
 """Whoever looks this soon after another one, in seconds, waits for no new content."""
 _MOST_KEPT = 128
@@ -80,12 +84,26 @@ class Contents:
                 continue
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A content, when its computation began, and how long that took."""
+
+    rendered: Rendered
+    since_s: float
+    took_s: float
+
+    def is_fresh(self, *, for_s: float = 0.0) -> bool:
+        """Return whether it is fresh, or no longer so for less than `for_s`."""
+        fresh_s = min(max(_FRESH_S, self.took_s / _SHARE), _OLDEST_S)
+        return time.monotonic() - self.since_s < fresh_s + for_s
+
+
 class _Kept:
     """One content. Only the thread that computes it waits, unless it is rather old."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: tuple[Rendered, float] | None = None
+        self._known: _Known | None = None
         self._asked_s = float("-inf")
         self._is_due = False
 
@@ -93,37 +111,39 @@ class _Kept:
         """Return what can be shown at once, and whether the caller must have it computed."""
         now_s = time.monotonic()
         is_popular, self._asked_s = now_s - self._asked_s < _POPULAR_S, now_s
-        if (known := self._younger_than(_FRESH_S)) is not None:
-            return known, False
-        stale = self._younger_than(_STALE_S) if is_popular else None
+        if (fresh := self._fresh()) is not None:
+            return fresh, False
+        stale = self._stale() if is_popular else None
         if stale is None or self._is_due:
             return stale, False
         self._is_due = True
         return stale, True
 
     def value(self, compute: Compute, turns: BoundedSemaphore) -> Rendered:
-        if (known := self._younger_than(_FRESH_S)) is not None:
-            self._is_due = False
-            return known
-        stale = self._younger_than(_STALE_S)
+        stale = self._fresh() or self._stale()
         if not self._lock.acquire(blocking=stale is None):
             assert stale is not None
             return stale
         try:
             self._is_due = False
-            if (known := self._younger_than(_FRESH_S)) is not None:
-                return known
-            with turns:
-                began_s = time.monotonic()
-                fresh = compute()
-            self._known = (fresh, began_s)
-            return fresh
+            return self._fresh() or self._computed(compute, turns)
         except BaseException:
             self._known = None  # nobody may take the old content for a new one
             raise
         finally:
             self._lock.release()
 
-    def _younger_than(self, age_s: float) -> Rendered | None:
+    def _computed(self, compute: Compute, turns: BoundedSemaphore) -> Rendered:
+        with turns:
+            began_s = time.monotonic()
+            rendered = compute()
+        self._known = _Known(rendered, began_s, time.monotonic() - began_s)
+        return rendered
+
+    def _fresh(self) -> Rendered | None:
         known = self._known
-        return known[0] if known is not None and time.monotonic() - known[1] < age_s else None
+        return known.rendered if known and known.is_fresh() else None
+
+    def _stale(self) -> Rendered | None:
+        known = self._known
+        return known.rendered if known and known.is_fresh(for_s=_STALE_S) else None

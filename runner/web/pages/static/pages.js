@@ -3,7 +3,7 @@
 
 const main = document.getElementById("main");
 const NEVER_FASTER_MS = 1500, AT_LEAST_MS = 30_000;
-const SETTLED_MS = 3000;  // the server may show what is up to this old
+const AGAIN_MS = 3000, SETTLED_MS = 6000;  // the server may show what is up to 5 s old
 
 // --- Times: from the runner's zone to the viewer's; UTC stays in the tooltip.
 
@@ -77,7 +77,7 @@ async function refresh() {
     say("Not connected");
   } finally {
     isBusy = false;
-    plan(Date.now() - eventMs < SETTLED_MS ? SETTLED_MS : idleMs());
+    plan(Date.now() - eventMs < SETTLED_MS ? AGAIN_MS : idleMs());
   }
 }
 

@@ -23,6 +23,12 @@ def of(*titles: str) -> Callable[[], Rendered]:
     return lambda: titled(next(left))
 
 
+def make_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every content be old at once."""
+    monkeypatch.setattr(shared_contents, "_FRESH_S", 0.0)
+    monkeypatch.setattr(shared_contents, "_OLDEST_S", 0.0)
+
+
 def test_viewers_of_the_same_share_a_content_and_others_do_not() -> None:
     contents, compute = Contents(), of("one", "two")
     assert contents.rendered("ana", compute).title == "one"
@@ -33,7 +39,7 @@ def test_viewers_of_the_same_share_a_content_and_others_do_not() -> None:
 def test_an_old_content_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     contents, compute = Contents(), of("one", "two")
     assert contents.rendered("ana", compute).title == "one"
-    monkeypatch.setattr(shared_contents, "_FRESH_S", 0.0)
+    make_old(monkeypatch)
     assert contents.rendered("ana", compute).title == "two"
 
 
@@ -42,7 +48,7 @@ def test_while_one_viewer_waits_for_a_new_content_others_see_the_old_one(
 ) -> None:
     contents = Contents()
     contents.rendered("ana", of("old"))
-    monkeypatch.setattr(shared_contents, "_FRESH_S", 0.0)
+    make_old(monkeypatch)
     monkeypatch.setattr(shared_contents, "_STALE_S", 3600.0)
     is_computing, may_end = threading.Event(), threading.Event()
 
@@ -57,6 +63,7 @@ def test_while_one_viewer_waits_for_a_new_content_others_see_the_old_one(
     assert contents.rendered("ana", of()).title == "old"
     may_end.set()
     first.join(30)
+    monkeypatch.setattr(shared_contents, "_OLDEST_S", 3600.0)
     monkeypatch.setattr(shared_contents, "_FRESH_S", 3600.0)
     assert contents.rendered("ana", of()).title == "new"
 
@@ -69,7 +76,7 @@ def test_of_several_viewers_none_waits_while_a_thread_computes_the_content_anew(
     shown = contents.at_hand("ana", of())
     assert shown is not None, "a fresh content was at hand"
     monkeypatch.setattr(shared_contents, "_STALE_S", 3600.0)
-    monkeypatch.setattr(shared_contents, "_FRESH_S", 0.0)
+    make_old(monkeypatch)
     monkeypatch.setattr(shared_contents, "_POPULAR_S", 0.0)
     assert contents.at_hand("ana", of()) is None, "nobody else looked within that time"
 
@@ -79,6 +86,7 @@ def test_of_several_viewers_none_waits_while_a_thread_computes_the_content_anew(
         computed.append(1)
         is_computing.set()
         assert may_end.wait(30)
+        monkeypatch.setattr(shared_contents, "_OLDEST_S", 3600.0)
         monkeypatch.setattr(shared_contents, "_FRESH_S", 3600.0)
         return titled("new")
 
@@ -101,7 +109,7 @@ def test_a_content_that_a_thread_could_not_compute_is_computed_for_its_next_view
     monkeypatch.setattr(shared_contents, "_STALE_S", 3600.0)
     monkeypatch.setattr(shared_contents, "_POPULAR_S", 3600.0)
     contents.at_hand("ana", of())
-    monkeypatch.setattr(shared_contents, "_FRESH_S", 0.0)
+    make_old(monkeypatch)
 
     def failing() -> Rendered:
         raise StoreError("locked")
