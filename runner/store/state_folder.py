@@ -9,7 +9,7 @@ from runner.requests.files.permissions import is_guarded, require_trusted
 
 _KINDS = (
     "store.sqlite3*", "lock", "wake", "catalog.jsonl*", "history.*",
-    "outputs", "outputs/?", "outputs/?/?", "web-tokens.json", "web.key",
+    "outputs", "outputs/?", "outputs/?/?", "web-*.json", "web.key",
 )  # fmt: skip
 
 

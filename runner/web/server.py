@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import signal
 import socket
@@ -43,15 +44,14 @@ _SWITCH_S = 0.001
 
 
 def serve(
-    places: Places, settings: WebSettings, *, ready: Callable[[str], None], until_stdin_ends: bool
+    places: Places, settings: WebSettings, *, report: Callable[[str], None], until_stdin_ends: bool
 ) -> None:
     """Serve the page until SIGTERM or SIGINT, or until stdin ends.
 
-    `ready` gets sentences as soon as the page can be opened. Raises UsageError,
-    RefusedError and OSError before that.
+    `report` gets lines: where the page is, as soon as it can be opened, and diagnostics. It
+    must not block. Raises UsageError, RefusedError and OSError before that.
     """
-    logger.remove()
-    logger.add(sys.stderr, format="{time:HH:mm:ss} web: {message}", diagnose=False)
+    _report_diagnostics(report)
     text = settings.listen or (None if settings.socket else DEFAULT)
     address = None if text is None else address_in(text)
     is_secure = settings.behind_proxy or settings.tls_cert is not None
@@ -72,8 +72,25 @@ def serve(
         if until_stdin_ends:
             OwnThread(target=_end_with_stdin, args=(server,), daemon=True).start()
         for words in _places_words(settings, listeners, authentication):
-            ready(words)
+            report(words)
         server.run(sockets=listeners)
+
+
+def _report_diagnostics(report: Callable[[str], None]) -> None:
+    """Pass what this program and its libraries log to `report`, line by line."""
+
+    def sink(message: str) -> None:
+        for line in str(message).splitlines():
+            report(line)
+
+    logger.remove()
+    logger.add(sink, format="{time:HH:mm:ss} web: {message}", diagnose=False)
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+
+
+class _ToLoguru(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.opt(exception=record.exc_info).log(record.levelno, "{}", record.getMessage())
 
 
 def _listeners(

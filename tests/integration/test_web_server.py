@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -98,9 +99,28 @@ def test_a_terminal_gets_a_link_that_logs_in_once_and_a_log_does_not(place: Plac
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.ended() == 0
     with serving(place, *ANY_PORT):
-        console = (place.folder / "web.console").read_text()
-        assert "code=" not in console
-        assert "runner token add" in console
+        console = place.folder / "web.console"
+        wait_until(lambda: "runner token add" in console.read_text())
+        assert "code=" not in console.read_text()
+
+
+def test_a_console_that_nobody_reads_does_not_hold_up_the_page(place: Place) -> None:
+    place.declare("nightly", "true", DAILY)
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with ExitStack() as resources:
+        resources.callback(os.close, reading)
+        process = begun(place, writing, *ANY_PORT)
+        os.close(writing)
+        read = b""
+        while (url := served_in(read.decode())) is None or not read.endswith(b"\n"):
+            read += os.read(reading, 4096)
+        client = resources.enter_context(httpx2.Client(headers={"host": "evil.example"}))
+        for _ in range(100):
+            assert client.get(f"{url}{'x' * 200}").status_code == 403, "it reports each refusal"
+        assert client.get(f"{url}healthz", headers={"host": "localhost"}).text == "alive\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_unix_socket_is_for_its_owner_alone_and_needs_no_login(place: Place) -> None:

@@ -19,7 +19,7 @@ from loguru import logger
 
 from runner.access.shown.event_words import line_of
 from runner.cli.output.fitting import cut, terminal_columns
-from runner.cli.output.line_writer import LineWriter, write_whole
+from runner.cli.output.line_writer import LineWriter, to_stderr
 from runner.cli.output.tables import json_line, shown_line, style, unstyle, width_of
 from runner.errors import UsageError
 from runner.system.background_calls import BackgroundThread, Pending
@@ -60,7 +60,7 @@ class Console:
         self._file = None if log_file is None else self._writer_of(log_file)
         self._stderr = LineWriter(
             "console",
-            _to_stderr(),
+            to_stderr(),
             notice=partial(self._notice, is_file=False),
         )
         self._background = BackgroundThread("excerpts")
@@ -242,15 +242,6 @@ def _excerpt_fitting(problem: Mapping[str, Any]) -> Iterator[str]:
 
 def _coloured(level: str, text: str) -> str:
     return style(text, fg=_COLOURS[level]) if level in _COLOURS else text
-
-
-def _to_stderr() -> Callable[[str], None]:
-    """Return a function that writes to stderr, past Python's buffer.
-
-    A thread that hangs in a write must not hold the buffer's lock: Python needs it to exit.
-    """
-    descriptor, encoding = sys.stderr.fileno(), sys.stderr.encoding
-    return lambda text: write_whole(descriptor, f"{text}\n".encode(encoding, "backslashreplace"))
 
 
 def _open_file(path: str, flags: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable
 from threading import Condition
@@ -131,6 +132,15 @@ class LineWriter:
         if self._is_failing:
             self._is_failing = False
             self._report(None)
+
+
+def to_stderr() -> Callable[[str], None]:
+    """Return a function that writes to stderr, past Python's buffer.
+
+    A thread that hangs in a write must not hold the buffer's lock: Python needs it to exit.
+    """
+    descriptor, encoding = sys.stderr.fileno(), sys.stderr.encoding
+    return lambda text: write_whole(descriptor, f"{text}\n".encode(encoding, "backslashreplace"))
 
 
 def write_whole(descriptor: int, data: bytes) -> None:

@@ -1,7 +1,8 @@
 """Sessions: a signed cookie that says who logged in, and one-time logins.
 
 The cookie names a token; the token itself is looked up with each request, so a removed
-token ends its sessions at once. The library itsdangerous signs. Touches the key's file.
+token ends its sessions at once. The library itsdangerous signs. Touches the files of the
+key and of the logouts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from runner.requests.files.permissions import require_trusted
 from runner.system.regular_files import read_regular
+from runner.web.identity.logouts import Logouts
 from runner.web.identity.tokens import Token, write_private
 
 KEY_FILE = "web.key"
@@ -50,8 +52,7 @@ class Sessions:
     def __init__(self, state: Path) -> None:
         """Raises OSError, and RefusedError for a key that root must not trust."""
         self._signer = URLSafeTimedSerializer(_key(state / KEY_FILE), salt="runner session")
-        self._lock = Lock()
-        self._ended: dict[str, float] = {}
+        self._logouts = Logouts(state)
         self.cookie = f"runner-{hashlib.sha256(str(state).encode()).hexdigest()[:8]}"
         """The cookie's name. Cookies ignore the port, so each state folder has its own."""
 
@@ -67,7 +68,10 @@ class Sessions:
         return str(self._signer.dumps(stored))
 
     def read(self, cookie: str) -> Session | None:
-        """Return the session of a cookie; None if it is forged, too old, or logged out."""
+        """Return the session of a cookie; None if it is forged, too old, or logged out.
+
+        Raises as `Logouts.ids`.
+        """
         if len(cookie) > _LONGEST_COOKIE:
             return None
         try:
@@ -75,15 +79,14 @@ class Sessions:
         except BadData:
             return None
         session = _session(stored)
-        with self._lock:
-            return None if session.id in self._ended else session
+        return None if session.id in self._logouts.ids() else session
 
     def end(self, session: Session) -> None:
-        """Log out: the cookie is worthless from now on, even if somebody has copied it."""
-        now_s = time.monotonic()
-        with self._lock:
-            self._ended = {each: at for each, at in self._ended.items() if at > now_s}
-            self._ended[session.id] = now_s + LASTS_S
+        """Log out: the cookie is worthless from now on, even if somebody has copied it.
+
+        Raises as `Logouts.add`.
+        """
+        self._logouts.add(session.id, time.time() + LASTS_S)
 
 
 class OneTimeLogin:

@@ -104,7 +104,7 @@ class Tokens:
         return found if found is not None and not found.is_expired(now) else None
 
     def _change(self, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]) -> None:
-        with _locked(self._path.parent):
+        with locked(self._path.parent):
             _write(self._path, change(self.all()))
 
 
@@ -135,8 +135,8 @@ def new_token(
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other commands from changing the tokens. Creates the state folder."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other programs from changing files of the page. Creates the state folder."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_trusted(folder, "the state")
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

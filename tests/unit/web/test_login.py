@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from loguru import logger
 from support.place import Place
 from support.web_world import ORIGIN, WebWorld
 
+from runner.web.identity.logouts import FILE, Logouts
 from runner.web.identity.roles import Role
 from runner.web.identity.sessions import KEY_FILE
 from runner.web.identity.throttle import MOST_FAILURES, WINDOW_S, Throttle
@@ -87,6 +89,33 @@ def test_a_logout_makes_even_a_copy_of_the_cookie_worthless(world: WebWorld) -> 
     assert browser.post("/logout", data={"csrf": world.csrf(browser)}).status_code == 303
     assert not is_inside(browser)
     assert not is_inside(thief)
+
+
+def test_a_logout_outlasts_a_restart_of_the_page_and_counts_for_other_pages(
+    world: WebWorld,
+) -> None:
+    browser, other, neighbour = world.browser("maria"), world.browser("ben"), WebWorld(world.place)
+    cookies, other_cookies = dict(browser.cookies), dict(other.cookies)
+    thief = neighbour.stranger(cookies=cookies)
+    assert is_inside(thief)
+    browser.post("/logout", data={"csrf": world.csrf(browser)})
+    assert not is_inside(thief), "another page of the same state folder"
+    restarted = WebWorld(world.place)
+    assert not is_inside(restarted.stranger(cookies=cookies))
+    assert is_inside(restarted.stranger(cookies=other_cookies)), "only this login has ended"
+    file = world.place.state / FILE
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text("damaged")
+    answer = restarted.stranger(cookies=cookies).get("/requests")
+    assert answer.status_code == 503
+    assert "remove it together with web.key" in answer.text
+
+
+def test_a_logout_is_forgotten_when_its_cookie_would_have_expired(world: WebWorld) -> None:
+    logouts = Logouts(world.place.state)
+    logouts.add("old", time.time() - 1)
+    logouts.add("new", time.time() + 60)
+    assert [*Logouts(world.place.state).ids()] == ["new"]
 
 
 def test_a_changed_or_foreign_cookie_is_no_login(world: WebWorld, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]

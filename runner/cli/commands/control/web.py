@@ -11,8 +11,10 @@ import click
 
 from runner.access.places import Places
 from runner.cli.options import place_options
-from runner.cli.output.tables import echo
+from runner.cli.output.line_writer import LineWriter, to_stderr
+from runner.cli.output.tables import shown_line
 from runner.errors import RefusedError
+from runner.values import counted
 
 if TYPE_CHECKING:
     from runner.requests.file_settings import WebSettings
@@ -87,9 +89,18 @@ def _serve(places: Places, settings: WebSettings) -> None:
     from runner.service.child_command import OF_RUNNER
     from runner.web.server import serve
 
-    serve(
-        places,
-        settings,
-        ready=lambda words: echo(words, err=True),
-        until_stdin_ends=bool(os.environ.pop(OF_RUNNER, "")),
-    )
+    # A page must not wait for somebody to read its console.
+    console = LineWriter("console", to_stderr(), notice=_missing)
+    try:
+        serve(
+            places,
+            settings,
+            report=lambda line: console.add(shown_line(line, is_coloured=False)),
+            until_stdin_ends=bool(os.environ.pop(OF_RUNNER, "")),
+        )
+    finally:
+        console.close()
+
+
+def _missing(lines: int) -> str:
+    return f"{counted(lines, 'line')} missing here: the console was not being read"

@@ -201,7 +201,7 @@ def _path(places: Places, record: Record) -> Path:
 
 
 def _html(page: OutputPage) -> Markup:
-    return ansi_html(page.text)
+    return ansi_html(page.styles + page.text)
 
 
 def _is_running(record: Record) -> bool:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from runner.access.shown.request_items import request_details
 from runner.access.shown.request_subject import Subject, request_subject
+from runner.access.shown.written_definition import written_definition
 from runner.commands import CommandKind
 from runner.errors import RefusedError, UsageError
 from runner.history.query import Bar, Query
@@ -90,6 +91,7 @@ def request(present: Present, past: Past, view: RequestView, at: str) -> Content
             Query(among=frozenset({view.name}), with_members=False), limit=_IN_HISTORY
         ).records,
         "at": at,
+        **_written(found, present),
         **_settings(found, present),
         **_chart(bars, found),
         **_explained(present, view, found, at),
@@ -146,8 +148,19 @@ def _notes(present: Present, view: RequestView) -> Iterator[str]:
         yield "No runner has seen this request yet."
 
 
+def _written(found: ProcessRequest | None, present: Present) -> dict[str, Any]:
+    """Return the definition as written, or why it cannot be shown."""
+    if found is None:
+        return {"written": [], "written_trouble": None}
+    try:
+        lines = written_definition(found.source, present.places.jobs)
+    except RefusedError as error:
+        return {"written": [], "written_trouble": f"{error}."}
+    return {"written": lines, "written_trouble": None}
+
+
 def _settings(found: ProcessRequest | None, present: Present) -> dict[str, Any]:
-    """Return the definition as written and resolved, or why it cannot be shown."""
+    """Return the resolved definition, or why it cannot be shown."""
     if found is None:
         return {"settings": [], "settings_trouble": "Its file is invalid, and no version is kept."}
     jobs = present.places.jobs

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.web.pages.ansi import ansi_html
 from runner.web.pages.output_pages import PAGE_BYTES, OutputPage, output_page
 
 
@@ -33,6 +34,25 @@ def test_the_pages_together_are_the_whole_output(tmp_path: Path, content: bytes)
     assert "".join(page.text for page in pages) == content.decode("utf-8", "replace")
     assert [page.number for page in pages] == list(range(1, pages[0].count + 1))
     assert pages[0].total_bytes == len(content)
+
+
+@pytest.mark.parametrize(
+    ("before", "colours"),
+    [
+        (b"\x1b[1;31mfailed:\n", "bold f1"),
+        (b"\x1b[32mok\n\x1b[0m\x1b[4mnote\n", "underline"),
+        (b"\x1b[32mok\n\x1b[0;34mnote\n", "f4"),
+        (b"\x1b[31mfailed\x1b[m\n", ""),
+        (b"\x1b[31mfailed\n" + b"x" * 99 + b"\n" * PAGE_BYTES, "f1"),
+    ],
+    ids=["set", "set again", "set with a reset", "ended", "pages ago"],
+)
+def test_a_colour_goes_on_from_page_to_page(tmp_path: Path, before: bytes, colours: str) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(before + b"y" * (PAGE_BYTES - 2) + b"\nlast")
+    last = pages_of(path)[-1]
+    shown = ansi_html(last.styles + last.text)
+    assert shown == (f'<span class="{colours}">{last.text}</span>' if colours else last.text)
 
 
 def test_a_page_of_lines_ends_with_a_whole_line(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_each_page_shows_its_requests_and_executions(world: WebWorld) -> None:
     assert "every 4 hours" in listed and "broken.yaml:2:" in listed and "Fix:" in listed
     one = text_of(browser, "/requests/nightly-posting")
     assert "p50" in one and "nightly-posting.yaml:1" in one and "exit code 3" in one
+    assert '<span data-number="1">' in one, "the file as it is written"
     why = text_of(browser, "/requests/nightly-posting?at=2026-11-30 00:01")
     assert "nearest fire before" in why and "nearest fire after" in why
     assert "25:61" in text_of(browser, "/requests/nightly-posting?at=25:61")
