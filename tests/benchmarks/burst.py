@@ -33,16 +33,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, end, epoch_s
+from benchmarks.viewers import page_looked_at
 
 _HERE = Path(__file__).parent
-_OURS, _DURABLE, _BARE = (
+_OURS, _WITH_PAGE, _DURABLE, _BARE = (
     "runner",
+    "runner, with 200 viewers of its page",
     "runner, due instant to last record in the log",
     "bare posix_spawn loop",
 )
@@ -87,6 +90,9 @@ def measure(setting: Setting) -> Result:
     bare: list[str | Path] = [sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]
     measures: dict[str, Callable[[int], float]] = {
         _OURS: lambda number: runner_rate(setting.place(f"runner-{number}"), setting.size, durable),
+        _WITH_PAGE: lambda number: runner_rate(
+            setting.place(f"page-{number}"), setting.size, [], Burst(beside=page_looked_at)
+        ),
         _BARE: lambda _: _printed(bare),
         _BOUND: lambda number: _printed([*bare, setting.place(f"bound-{number}")]),
     }
@@ -98,11 +104,11 @@ def measure(setting: Setting) -> Result:
             setting, setting.place(f"cronstable-{number}")
         )
     found = alternately(setting.rounds, measures)
-    ours, *beside = in_unit(found, "/s")
+    ours, with_page, *beside = in_unit(found, "/s")
     (written,) = in_unit({_DURABLE: durable}, "/s")
     ratio = ours.median / beside[0].median
     return Result(
-        ours=(ours, written),
+        ours=(ours, with_page, written),
         beside=tuple(beside),
         targets=(
             Target(
@@ -115,13 +121,14 @@ def measure(setting: Setting) -> Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
-    """What runs at once, and how it ends. `prepare` may add settings; `after` looks at the
-    runner before it ends.
+    """What runs at once, and how it ends. `prepare` may add settings; `beside` is entered
+    when the runner is ready; `after` looks at the runner before it ends.
     """
 
     program: str = "/bin/true"
     status: str = "success"
     prepare: Callable[[Service], None] = lambda _: None
+    beside: Callable[[Service], AbstractContextManager[object]] = lambda _: nullcontext()
     after: Callable[[Service, subprocess.Popen[bytes]], None] = lambda _service, _process: None
 
 
@@ -151,7 +158,7 @@ def _rate_if_up(
             f"burst-{number}",
             f"process: {{command: [{burst.program}]}}\ntiming: {{run_later: {{start: {start}}}}}",
         )
-    with service.running() as process:
+    with service.running() as process, burst.beside(service):
         if time.time() > due_s:
             return None
         # Polling costs a little, so begin only when there can be a result.

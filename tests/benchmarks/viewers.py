@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -120,11 +121,38 @@ def with_viewers(
     service: Service, address: tuple[str, int], viewers: int, seconds: int, every: float
 ) -> tuple[list[float], Seen]:
     """Let viewers look; return the runner's lateness meanwhile, and what they saw."""
+    seen, before = Seen(), service.log.stat().st_size
+    asyncio.run(look(Audience(address, _secret(service), seconds, every, seen), viewers))
+    return lateness_since(service, before), seen
+
+
+@contextmanager
+def page_looked_at(service: Service) -> Iterator[None]:
+    """Serve the page, and let 200 viewers look at it, as long as the block lasts."""
+    is_over = threading.Event()
+    with serving(service) as (_, host, port):
+        audience = Audience((host, port), _secret(service), _READY_S, 20.0, Seen())
+        thread = threading.Thread(target=lambda: asyncio.run(_look_until(is_over, audience)))
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+
+async def _look_until(is_over: threading.Event, audience: Audience) -> None:
+    looking = asyncio.create_task(look(audience, 200))
+    await asyncio.to_thread(is_over.wait)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+
+def _secret(service: Service) -> str:
+    """Return the secret of a new token."""
     token, secret = new_token("load", Role.VIEWER, Scope(), expires=None)
     Tokens(service.state).add(token)
-    seen, before = Seen(), service.log.stat().st_size
-    asyncio.run(look(Audience(address, secret, seconds, every, seen), viewers))
-    return lateness_since(service, before), seen
+    return secret
 
 
 @dataclass(frozen=True, slots=True)

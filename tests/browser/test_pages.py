@@ -30,12 +30,12 @@ def paths_of(site: Site) -> list[str]:
     ]
 
 
-def _faults(visitor: Visitor, paths: Iterable[str]) -> dict[str, list[str]]:
+def _faults(visitor: Visitor, paths: Iterable[str], *rules: str) -> dict[str, list[str]]:
     """Return what is wrong with pages: violations, and a width that must be scrolled."""
     found = {}
     for path in paths:
         visitor.open(path)
-        faults = visitor.violations()
+        faults = visitor.violations(*rules)
         if overflow := visitor.overflow():
             faults.append(f"wider than the window by {overflow} px")
         if faults:
@@ -54,15 +54,20 @@ def test_every_page_is_accessible_and_fits_a_phone(
         assert stranger.violations() == []
 
 
-def test_the_dark_pages_are_accessible_too_and_fit_a_wall(
+def test_the_dark_pages_have_enough_contrast_and_fit_a_wall_and_paper_is_light(
     browser: Browser, site: Site, admin_token: str
 ) -> None:
     headers = {"Authorization": f"Bearer {admin_token}"}
     options: dict[str, Any] = {"extra_http_headers": headers, "color_scheme": "dark"}
     with visitor(browser, site, **options, **SIZES["wall"]) as dark:
-        assert _faults(dark, ["/", "/requests/fails"]) == {}
+        assert _faults(dark, ["/", "/requests/fails"], "color-contrast") == {}
         ground = dark.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert ground == "rgb(18, 23, 27)"
+        dark.page.emulate_media(media="print")
+        panel = dark.page.locator("#timing").evaluate("it => getComputedStyle(it).backgroundColor")
+        assert panel == "rgb(255, 255, 255)", "paper is light"
+        expect(dark.page.get_by_role("navigation")).to_be_hidden()
+        expect(dark.page.locator("#why")).to_be_hidden()
 
 
 def test_the_overview_answers_at_one_look(admin: Visitor) -> None:
