@@ -183,8 +183,9 @@ class Link:
 
     def leave(self) -> None:
         """Remove the registration with the next heartbeat, if nothing is held any more."""
-        self._is_leaving = True
-        self._ask()
+        if not self._is_leaving:
+            self._is_leaving, self._next_beat_s = True, 0.0
+            self._ask()
 
     def close(self, within_s: float) -> None:
         """End the connection, and wait for a moment for that."""
@@ -251,8 +252,10 @@ class Link:
         Raises StoreError while that one may still live, unless it was this identity's.
         """
         node = self._node
+        self._read_lost_after(connection)
         with connection.transaction():
             former = worker_side.former_worker(connection, node.name)
+            held = worker_side.holdings(connection, node.name)
             foreign: frozenset[str] = frozenset()
             if former is not None and (former.machine, former.boot, former.state_id) != (
                 node.machine,
@@ -261,13 +264,13 @@ class Link:
             ):
                 is_rebooted = (former.machine, former.state_id) == (node.machine, node.state_id)
                 # Without executions, only a worker that lives must not lose its name.
-                free_after_s = self._lost_after_s if former.executions else _SILENT_S
+                free_after_s = self._lost_after_s if held else _SILENT_S
+                free_after_s = min(free_after_s, self._lost_after_s)
                 if former.age_s < free_after_s and not is_rebooted:
                     raise StoreError(
                         f"another worker was seen as {node.name} {former.age_s:.0f} s ago; stop"
                         " that one, or choose another --name"
                     )
-                held = worker_side.holdings(connection, node.name)
                 foreign = frozenset(each.execution for each in held)
             worker_side.register(connection, node, self._listed() - foreign)
         self._foreign = foreign
@@ -361,9 +364,7 @@ class Link:
             return
         held = worker_side.holdings(connection, self._node.name)
         own = tuple(each for each in held if each.execution not in self._foreign)
-        self._lost_after_s = float(
-            worker_side.meta_value(connection, worker_side.LOST_AFTER) or self._lost_after_s
-        )
+        self._read_lost_after(connection)
         self._take_unknown(connection, own)
         self._tell(
             Beat(
@@ -377,6 +378,10 @@ class Link:
         if self._is_leaving and not own:
             worker_side.leave(connection, self._node)
             self._is_closed = True
+
+    def _read_lost_after(self, connection: Connection) -> None:
+        noted = worker_side.meta_value(connection, worker_side.LOST_AFTER)
+        self._lost_after_s = float(noted or self._lost_after_s)
 
     def _take_unknown(self, connection: Connection, held: tuple[Holding, ...]) -> None:
         """Take what the store already counts as this worker's, though it never knew of it.

@@ -140,6 +140,26 @@ class WorkerWorld:
             assert found is not None
             deliver(connection, execution, *found)
 
+    def redeliver(self) -> None:
+        """Offer anew what no worker has taken and no job tells of, as the leader does."""
+        with self.connected() as connection:
+            rows = connection.execute(
+                "UPDATE dispatches SET dispatch = gen_random_uuid() WHERE taken_by IS NULL"
+                " AND dispatch::text NOT IN (SELECT args->>'dispatch' FROM procrastinate_jobs"
+                " WHERE status = 'todo') AND offered_at < clock_timestamp() - interval '3 s'"
+                " RETURNING execution, dispatch::text, queue"
+            ).fetchall()
+            for row in rows:
+                deliver(connection, *row)
+
+    def break_connections(self) -> None:
+        """Break the connections of all workers."""
+        with self.connected() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'runner work%' AND datname = current_database()"
+            )
+
     def ask_to_stop(self, execution: str, reason: str, *, is_notified: bool = True) -> None:
         """Ask the worker of an execution to stop it."""
         with self.connected() as connection:

@@ -45,7 +45,6 @@ class Former(NamedTuple):
     state_id: str
     age_s: float
     """How long ago its last heartbeat arrived, in seconds of the database's clock."""
-    executions: list[str]
 
 
 class Delivery(NamedTuple):
@@ -79,7 +78,7 @@ def former_worker(connection: Connection, name: str) -> Former | None:
     """Lock a name's row until the end of the transaction, and return its worker."""
     row = connection.execute(
         "SELECT machine, boot, state_id,"
-        " extract(epoch FROM clock_timestamp() - heartbeat)::float8, executions"
+        " extract(epoch FROM clock_timestamp() - heartbeat)::float8"
         " FROM nodes WHERE name = %s AND kind = 'work' FOR UPDATE",
         (to_sql(name),),
     ).fetchone()
