@@ -23,6 +23,7 @@ def world(database_url: str, tmp_path: Path) -> Iterator[WorkerWorld]:
 
 def test_a_worker_runs_what_is_offered_and_reports_it(world: WorkerWorld) -> None:
     """Two deliveries of one offer and an offer that was withdrawn start nothing further."""
+    world.note_meta("lost_after_s", "10")  # makes heartbeats frequent
     worker = world.work("alpha", "--concurrency", "2", "--allow-user", world.own_user)
     world.await_worker("alpha")
     execution = world.offer(f"echo one; echo $RUNNER_ATTEMPT_TOKEN >> {world.ledger}; exit 3")

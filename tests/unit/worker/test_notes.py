@@ -1,0 +1,68 @@
+"""What a worker still knows after kill -9."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.worker_world import row_for
+
+from runner.errors import StoreError, StoreUnwritableError
+from runner.worker.notes import FILE, Notes, Step, Taken
+
+TAKEN = Taken(row=row_for("0190f3", "true"), take="t", step=Step.STARTING, is_fenced=True)
+
+
+def test_executions_and_reports_outlive_the_process(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "boot")
+    running = replace(TAKEN, step=Step.RUNNING, pid=7, pid_started=8, started=9)
+    notes.put([TAKEN])
+    report = notes.report("started", "{}", running)
+    later = Notes(tmp_path, "boot")
+    assert later.executions() == [running]
+    assert later.unsent() == [report]
+    assert later.state_id == notes.state_id
+    assert later.note_sent([report.number]) == [running.id]
+    later.forget([running.id])
+    assert not notes.executions() and not notes.unsent()
+
+
+def test_a_later_report_has_a_higher_number_even_after_the_former_was_sent(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "boot")
+    first = notes.report("started", "{}", TAKEN)
+    notes.note_sent([first.number])
+    assert notes.report("finished", "{}", TAKEN).number > first.number
+
+
+def test_after_a_reboot_executions_are_dropped_and_reports_are_kept(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "boot")
+    report = notes.report("finished", "{}", TAKEN)
+    rebooted = Notes(tmp_path, "another boot")
+    assert not rebooted.is_same_boot and not rebooted.executions()
+    assert rebooted.unsent() == [report]
+    assert Notes(tmp_path, "another boot").is_same_boot
+
+
+def test_notes_of_a_newer_version_and_damaged_ones_are_refused_in_words(tmp_path: Path) -> None:
+    Notes(tmp_path, "boot").close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="newer version"):
+        Notes(tmp_path, "boot")
+    for each in tmp_path.iterdir():
+        each.unlink()
+    (tmp_path / FILE).write_bytes(b"no database " * 100)
+    with pytest.raises(StoreError, match="cannot be used"):
+        Notes(tmp_path, "boot")
+
+
+def test_a_disk_that_refuses_is_an_error_for_people(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "boot")
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("DROP TABLE reports")
+    with pytest.raises(StoreUnwritableError, match="cannot be written"):
+        notes.report("started", "{}", TAKEN)
+    assert not notes.executions(), "neither the report nor the state is noted"
