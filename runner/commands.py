@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from runner.errors import NoRunnerError, RefusedError, StoreError, StoreMissingError
 from runner.store.opening import mailbox_of
+from runner.store.place import StorePlace
 from runner.store.protocol import Mailbox
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.state_folder import require_trusted_state
@@ -210,17 +210,19 @@ def _is_plain(value: Any, depth: int) -> bool:
             return True
 
 
-def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.sleep) -> Answer:
-    """Send a command to the runner of the store in `folder`, and wait for its answer.
+def ask(
+    place: StorePlace, command: Command, *, wait: Callable[[float], None] = time.sleep
+) -> Answer:
+    """Send a command to the runner of a store, and wait for its answer.
 
     Raises NoRunnerError if no runner is running or none answers in time; then the command
     has changed nothing and never will. Raises RefusedError for a store that root must not
     write. `wait` sleeps for a number of seconds.
     """
-    require_trusted_state(folder)
-    mailbox = mailbox_of(folder)
+    require_trusted_state(place.folder)
+    mailbox = mailbox_of(place)
     if not mailbox.has_owner():
-        raise NoRunnerError(f"no runner is running on {folder}; `runner start` starts one")
+        raise NoRunnerError(f"no runner is running on {place.words}; `runner start` starts one")
     row = CommandRow(
         id=new_id(),
         kind=command.kind,
@@ -234,21 +236,25 @@ def ask(folder: Path, command: Command, *, wait: Callable[[float], None] = time.
     try:
         mailbox.post(row)
     except StoreMissingError:
-        raise NoRunnerError(f"the runner on {folder} is still starting; try again") from None
+        raise NoRunnerError(f"the runner on {place.words} is still starting; try again") from None
     try:
-        return Answer.read(_awaited(mailbox, folder, row.id, wait))
+        return Answer.read(_awaited(mailbox, place, row.id, wait))
     except BaseException:  # also Ctrl-C: a command without a waiting person must not run later
         mailbox.withdraw(row.id)
         raise
 
 
-def _awaited(mailbox: Mailbox, folder: Path, command: str, wait: Callable[[float], None]) -> str:
+def _awaited(
+    mailbox: Mailbox, place: StorePlace, command: str, wait: Callable[[float], None]
+) -> str:
     give_up_s, pause_s = time.monotonic() + PATIENCE_S, _FIRST_LOOK_S
     while (text := mailbox.answer_to(command)) is None:
         # A withdrawal fails if the runner has just applied the command: its answer follows.
         is_hopeless = time.monotonic() > give_up_s or not mailbox.has_owner()
         if is_hopeless and mailbox.withdraw(command):
-            raise NoRunnerError(f"the runner on {folder} did not answer; the command was withdrawn")
+            raise NoRunnerError(
+                f"the runner on {place.words} did not answer; the command was withdrawn"
+            )
         wait(pause_s)
         pause_s = min(pause_s * 2, _LAST_LOOK_S)
     return text

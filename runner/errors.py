@@ -53,6 +53,13 @@ class StoreUnwritableError(StoreError):
     """
 
 
+class LeaseLostError(RunnerError):
+    """This node of a fleet does not lead any more. The commit changed nothing.
+
+    It must load the store again before it may lead once more.
+    """
+
+
 class LogUnwritableError(RunnerError):
     """The monitor log took a batch only in part or not at all.
 

@@ -48,7 +48,7 @@ def past_of(name: str, loaded: Loaded, places: Places) -> RequestPast:
         raise RefusedError(f"{name}: only a schedule has fires of the past")
     if state is None:
         raise RefusedError(f"{name}: no runner has seen this request yet")
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         results = reader.results_of(name)
     of_fires = [each for each in results if each.channel in _FIRES]
     executions = [execution_of(row) for row in loaded.snapshot.executions]

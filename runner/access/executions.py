@@ -19,10 +19,10 @@ def processing(places: Places) -> list[Record]:
     These records have no `id`, because they are not lines of the log. If the store
     cannot be read, the reason is reported and the result is empty.
     """
-    from runner.store.opening import owner_pid, read_store
+    from runner.store.opening import owner_of, read_store
 
     try:
-        with closing(read_store(places.state)) as reader:
+        with closing(read_store(places.store)) as reader:
             meta, rows = reader.meta(), reader.executions()
     except StoreError as error:
         places.report(f"runner: running executions cannot be shown: {error}")
@@ -38,7 +38,7 @@ def processing(places: Places) -> list[Record]:
 
     message = (
         None
-        if owner_pid(places.state)
+        if owner_of(places.store)
         else "its runner ended; the next start records the execution's end"
     )
     recorder = Recorder(meta.get("runner", ""), socket.gethostname())
@@ -71,7 +71,7 @@ def reason_for_none(name: str, places: Places) -> str | None:
 
 def require_known_log(places: Places) -> None:
     """Raise StoreError if the monitor log belongs to another jobs folder."""
-    if is_folder(places.state):  # without a store, save the import of the modules that read it
+    if places.has_store:  # without a store, save the import of the modules that read it
         from runner.access.ownership import require_own_log
 
         require_own_log(places)

@@ -24,9 +24,9 @@ def former_runner_lines(places: Places) -> Iterator[str]:
 
     Yield nothing about the runner of another jobs folder. Raises StoreError.
     """
-    if not places.has_state or other_jobs(places) is not None:
+    if not places.has_store or other_jobs(places) is not None:
         return
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         snapshot = reader.snapshot()
     yield from _end_words(snapshot.meta, places.zone)
     is_same_boot = snapshot.meta.get("boot") == boot_id()

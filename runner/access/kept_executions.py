@@ -7,22 +7,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 
 from runner.execution.kept_outputs import kept_outputs
 from runner.execution.output import outputs_folder
 from runner.planning.retention import EndedExecution
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 
 
 class KeptExecutions:
-    """The results in the store of a state folder, with the sizes of their outputs.
+    """The results in a store, with the sizes of their outputs.
 
-    `state` and `renamed` are as in `LastResults`.
+    `store` and `renamed` are as in `LastResults`.
     """
 
-    def __init__(self, state: Path | None, renamed: Mapping[str, str]) -> None:
-        self._state = state
+    def __init__(self, store: StorePlace | None, renamed: Mapping[str, str]) -> None:
+        self._store = store
         self._renamed = renamed
 
     def of(self, name: str) -> list[EndedExecution]:
@@ -31,9 +31,9 @@ class KeptExecutions:
 
     def of_each(self, names: Iterable[str]) -> Iterator[tuple[str, list[EndedExecution]]]:
         """Yield requests with their results, the newest first. Raises StoreError."""
-        if self._state is None:
+        if self._store is None:
             return
-        with closing(read_store(self._state)) as reader:
+        with closing(read_store(self._store)) as reader:
             for name in names:
                 rows = reader.results_of(self._renamed.get(name, name))
                 yield (
@@ -51,6 +51,6 @@ class KeptExecutions:
 
     @cached_property
     def _sizes(self) -> Mapping[str, int]:
-        assert self._state is not None
-        found = kept_outputs(outputs_folder(self._state)).found
+        assert self._store is not None
+        found = kept_outputs(outputs_folder(self._store.folder)).found
         return {execution: output.size for execution, output in found.items()}

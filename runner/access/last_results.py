@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 
 from runner.lifecycle import ExecutionStatus
 from runner.planning.states.results import Result
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 from runner.values import from_microseconds
 
 
 class LastResults:
-    """The last result of each request, in the store of a state folder; None without one.
+    """The last result of each request, in a store; None without one.
 
     `renamed` maps the present names of requests to those under which the store still has
     them.
     """
 
-    def __init__(self, state: Path | None, renamed: Mapping[str, str]) -> None:
-        self._state = state
+    def __init__(self, store: StorePlace | None, renamed: Mapping[str, str]) -> None:
+        self._store = store
         self._renamed = renamed
 
     def of(self, name: str) -> Result | None:
@@ -30,9 +30,9 @@ class LastResults:
 
     @cached_property
     def _by_stored_name(self) -> Mapping[str, Result]:
-        if self._state is None:
+        if self._store is None:
             return {}
-        with closing(read_store(self._state)) as reader:
+        with closing(read_store(self._store)) as reader:
             rows = reader.last_results()
         return {
             row.request: Result(

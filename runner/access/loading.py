@@ -97,14 +97,14 @@ def load(places: Places) -> Loaded:
         require_visible(places.jobs)
         raise UsageError(f"there is no jobs folder {places.jobs}; {NO_JOBS_HINT}")
     change = changeover(stored, catalog, among=differing(stored.requests, catalog.requests))
-    own_state = places.state if snapshot.meta else None
+    own_store = places.store if snapshot.meta else None
     return Loaded(
         catalog=catalog,
         in_force=change.in_force,
         stored=stored,
         states=change.states_by_new_name(stored.states),
-        results=LastResults(own_state, change.renamed),
-        kept=KeptExecutions(own_state, change.renamed),
+        results=LastResults(own_store, change.renamed),
+        kept=KeptExecutions(own_store, change.renamed),
         snapshot=snapshot,
         alerts=_alerts_by_request(snapshot),
         now=datetime.now(UTC),
@@ -114,7 +114,7 @@ def load(places: Places) -> Loaded:
 def _read(places: Places, snapshot: Snapshot, *, is_cached: bool) -> tuple[Served, Catalog]:
     """Return what the store remembers, and the catalog of the files as they are now."""
     reader = CatalogReader(
-        _as_served(places.jobs, meta_of(places.state)),
+        _as_served(places.jobs, meta_of(places.store)),
         default_zone=places.zone,
         is_guarded=is_roots(places.jobs, places.given_state),
         cache=CacheFile(places.state) if is_cached else None,
@@ -162,7 +162,7 @@ def _alerts_by_request(snapshot: Snapshot) -> dict[str, list[Alert]]:
 
 def _snapshot(places: Places) -> Snapshot:
     """Return what the store remembers of this jobs folder: nothing if it belongs to another one."""
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         snapshot = reader.snapshot()
     is_own = serves(snapshot.meta, places.jobs)
     return snapshot if is_own else replace(snapshot, requests=(), executions=(), alerts=(), meta={})

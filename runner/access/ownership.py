@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from runner.errors import StoreError
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
     from runner.access.places import Places
 
 
-def meta_of(state: Path) -> Mapping[str, str]:
-    """Return what the last runner recorded about itself in a state folder: empty
-    without a store.
+def meta_of(store: StorePlace) -> Mapping[str, str]:
+    """Return what the last runner recorded about itself: empty without a store.
 
     Raises StoreError.
     """
-    with closing(read_store(state)) as reader:
+    with closing(read_store(store)) as reader:
         return reader.meta()
 
 
@@ -41,7 +41,7 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
 
 def served_jobs(places: Places) -> Path | None:
     """Return the jobs folder that the store belongs to, or None without a store."""
-    folder = meta_of(places.state).get("jobs")
+    folder = meta_of(places.store).get("jobs")
     return Path(folder) if folder else None
 
 
@@ -52,9 +52,9 @@ def other_jobs(places: Places) -> str | None:
     None if there is no folder at `places.jobs`: then the user means the state folder's
     own. None too if the recorded folder no longer exists: it was moved.
     """
-    if not is_folder(places.jobs) or not is_folder(places.state):
+    if not is_folder(places.jobs) or not places.has_store:
         return None
-    meta = meta_of(places.state)
+    meta = meta_of(places.store)
     served = meta.get("jobs", "")
     return served if is_folder(served) and not serves(meta, places.jobs) else None
 
@@ -72,7 +72,7 @@ def has_other_log(places: Places) -> bool:
     themselves.
     """
     try:
-        return other_jobs(places) is not None and meta_of(places.state).get("monitor_log") == str(
+        return other_jobs(places) is not None and meta_of(places.store).get("monitor_log") == str(
             places.monitor_log
         )
     except StoreError:
@@ -90,7 +90,7 @@ def require_own_log(places: Places) -> None:
 def words_of(served: str, places: Places) -> str:
     """Return a sentence that says whose the state folder is and what to do about it."""
     return (
-        f"the state folder {places.state} belongs to {served}, not to {places.jobs.absolute()}; "
+        f"{places.store_words} belongs to {served}, not to {places.jobs.absolute()}; "
         "name the right folder with --jobs or --state (RUNNER_JOBS, RUNNER_STATE), or give this "
         "jobs folder a state folder of its own with `state` in runner.yaml"
     )
@@ -100,7 +100,7 @@ def no_runner_words(places: Places) -> str:
     """Return a sentence that says that no runner owns the state folder, and what to do."""
     from runner.service.jobs_lock import holder_of
 
-    words = f"no runner is running on {places.state}"
+    words = f"no runner is running on {places.store.words}"
     if (holder := holder_of(places.jobs)) is not None:
         return f"{words}; {holder}: name that folder with --state or RUNNER_STATE"
     return f"{words}; `runner start` starts one"

@@ -45,7 +45,7 @@ def refuse_secrets(command: Command, places: Places) -> None:
     from runner.service.deciding.answering import refuse_secret_params
     from runner.service.registry import remembered
 
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         rows = reader.snapshot().requests
 
     def find(name: str) -> ProcessRequest | None:

@@ -31,7 +31,7 @@ from runner.planning.reasons.history import (
 )
 from runner.planning.reasons.past_alerts import PastAlert, alerts_at
 from runner.service.executions.execution import execution_of
-from runner.store.opening import owner_pid
+from runner.store.opening import owner_of
 from runner.store.rows import Phase
 from runner.system.regular_files import open_regular
 from runner.values import instant_text, parse_instant
@@ -91,7 +91,7 @@ def _downtime(places: Places, at: datetime) -> Downtime | None:
         lives,
         at,
         last_seen=_last_sign(log, started and started - _TICK),
-        is_alive=owner_pid(places.state) is not None,
+        is_alive=owner_of(places.store) is not None,
     )
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import RuleError, RunnerError, UsageError
 from runner.requests.settings import NAME
+from runner.store.place import URL, StorePlace
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Places:
     given_state: Path | None
     given_log: Path | None
     given_zone: str | None
+    given_url: str | None = field(default=None, repr=False)
+    """The URL of the store from the environment."""
+    given_store_file: Path | None = None
+    """A file with the URL of the store."""
     given_settings: FileSettings | None = None
     """None without a settings file."""
     report: Callable[[str], None] = _ignore
@@ -67,6 +72,32 @@ class Places:
             return False
 
     @cached_property
+    def store(self) -> StorePlace:
+        """Where the store is: in PostgreSQL if a URL is given, else in the state folder.
+
+        Raises UsageError like `state`, and for a file with the URL that cannot be used.
+        """
+        url = self.given_url
+        if url is None and self.given_store_file is not None:
+            from runner.access.store_file import url_in
+
+            url = url_in(self.given_store_file)
+        return StorePlace(folder=self.state, url=url)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there may be a store: in PostgreSQL, or in an existing state folder."""
+        is_remote = self.given_url is not None or self.given_store_file is not None
+        return is_remote or self.has_state
+
+    @property
+    def store_words(self) -> str:
+        """The store as the subject of a sentence."""
+        if self.store.url is None:
+            return f"the state folder {self.state}"
+        return f"the store {self.store.words}"
+
+    @cached_property
     def monitor_log(self) -> Path:
         """The monitor log. Raises UsageError like `state` if it lies in the state
         folder by default.
@@ -83,7 +114,7 @@ class Places:
 
         The first access reads the store, and reports if the two differ.
         """
-        if not self.has_state:
+        if not self.has_store:
             return self.own_zone  # saves `monitor` the import of sqlite3 where there is no store
         from runner.access.runner_zone import zone_of_runner
 
@@ -119,10 +150,12 @@ def places(
     monitor_log: Path | None,
     timezone: str | None,
     *,
+    store_file: Path | None = None,
     is_guarded: bool,
     report: Callable[[str], None] = _ignore,
 ) -> Places:
-    """Fill in the places that were not given. With `is_guarded`, root refuses a
+    """Fill in the places that were not given, and take the URL of the store out of the
+    environment, so that no process inherits it. With `is_guarded`, root refuses a
     settings file that another user may change: the command acts on what it says.
     """
     settings = _settings_beside(jobs, is_guarded=is_guarded)
@@ -130,6 +163,8 @@ def places(
         jobs=jobs,
         given_state=state or (settings.state if settings else None),
         given_log=monitor_log or (settings.monitor_log if settings else None),
+        given_url=os.environ.pop(URL, None) or None,
+        given_store_file=store_file or (settings.store_file if settings else None),
         given_zone=timezone or (settings.timezone if settings else None),
         given_settings=settings,
         report=report,

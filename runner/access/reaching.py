@@ -12,7 +12,7 @@ from runner.access.ownership import no_runner_words, require_own
 from runner.access.places import Places
 from runner.commands import Answer, Command, ask
 from runner.errors import NoRunnerError, StoreInUseError
-from runner.store.opening import owner_pid
+from runner.store.opening import owner_of
 
 Result = TypeVar("Result")
 PATIENCE_S = 10.0  # how long the owner of the store may keep changing
@@ -38,7 +38,7 @@ def reach(
         try:
             # The owner can change after this look: `alone` then raises StoreInUseError,
             # `asked` NoRunnerError, and the loop looks again.
-            if owner_pid(places.state) is None:
+            if owner_of(places.store) is None:
                 return alone()
             answer = asked(places, command)
         except (NoRunnerError, StoreInUseError):
@@ -56,11 +56,11 @@ def asked(places: Places, command: Command) -> Answer:
     A caller with no jobs folder at hand means the folder that the runner serves.
     """
     require_runner(places)
-    return ask(places.state, command)
+    return ask(places.store, command)
 
 
 def require_runner(places: Places) -> None:
     """Raise NoRunnerError without a runner, and StoreError if it serves another jobs folder."""
     require_own(places)
-    if owner_pid(places.state) is None:
+    if owner_of(places.store) is None:
         raise NoRunnerError(no_runner_words(places))

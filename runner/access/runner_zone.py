@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.access.ownership import meta_of, other_jobs
 from runner.errors import RuleError, StoreError, UsageError
 from runner.service.clocks.kept_zones import ZONE, zone_data_of
-from runner.store.opening import owner_pid
+from runner.store.opening import owner_of
 from runner.system.zone_data import read_zone
 from runner.timing.zones import use_zone_data, zone_named
 
@@ -26,7 +26,7 @@ def zone_of_runner(places: Places) -> str | None:
     option, the environment or the settings file takes precedence over it.
     """
     try:
-        meta, is_alive = meta_of(places.state), owner_pid(places.state) is not None
+        meta, is_alive = meta_of(places.store), owner_of(places.store) is not None
         is_own = other_jobs(places) is None
     except StoreError:  # the command reports it, if it needs the store
         return None

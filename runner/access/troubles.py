@@ -13,7 +13,7 @@ from runner.access.places import Places
 from runner.errors import StoreError
 from runner.planning.words.pause_words import pause_words
 from runner.service.trouble import TroubleNote
-from runner.store.opening import is_store_read_only, owner_pid, read_store
+from runner.store.opening import is_store_read_only, owner_of, read_store
 from runner.timing.local_times import local_text
 from runner.values import counted, from_microseconds, listed
 
@@ -35,7 +35,7 @@ def why_nothing_fires(places: Places, now: datetime) -> str | None:
     A runner that hangs, or cannot write its note, is recognised by a due fire without a
     verdict.
     """
-    if owner_pid(places.state) is None:
+    if owner_of(places.store) is None:
         return None
     if (noted := TroubleNote(places.state).read()) is not None:
         return noted
@@ -46,7 +46,7 @@ def why_nothing_fires(places: Places, now: datetime) -> str | None:
     since = local_text(at, places.zone)
     cause = (
         "the state folder is on a file system that is mounted read-only"
-        if is_store_read_only(places.state)
+        if is_store_read_only(places.store)
         else "`runner doctor` looks for the cause"
     )
     return f"{request} has been due since {since}, but the runner has not acted on it; {cause}"
@@ -57,7 +57,7 @@ def _oldest_due(places: Places) -> tuple[datetime, str] | None:
 
     A pause puts this off until its end. None without such a fire.
     """
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         meta = reader.meta()
         found = reader.coming(_ALL if "pauses" in meta else 1, by_due=True)
     due = [(from_microseconds(each.due), each.request) for each in found]
@@ -88,7 +88,7 @@ def report_pauses(places: Places, loaded: Loaded) -> None:
 def report_alerts(places: Places) -> None:
     """Report how many alerts are open, and of what."""
     try:
-        with closing(read_store(places.state)) as reader:
+        with closing(read_store(places.store)) as reader:
             rows = reader.alerts()
             is_own = reader.meta().get("monitor_log") == str(places.monitor_log)
     except StoreError:

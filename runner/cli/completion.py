@@ -58,7 +58,7 @@ def running_names(context: click.Context, incomplete: str) -> list[CompletionIte
     user has typed a first character.
     """
     try:
-        with closing(read_store(_places(context).state)) as reader:
+        with closing(read_store(_places(context).store)) as reader:
             rows = reader.executions()
     except (RunnerError, OSError):
         return []
@@ -88,7 +88,12 @@ def _is_plain(text: str) -> bool:
 def _places(context: click.Context) -> Places:
     given = context.params
     return places(
-        given["jobs"], given["state"], given["monitor_log"], given["timezone"], is_guarded=False
+        given["jobs"],
+        given["state"],
+        given["monitor_log"],
+        given["timezone"],
+        store_file=given["store_file"],
+        is_guarded=False,
     )
 
 
@@ -96,7 +101,7 @@ def _requests(where: Places) -> dict[str, tuple[str, list[str]]]:
     """Return, per request name, its description and its members. Both are empty if the
     store holds more than `_MANY` requests.
     """
-    with closing(read_store(where.state)) as reader:
+    with closing(read_store(where.store)) as reader:
         names = [row.name for row in reader.snapshot().requests if row.definition is not None]
     if len(names) > _MANY:
         return {name: ("", []) for name in names}

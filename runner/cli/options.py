@@ -51,6 +51,13 @@ _STATE = click.option(
     show_envvar=True,
     help="The state folder.  [default: $STATE_DIRECTORY, else the user's XDG state folder]",
 )
+_STORE_FILE = click.option(
+    "--store-file",
+    envvar="RUNNER_STORE_FILE",
+    type=PlacePath(path_type=Path),
+    show_envvar=True,
+    help="A file of mode 0600 with the URL of a store in PostgreSQL.  [default: $RUNNER_STORE]",
+)
 _LOG = click.option(
     "--monitor-log",
     envvar="RUNNER_MONITOR_LOG",
@@ -207,8 +214,8 @@ def _taking_over(wrapper: Callable[..., Any], function: Function) -> Function:
 
 
 def place_options(function: Function) -> Function:
-    """Give a command that acts `--jobs`, `--state`, `--monitor-log` and `--timezone`, as
-    one argument `places`.
+    """Give a command that acts `--jobs`, `--state`, `--store-file`, `--monitor-log` and
+    `--timezone`, as one argument `places`.
 
     When root runs the command, a settings file that another user may change is refused.
     """
@@ -225,12 +232,13 @@ def reading_options(function: Function) -> Function:
 
 
 def _with_places(function: Function, *, is_guarded: bool) -> Function:
-    """Wrap a command function so that the four options arrive as one argument `places`."""
+    """Wrap a command function so that the five options arrive as one argument `places`."""
 
     def with_places(
         *args: Any,
         jobs: Path,
         state: Path | None,
+        store_file: Path | None,
         monitor_log: Path | None,
         timezone: str | None,
         **kwargs: Any,
@@ -242,10 +250,11 @@ def _with_places(function: Function, *, is_guarded: bool) -> Function:
                 state,
                 monitor_log,
                 timezone,
+                store_file=store_file,
                 is_guarded=is_guarded,
                 report=partial(echo, err=True),
             ),
             **kwargs,
         )
 
-    return _JOBS(_STATE(_LOG(_ZONE(_taking_over(with_places, function)))))
+    return _JOBS(_STATE(_STORE_FILE(_LOG(_ZONE(_taking_over(with_places, function))))))

@@ -80,7 +80,7 @@ def running_zone_findings(subject: Subject) -> Iterator[DoctorFinding]:
     """
     if subject.pid is None:
         return
-    with closing(read_store(subject.state)) as reader:
+    with closing(read_store(subject.store)) as reader:
         meta = reader.meta()
     zone = meta.get(ZONE, subject.zone)
     if zone != subject.zone:

@@ -25,11 +25,11 @@ from runner.requests.model import ProcessRequest
 from runner.service.clocks.kept_zones import ZONE
 from runner.service.trouble import TroubleNote
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 from runner.store.sqlite.checkup import condition_of
 from runner.store.sqlite.connection import database_path
 from runner.store.sqlite.files import shared_of
 from runner.store.sqlite.holders import readers_of
-from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_folder, read_regular
 from runner.timing.zones import zone_named
 from runner.values import counted, listed, rough_size_text
@@ -49,11 +49,11 @@ def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
     belongs to this jobs folder.
     """
     # Not subject.pid: an unreadable lock must become a finding, not "no runner".
-    pid = owner_pid(subject.state)
+    pid = subject.pid
     yield good(
         "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
     )
-    with closing(read_store(subject.state)) as reader:
+    with closing(read_store(subject.store)) as reader:
         meta = reader.meta()
     for pause in pauses_in(meta).at(datetime.now(UTC)):
         message = f"paused: {pause_words(pause, _usable(meta.get(ZONE, subject.zone)))}"
@@ -144,16 +144,16 @@ def output_findings(subject: Subject) -> Iterator[DoctorFinding]:
     kept = f"{count:,} outputs, {rough_size_text(size)}"
     allowed = f"{bounds.count:,} outputs or {rough_size_text(bounds.size)}"
     if count > _NEAR * bounds.count or size > _NEAR * bounds.size:
-        message = f"{kept}{_largest(subject.state, sizes)}; beyond {allowed} the oldest go"
+        message = f"{kept}{_largest(subject.store, sizes)}; beyond {allowed} the oldest go"
         right = "set `retention` of the largest requests, or `outputs` in runner.yaml"
         yield advice("outputs", message, right)
     else:
         yield good("outputs", f"{kept}; at most {allowed} are kept")
 
 
-def _largest(state: Path, sizes: Mapping[str, int]) -> str:
+def _largest(store: StorePlace, sizes: Mapping[str, int]) -> str:
     """Return in words which request has the largest outputs."""
-    with closing(read_store(state)) as reader:
+    with closing(read_store(store)) as reader:
         by_request = {
             row.request: sum(
                 sizes.get(each.execution, 0) for each in reader.results_of(row.request)

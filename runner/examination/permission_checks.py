@@ -21,7 +21,7 @@ from runner.provenance.commits import objection_to_git
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import Group
 from runner.requests.settings import NAME, NO_JOBS_HINT
-from runner.store.sqlite.lock import lock_path
+from runner.store.lock import lock_path
 from runner.store.sqlite.wake import wake_path
 from runner.store.state_folder import places_in
 from runner.system.regular_files import is_missing, is_there, real_path

@@ -15,7 +15,8 @@ from runner.requests.catalog.catalog_reader import exhausted
 from runner.requests.catalog.folder.listing import Listing, list_files
 from runner.requests.file_settings import OutputBounds
 from runner.requests.receivers import AlertSettings
-from runner.store.sqlite.lock import lock_path, owner_pid
+from runner.store.opening import owner_of
+from runner.store.place import StorePlace
 from runner.system.regular_files import is_folder
 from runner.system.trust import ROOT, Trust
 
@@ -55,7 +56,14 @@ class Subject:
     max_running: int | None = None
     output_bounds: OutputBounds = field(default_factory=OutputBounds)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    url: str | None = field(default=None, repr=False)
+    """The URL of the store in PostgreSQL."""
     logrotate: Path = Path("/etc/logrotate.d")
+
+    @property
+    def store(self) -> StorePlace:
+        """Where the store is."""
+        return StorePlace(folder=self.state, url=self.url)
 
     @_remembered
     def pid(self) -> int | None:
@@ -63,7 +71,8 @@ class Subject:
         be determined.
         """
         with suppress(StoreError, OSError):
-            return owner_pid(self.state) if lock_path(self.state).is_file() else None
+            owner = owner_of(self.store)
+            return None if owner is None or owner.node is not None else owner.pid
         return None
 
     @_remembered

@@ -46,6 +46,7 @@ class FileSettings:
 
     timezone: str | None = None
     state: Path | None = None
+    store_file: Path | None = None
     monitor_log: Path | None = None
     max_running: int | None = None
     drain: timedelta | None = None

@@ -73,6 +73,7 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
     settings = FileSettings(
         timezone=_zone(whole),
         state=folder / data["state"] if "state" in data else None,
+        store_file=folder / data["store_file"] if "store_file" in data else None,
         monitor_log=folder / data["monitor_log"] if "monitor_log" in data else None,
         max_running=data.get("max_running"),
         drain=whole.duration("drain", None),

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from loguru import logger
 
@@ -39,21 +40,30 @@ END_S = 2.0
 gives open responses 1 s.
 """
 _LOOK_S = 0.02
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class ChildCommand:
     """Keeps one `runner` command running. The loop calls `advance` in each turn."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], clock: Clock, *, end_s: float = END_S
+        self,
+        name: str,
+        arguments: Sequence[str],
+        clock: Clock,
+        *,
+        variables: Mapping[str, str] = _NO_VARIABLES,
+        end_s: float = END_S,
     ) -> None:
-        """`arguments` are the command's name and its own arguments.
+        """`arguments` are the command's name and its own arguments. `variables` are added to
+        this program's environment.
 
         `name` is how a person calls it, such as "the page". After SIGTERM it has `end_s`
         seconds to end.
         """
         self._name = name
         self._command = (sys.executable, "-P", "-c", _PROGRAM, *arguments)
+        self._variables = {**variables, OF_RUNNER: "1"}
         self._clock = clock
         self._end_s = end_s
         self._child: _Child | None = None
@@ -90,7 +100,7 @@ class ChildCommand:
 
     def _start(self, now_s: float) -> None:
         try:
-            self._child = _Child(self._command, now_s)
+            self._child = _Child(self._command, self._variables, now_s)
         except (OSError, RuntimeError) as error:
             logger.warning("{} could not be started: {}", self._name, error)
             self._pause(now_s)
@@ -114,13 +124,17 @@ class _Child:
     runner is killed.
     """
 
-    def __init__(self, command: Sequence[str], begun_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], variables: Mapping[str, str], begun_s: float
+    ) -> None:
         """Raises OSError, and RuntimeError if no thread can be started."""
         self.begun_s = begun_s
         theirs, self._pipe = os.pipe()
         background = BackgroundThread("child")
         try:
-            self._pid: Pending[int] = background.begin(partial(_started, command, theirs))
+            self._pid: Pending[int] = background.begin(
+                partial(_started, command, variables, theirs)
+            )
         except RuntimeError:
             os.close(theirs)
             os.close(self._pipe)
@@ -175,7 +189,7 @@ class _Child:
         return True
 
 
-def _started(command: Sequence[str], stdin: int) -> int:
+def _started(command: Sequence[str], variables: Mapping[str, str], stdin: int) -> int:
     """Start the command, and return its pid. Runs in a thread.
 
     In a process group of its own, Ctrl-C does not reach it. Raises OSError, and ValueError
@@ -185,7 +199,7 @@ def _started(command: Sequence[str], stdin: int) -> int:
         pid = posix_spawn.spawn(
             command[0],
             command,
-            {**os.environ, OF_RUNNER: "1"},
+            {**os.environ, **variables},
             stdin=stdin,
             output=2,
             stderr=2,

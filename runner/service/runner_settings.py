@@ -10,6 +10,7 @@ from runner.execution.output import outputs_folder
 from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds
 from runner.requests.policies import Retention
 from runner.requests.receivers import AlertSettings
+from runner.store.place import StorePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Settings:
     jobs: Path
     state: Path
     monitor_log: Path
+    url: str | None = field(default=None, repr=False)
+    """The URL of the store in PostgreSQL, with its password; None for SQLite in `state`."""
     zone: str
     """The IANA key for times without an offset."""
     follows_system_zone: bool = False
@@ -42,6 +45,11 @@ class Settings:
 
     from_file: FileSettings = field(default_factory=FileSettings)
     """What runner.yaml said at the start."""
+
+    @property
+    def store(self) -> StorePlace:
+        """Where the store is."""
+        return StorePlace(folder=self.state, url=self.url)
 
     @property
     def outputs(self) -> Path:

@@ -1,52 +1,123 @@
-"""Opens a store: the one module that knows which database is behind it. Touches files."""
+"""Opens a store: the one module that knows which database is behind it.
+
+SQLite lies in the state folder. For a URL the modules of PostgreSQL are imported, which
+need the extra `fleet`. Touches files and the database.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
-from runner.store.sqlite import lock
+from runner.errors import StoreError
+from runner.installation import missing_extra
+from runner.store import lock
+from runner.store.place import StorePlace
 from runner.store.sqlite.reader import SqliteReader
 from runner.system.regular_files import is_read_only
 
 if TYPE_CHECKING:
+    from runner.store.postgres.address import Address
+    from runner.store.postgres.commit_part import CommitPart
     from runner.store.protocol import Mailbox, Store, StoreReader
 
 
-def own_store(folder: Path, *, handed: int | None = None) -> Store:
-    """Create or open the store of a state folder, and own it until `close`.
+class Owner(NamedTuple):
+    """The runner that owns a store now; in a fleet, its leader."""
 
-    `handed` is what `Store.hand_over` returned in a former program of this process.
+    pid: int
+    node: str | None = None
+    """The node that leads; None if it uses this state folder."""
 
-    Raises StoreInUseError with the owner's pid, and StoreError for a newer version, a
-    damaged file or an unusable folder; nothing is overwritten then.
+
+def own_store(
+    place: StorePlace,
+    *,
+    handed: int | None = None,
+    node: str | None = None,
+    part: CommitPart | None = None,
+) -> Store:
+    """Create or open a store, and own it until `close`.
+
+    `handed` is what `Store.hand_over` returned in a former program of this process. `node`
+    and `part` are for a fleet: the name of this node, by default the host's, and what else
+    each commit writes.
+
+    Raises StoreInUseError with the owner, and StoreError for a newer version, a damaged
+    file or an unusable place; nothing is overwritten then.
     """
     # Imported late: a command that only reads needs neither it nor its log messages.
+    if place.url is not None:
+        with _needing_the_extra():
+            from runner.store.postgres.store import PostgresStore
+
+        return PostgresStore.own(
+            address_of(place), place.folder, handed=handed, node=node, part=part
+        )
     from runner.store.sqlite.store import SqliteStore
 
-    return SqliteStore.own(folder, handed)
+    return SqliteStore.own(place.folder, handed)
 
 
-def read_store(folder: Path) -> StoreReader:
-    """Return a view of the store of a state folder. Raises StoreError."""
-    return SqliteReader(folder)
+def read_store(place: StorePlace) -> StoreReader:
+    """Return a view of a store. Raises StoreError."""
+    if place.url is not None:
+        with _needing_the_extra():
+            from runner.store.postgres.reader import PostgresReader
+
+        return PostgresReader(address_of(place), place.folder)
+    return SqliteReader(place.folder)
 
 
-def mailbox_of(folder: Path) -> Mailbox:
-    """Return the mailbox of the store of a state folder."""
+def mailbox_of(place: StorePlace) -> Mailbox:
+    """Return the mailbox of a store. Raises StoreError."""
+    if place.url is not None:
+        with _needing_the_extra():
+            from runner.store.postgres.mailbox import PostgresMailbox
+
+        return PostgresMailbox(address_of(place), lambda: owner_of(place) is not None)
     from runner.store.sqlite.mailbox import SqliteMailbox
 
-    return SqliteMailbox(folder)
+    return SqliteMailbox(place.folder)
 
 
-def owner_pid(folder: Path) -> int | None:
-    """Return the pid of the runner that owns the store now; None without one.
+def owner_of(place: StorePlace) -> Owner | None:
+    """Return the runner that owns a store now; None without one.
 
     Raises StoreError if this cannot be found out.
     """
-    return lock.owner_pid(folder)
+    if place.url is not None:
+        with _needing_the_extra():
+            from runner.store.postgres.owner import leader_of
+
+        leader = leader_of(address_of(place), place.folder)
+        return (
+            None if leader is None else Owner(leader.pid, None if leader.is_here else leader.node)
+        )
+    pid = lock.owner_pid(place.folder)
+    return None if pid is None else Owner(pid)
 
 
-def is_store_read_only(folder: Path) -> bool:
-    """Return whether the store is on a file system that is mounted read-only."""
-    return is_read_only(lock.lock_path(folder))
+def is_store_read_only(place: StorePlace) -> bool:
+    """Return whether the state folder is on a file system that is mounted read-only."""
+    return is_read_only(lock.lock_path(place.folder))
+
+
+def address_of(place: StorePlace) -> Address:
+    """Return the address of a store in PostgreSQL. Raises StoreError."""
+    with _needing_the_extra():
+        from runner.store.postgres.address import address_of as read
+
+    assert place.url is not None
+    return read(place.url)
+
+
+@contextmanager
+def _needing_the_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith("runner"):
+            raise
+        raise StoreError(f"a store in PostgreSQL: {missing_extra('fleet')}") from error

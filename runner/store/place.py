@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+URL = "RUNNER_STORE"
+"""The environment variable with the URL of a store in PostgreSQL."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePlace:

@@ -20,7 +20,7 @@ from runner.commands import Answer, Command, CommandKind
 from runner.errors import RefusedError, RunnerError
 from runner.history.index import HistoryIndex
 from runner.service.executions.execution import Execution, execution_of
-from runner.store.opening import owner_pid
+from runner.store.opening import owner_of
 from runner.web.actions import ACTIONS, Action
 from runner.web.identity.roles import ForbiddenError, Scope, Viewer
 from runner.web.shared import Shared
@@ -133,7 +133,7 @@ class Site:
         return [execution_of(row) for row in load_served(self.places).snapshot.executions]
 
     def _look_at_health(self) -> Health:
-        if owner_pid(self.places.state) is None:
+        if owner_of(self.places.store) is None:
             return Health(is_alive=False, trouble="no runner is running")
         return Health(is_alive=True, trouble=why_nothing_fires(self.places, datetime.now(UTC)))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from support.place import GATE, IMPOSTOR, PERSON, SECONDLY, Place, end_of, wait_until
 
+from runner.store.lock import take_lock
 from runner.store.sqlite.connection import create_file, database_path
-from runner.store.sqlite.lock import take_lock
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 

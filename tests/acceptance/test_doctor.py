@@ -26,10 +26,11 @@ from runner.examination.file_systems import file_system_of
 from runner.examination.subject import Subject
 from runner.execution.output import output_path
 from runner.requests.file_settings import OutputBounds
+from runner.store.lock import lock_path, take_lock
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.rows import Batch, ResultRow
 from runner.store.sqlite.connection import database_path
-from runner.store.sqlite.lock import lock_path, take_lock
 from runner.values import new_id
 
 REQUEST = (
@@ -43,7 +44,7 @@ RECORD = '{"v": 1, "event": "runner.started", "time": "2026-01-01T00:00:00.00000
 def store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return an empty store, as a runner leaves it."""
     folder = tmp_path_factory.mktemp("store")
-    own_store(folder).close()
+    own_store(StorePlace(folder=folder)).close()
     return database_path(folder).read_bytes()
 
 
@@ -236,7 +237,7 @@ def test_outputs_near_their_bound_are_reported_with_the_request_that_has_most(
         path = Path(output_path(subject.state / "outputs", execution))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("0123456789")
-    with closing(own_store(subject.state)) as store:
+    with closing(own_store(StorePlace(folder=subject.state))) as store:
         results = [
             ResultRow(execution, name, "direct", "success", None, 0, 1, 0, 0, 0)
             for execution, name in zip(executions, ("few", "many", "many"), strict=True)
@@ -297,7 +298,7 @@ def test_a_store_of_another_version_or_program_is_reported(
 
 
 def test_records_that_wait_without_a_runner_are_reported(subject: Subject) -> None:
-    store = own_store(subject.state)
+    store = own_store(StorePlace(folder=subject.state))
     store.commit(Batch(records=[b"{}\n"]))
     store.close()
     assert "1 records wait" in only(subject, "store", Level.WARNING).message

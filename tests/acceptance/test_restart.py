@@ -12,7 +12,7 @@ from threading import Event
 from support.place import GATE, Place, check_log, end_of, wait_until
 from support.process_world import is_dead
 
-from runner.store.opening import owner_pid
+from runner.store.lock import owner_pid
 
 NOW = "run_immediately"
 ENDS_MEANWHILE = "until grep -q runner.stopped ../state/monitor.jsonl; do sleep 0.01; done; exit 5"

@@ -24,7 +24,7 @@ from support.place import Record, check_log, wait_until
 from support.surroundings import LOOK_S, Surrounding, all_commands, complaint_about, goes_on
 
 from runner.cli.group import cli
-from runner.store.sqlite.lock import owner_pid
+from runner.store.lock import owner_pid
 
 LONG = ("start", "web", "reload", "kill")
 """The commands that take seconds each time."""

@@ -30,6 +30,7 @@ from support.git import git
 
 from runner.service.registry import remembered
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 
 Wanted = Mapping[str, str]
 """What a folder is to say: the description of each request, by its name."""
@@ -112,7 +113,7 @@ class Site:
 
     def live(self) -> dict[str, str]:
         """Return the requests that are in force according to the store."""
-        with closing(read_store(self.service.state)) as reader:
+        with closing(read_store(StorePlace(folder=self.service.state))) as reader:
             requests, _ = remembered(reader.snapshot().requests, zone="UTC")
         return {name: request.description or "" for name, request in requests.items()}
 

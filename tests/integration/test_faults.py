@@ -33,6 +33,7 @@ from runner.errors import StoreError, StoreUnwritableError
 from runner.planning.retention import NEWEST_RESULTS
 from runner.service.loop import Runner
 from runner.store.opening import own_store, read_store
+from runner.store.place import StorePlace
 from runner.store.protocol import Store
 from runner.store.rows import Batch, ExecutionRow, Mark, Phase, ResultRow
 from runner.store.sqlite import schema
@@ -418,7 +419,7 @@ def test_a_log_moved_away_after_a_death_at_a_marked_point_is_completed_where_it_
 
 
 def _waiting_records(place: Place) -> range:
-    with closing(read_store(place.state)) as reader:
+    with closing(read_store(StorePlace(folder=place.state))) as reader:
         return reader.snapshot().outbox
 
 
@@ -507,7 +508,7 @@ def test_campaign_of_a_month_of_a_million_executions(tmp_path: Path) -> None:
     sizes, opened_s, number = [], [], 0
     for _part in range(10):
         begun_s = time.perf_counter()
-        with closing(own_store(tmp_path)) as store:
+        with closing(own_store(StorePlace(folder=tmp_path))) as store:
             store.load()
             opened_s.append(time.perf_counter() - begun_s)
             for _batch in range(1000):

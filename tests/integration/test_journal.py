@@ -18,6 +18,7 @@ from runner.monitor.records import Event, Recorder
 from runner.service.recording.journal import MOST_UNSHOWN, SHOWN_AT_ONCE, Journal
 from runner.service.recording.outbox import BATCH_BYTES
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.rows import Batch, Mark
 
 LINE = BATCH_BYTES // 100
@@ -27,7 +28,9 @@ NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 def test_the_observer_waits_for_other_work_but_not_for_ever(tmp_path: Path) -> None:
     shown: list[dict[str, Any]] = []
     recorder, log = Recorder("r", "h"), MonitorLog(tmp_path / "monitor.jsonl")
-    with closing(Journal(own_store(tmp_path), log, recorder, shown.append)) as journal:
+    with closing(
+        Journal(own_store(StorePlace(folder=tmp_path)), log, recorder, shown.append)
+    ) as journal:
         journal.log.recover(range(0), None)
 
         def note(signals: range) -> None:
@@ -53,7 +56,9 @@ def test_memory_is_bounded_while_the_log_refuses_and_recovery_appends_a_mebibyte
     log = MonitorLog(folder / "monitor.jsonl")
     log.place()
     shutil.rmtree(folder)
-    with closing(Journal(own_store(tmp_path), log, Recorder("r", "h"), lambda _: None)) as journal:
+    with closing(
+        Journal(own_store(StorePlace(folder=tmp_path)), log, Recorder("r", "h"), lambda _: None)
+    ) as journal:
         journal.log.recover(range(0), None)
         for number in range(1000):
             assert journal.commit(Batch(records=[_line(number)])) and not journal.log.append()
@@ -70,10 +75,10 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "monitor.jsonl"
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         for start in range(0, 1000, 100):
             store.commit(Batch(records=list(map(_line, range(start, start + 100)))))
-    store = own_store(tmp_path)
+    store = own_store(StorePlace(folder=tmp_path))
     snapshot = store.load()
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
         journal.log.recover(snapshot.outbox, snapshot.mark)
@@ -83,7 +88,7 @@ def test_a_runner_that_follows_a_long_refusal_reads_the_waiting_records_a_batch_
 
 
 def test_an_idle_journal_commits_its_last_mark(tmp_path: Path) -> None:
-    store, path = own_store(tmp_path), tmp_path / "monitor.jsonl"
+    store, path = own_store(StorePlace(folder=tmp_path)), tmp_path / "monitor.jsonl"
     with closing(Journal(store, MonitorLog(path), Recorder("r", "h"), lambda _: None)) as journal:
         journal.log.recover(range(0), None)
         assert journal.commit(Batch(records=[_line(1)])) and journal.log.append()

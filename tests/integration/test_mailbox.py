@@ -21,7 +21,8 @@ from support.runner_inside import started
 from runner.commands import Answer, CommandKind
 from runner.errors import StoreError
 from runner.store.opening import mailbox_of, own_store
-from runner.store.protocol import DuplicateClaimError, Store
+from runner.store.place import StorePlace
+from runner.store.protocol import DuplicateClaimError, Mailbox, Store
 from runner.store.rows import Batch, CommandRow, CommandStatus, ExecutionRow, Phase
 from runner.store.sqlite.connection import connect, database_path
 from runner.store.sqlite.store import SqliteStore
@@ -30,6 +31,10 @@ from runner.system.clock import SystemClock
 
 _NOW = time.time_ns() // 1000
 _MINUTE = 60 * 1_000_000
+
+
+def _mailbox(folder: Path) -> Mailbox:
+    return mailbox_of(StorePlace(folder=folder))
 
 
 def _command(command: str = "c1", *, deadline: int = _NOW + _MINUTE) -> CommandRow:
@@ -45,7 +50,7 @@ def _command(command: str = "c1", *, deadline: int = _NOW + _MINUTE) -> CommandR
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         yield store
 
 
@@ -64,8 +69,8 @@ def _is_readable(descriptor: int, *, within_s: float = 0) -> bool:
 
 
 def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) -> None:
-    mailbox_of(tmp_path).post(_command())
-    assert mailbox_of(tmp_path).answer_to("c1") is None
+    _mailbox(tmp_path).post(_command())
+    assert _mailbox(tmp_path).answer_to("c1") is None
     (taken,) = store.take_commands(_NOW)
     assert (taken.id, taken.kind, taken.arguments, taken.requested_by) == (
         "c1",
@@ -74,9 +79,9 @@ def test_a_command_is_posted_taken_and_answered(store: Store, tmp_path: Path) ->
         "ana",
     )
     assert taken.status is CommandStatus.TAKEN
-    assert mailbox_of(tmp_path).answer_to("c1") is None
+    assert _mailbox(tmp_path).answer_to("c1") is None
     store.commit(Batch(answers={"c1": '{"ok": true}'}))
-    assert mailbox_of(tmp_path).answer_to("c1") == '{"ok": true}'
+    assert _mailbox(tmp_path).answer_to("c1") == '{"ok": true}'
 
 
 def test_the_arguments_of_a_command_are_removed_once_it_is_answered_or_withdrawn(
@@ -84,15 +89,15 @@ def test_the_arguments_of_a_command_are_removed_once_it_is_answered_or_withdrawn
 ) -> None:
     for command in ("answered", "taken-back", "late", "taken"):
         deadline = _NOW - 1 if command == "late" else _NOW + _MINUTE
-        mailbox_of(tmp_path).post(_command(command, deadline=deadline))
-    mailbox_of(tmp_path).withdraw("taken-back")
+        _mailbox(tmp_path).post(_command(command, deadline=deadline))
+    _mailbox(tmp_path).withdraw("taken-back")
     store.take_commands(_NOW)
     store.commit(Batch(answers={"answered": "{}"}))
     given = _arguments(tmp_path)
     assert given.pop("taken") == '{"names": ["a"]}'
     assert given == {"answered": "{}", "taken-back": "{}", "late": "{}"}
     store.close()
-    own_store(tmp_path).close()
+    own_store(StorePlace(folder=tmp_path)).close()
     assert _arguments(tmp_path)["taken"] == "{}"
 
 
@@ -105,7 +110,7 @@ def test_commands_are_taken_once_and_in_the_order_they_were_posted(
     store: Store, tmp_path: Path
 ) -> None:
     for command in ("z", "a", "m"):
-        mailbox_of(tmp_path).post(_command(command))
+        _mailbox(tmp_path).post(_command(command))
     assert [command.id for command in store.take_commands(_NOW)] == ["z", "a", "m"]
     assert store.take_commands(_NOW) == ()
 
@@ -119,11 +124,11 @@ def test_the_name_of_a_user_may_be_invalid_utf_8(store: Store, tmp_path: Path) -
         deadline=_NOW,
         status=CommandStatus.PENDING,
     )
-    mailbox_of(tmp_path).post(row)
+    _mailbox(tmp_path).post(row)
     (taken,) = store.take_commands(_NOW)
     assert (taken.arguments, taken.requested_by) == (row.arguments, row.requested_by)
     store.commit(Batch(answers={"c1": "\udcff"}))
-    assert mailbox_of(tmp_path).answer_to("c1") == "\udcff"
+    assert _mailbox(tmp_path).answer_to("c1") == "\udcff"
 
 
 def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
@@ -141,57 +146,58 @@ def test_an_answer_is_written_with_all_of_its_batch_or_not_at_all(
         pid_started=None,
         body="{}",
     )
-    mailbox_of(tmp_path).post(_command())
+    _mailbox(tmp_path).post(_command())
     store.take_commands(_NOW)
     twice = {name: claim._replace(id=name) for name in ("e1", "e2")}
     with pytest.raises(DuplicateClaimError):
         store.commit(Batch(executions=twice, answers={"c1": "done"}))
-    assert mailbox_of(tmp_path).answer_to("c1") is None
+    assert _mailbox(tmp_path).answer_to("c1") is None
     store.commit(Batch(answers={"c1": "refused"}))
-    assert mailbox_of(tmp_path).answer_to("c1") == "refused"
+    assert _mailbox(tmp_path).answer_to("c1") == "refused"
 
 
 # Withdrawing
 
 
 def test_a_withdrawn_command_is_never_taken(store: Store, tmp_path: Path) -> None:
-    mailbox_of(tmp_path).post(_command())
-    assert mailbox_of(tmp_path).withdraw("c1")
+    _mailbox(tmp_path).post(_command())
+    assert _mailbox(tmp_path).withdraw("c1")
     assert store.take_commands(_NOW) == ()
-    assert mailbox_of(tmp_path).withdraw("c1")
+    assert _mailbox(tmp_path).withdraw("c1")
 
 
 def test_a_taken_command_cannot_be_withdrawn_and_is_answered(store: Store, tmp_path: Path) -> None:
-    mailbox_of(tmp_path).post(_command())
+    _mailbox(tmp_path).post(_command())
     store.take_commands(_NOW)
-    assert not mailbox_of(tmp_path).withdraw("c1")
+    assert not _mailbox(tmp_path).withdraw("c1")
     store.commit(Batch(answers={"c1": "done"}))
-    assert not mailbox_of(tmp_path).withdraw("c1")
-    assert mailbox_of(tmp_path).answer_to("c1") == "done"
+    assert not _mailbox(tmp_path).withdraw("c1")
+    assert _mailbox(tmp_path).answer_to("c1") == "done"
 
 
 def test_an_answer_does_not_revive_a_withdrawn_command(store: Store, tmp_path: Path) -> None:
-    mailbox_of(tmp_path).post(_command())
-    mailbox_of(tmp_path).withdraw("c1")
+    _mailbox(tmp_path).post(_command())
+    _mailbox(tmp_path).withdraw("c1")
     store.commit(Batch(answers={"c1": "done"}))
-    assert mailbox_of(tmp_path).answer_to("c1") is None
+    assert _mailbox(tmp_path).answer_to("c1") is None
 
 
 def test_a_command_past_its_deadline_is_withdrawn_and_the_others_are_taken(
     store: Store, tmp_path: Path
 ) -> None:
-    mailbox_of(tmp_path).post(_command("late", deadline=_NOW - 1))
-    mailbox_of(tmp_path).post(_command("just", deadline=_NOW))
+    _mailbox(tmp_path).post(_command("late", deadline=_NOW - 1))
+    _mailbox(tmp_path).post(_command("just", deadline=_NOW))
     assert [command.id for command in store.take_commands(_NOW)] == ["just"]
-    assert mailbox_of(tmp_path).withdraw("late")
-    assert not mailbox_of(tmp_path).withdraw("just")
+    assert _mailbox(tmp_path).withdraw("late")
+    assert not _mailbox(tmp_path).withdraw("just")
 
 
 _TAKE_AND_WAIT = """
 import sys
 from pathlib import Path
 from runner.store.opening import own_store
-store = own_store(Path(sys.argv[1]))
+from runner.store.place import StorePlace
+store = own_store(StorePlace(folder=Path(sys.argv[1])))
 print(*(command.id for command in store.take_commands(0)), flush=True)
 sys.stdin.read()
 """
@@ -201,18 +207,20 @@ import random, sys, time
 from pathlib import Path
 from runner.store.sqlite import connection
 from runner.store.opening import mailbox_of
+from runner.store.place import StorePlace
 from runner.store.rows import CommandRow, CommandStatus
 connection._BUSY_S = 60.0
 folder, name, most, most_s = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 def ask(number, patience_s):
     command = f"{name}{number}"
-    mailbox_of(folder).post(CommandRow(
+    mailbox_of(StorePlace(folder=folder)).post(CommandRow(
         id=command, kind="x", arguments="{}", requested_by=name, deadline=2**60,
         status=CommandStatus.PENDING))
     until_s = time.monotonic() + patience_s
-    while mailbox_of(folder).answer_to(command) is None and time.monotonic() < until_s:
+    mailbox = mailbox_of(StorePlace(folder=folder))
+    while mailbox.answer_to(command) is None and time.monotonic() < until_s:
         pass
-    print(command, "withdrawn" if mailbox_of(folder).withdraw(command) else "left", flush=True)
+    print(command, "withdrawn" if mailbox.withdraw(command) else "left", flush=True)
 ask(0, 0.0)
 began_s = time.monotonic()
 for number in range(1, most):
@@ -230,20 +238,20 @@ print("done", flush=True)
 def test_commands_that_a_dead_runner_took_count_as_withdrawn(
     is_followed: bool, tmp_path: Path
 ) -> None:
-    own_store(tmp_path).close()
-    mailbox_of(tmp_path).post(_command())
+    own_store(StorePlace(folder=tmp_path)).close()
+    _mailbox(tmp_path).post(_command())
     with child(_TAKE_AND_WAIT, tmp_path) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "c1\n"
-        assert not mailbox_of(tmp_path).withdraw("c1")
+        assert not _mailbox(tmp_path).withdraw("c1")
         owner.send_signal(signal.SIGKILL)
         owner.wait()
     with ExitStack() as resources:
         if is_followed:
-            follower = resources.enter_context(closing(own_store(tmp_path)))
+            follower = resources.enter_context(closing(own_store(StorePlace(folder=tmp_path))))
             assert follower.take_commands(_NOW) == ()
-        assert mailbox_of(tmp_path).withdraw("c1")
-        assert mailbox_of(tmp_path).withdraw("c1")
+        assert _mailbox(tmp_path).withdraw("c1")
+        assert _mailbox(tmp_path).withdraw("c1")
 
 
 def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
@@ -274,7 +282,7 @@ def test_of_many_commands_each_is_applied_or_withdrawn_never_both(
     assert len(fates) == len(outcomes) - 2
     assert [fates[command] for command in ("a0", "a100", "b0", "b100")] == ["withdrawn", "left"] * 2
     assert sorted(applied) == sorted(command for command, fate in fates.items() if fate == "left")
-    assert all(mailbox_of(tmp_path).answer_to(command) == "done" for command in applied[:20])
+    assert all(_mailbox(tmp_path).answer_to(command) == "done" for command in applied[:20])
 
 
 def _line_of(process: subprocess.Popen[str]) -> list[str]:
@@ -290,7 +298,7 @@ def test_a_post_wakes_the_runner_and_a_drained_fifo_is_quiet_without_writers(
 ) -> None:
     assert not _is_readable(wake)
     for command in ("c1", "c2"):
-        mailbox_of(tmp_path).post(_command(command))
+        _mailbox(tmp_path).post(_command(command))
     assert _is_readable(wake)
     drain_wake(wake)
     poll = select.poll()
@@ -306,7 +314,7 @@ def test_a_full_fifo_does_not_stop_posting(store: Store, wake: int, tmp_path: Pa
     with pytest.raises(BlockingIOError):
         while True:
             os.write(wake, b"\0")
-    mailbox_of(tmp_path).post(_command())
+    _mailbox(tmp_path).post(_command())
     assert len(store.take_commands(_NOW)) == 1
     drain_wake(wake)
     assert not _is_readable(wake)
@@ -316,7 +324,7 @@ def test_a_full_fifo_does_not_stop_posting(store: Store, wake: int, tmp_path: Pa
 def test_posting_works_without_a_reader(has_fifo: bool, store: Store, tmp_path: Path) -> None:
     if has_fifo:
         os.close(open_wake(tmp_path))
-    mailbox_of(tmp_path).post(_command())
+    _mailbox(tmp_path).post(_command())
     assert len(store.take_commands(_NOW)) == 1
 
 
@@ -343,21 +351,21 @@ def test_a_fifo_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 def test_without_a_store_nothing_is_posted_or_created(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no store .*; start a runner first"):
-        mailbox_of(tmp_path).post(_command())
+        _mailbox(tmp_path).post(_command())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_store_is_not_posted_to(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite3").write_bytes(b"something else entirely" * 99)
     with pytest.raises(StoreError, match="is not an SQLite file"):
-        mailbox_of(tmp_path).post(_command())
+        _mailbox(tmp_path).post(_command())
 
 
 def test_a_runner_that_is_never_restarted_prunes_commands(store: Store, tmp_path: Path) -> None:
     old = time.time_ns() // 1000 - 25 * 60 * _MINUTE
     for number in range(3):
-        mailbox_of(tmp_path).post(_command(f"old-{number}", deadline=old))
-    mailbox_of(tmp_path).post(_command("new", deadline=old + 2 * 60 * _MINUTE))
+        _mailbox(tmp_path).post(_command(f"old-{number}", deadline=old))
+    _mailbox(tmp_path).post(_command("new", deadline=old + 2 * 60 * _MINUTE))
     store.take_commands(old)
     for number in range(50):
         store.commit(Batch(meta={"number": str(number)}))
@@ -367,15 +375,15 @@ def test_a_runner_that_is_never_restarted_prunes_commands(store: Store, tmp_path
 
 def test_commands_are_pruned_a_day_after_their_deadline(tmp_path: Path) -> None:
     hour, now = 60 * _MINUTE, time.time_ns() // 1000  # not _NOW: the suite may have begun long ago
-    with closing(own_store(tmp_path)) as store:
-        mailbox_of(tmp_path).post(_command("old", deadline=now - 25 * hour))
-        mailbox_of(tmp_path).post(_command("new", deadline=now - 23 * hour))
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
+        _mailbox(tmp_path).post(_command("old", deadline=now - 25 * hour))
+        _mailbox(tmp_path).post(_command("new", deadline=now - 23 * hour))
         store.take_commands(now - 48 * hour)
         store.commit(Batch(answers={"old": "done", "new": "done"}))
-    own_store(tmp_path).close()
-    assert mailbox_of(tmp_path).answer_to("new") == "done"
+    own_store(StorePlace(folder=tmp_path)).close()
+    assert _mailbox(tmp_path).answer_to("new") == "done"
     with pytest.raises(StoreError, match="there is no command old in the store"):
-        mailbox_of(tmp_path).withdraw("old")
+        _mailbox(tmp_path).withdraw("old")
 
 
 # Rows that no `runner` wrote
@@ -507,12 +515,12 @@ def test_a_malformed_row_is_refused_and_the_runner_continues(place: Place) -> No
         soon = (
             time.time_ns() // 1000 + 99 * _MINUTE
         )  # not by _NOW: the suite may have begun long ago
-        mailbox_of(place.state).post(
+        _mailbox(place.state).post(
             _command("last", deadline=soon)._replace(kind="exec", arguments=json.dumps(_GOOD))
         )
-        go_on_until(lambda: mailbox_of(place.state).answer_to("last"), "an answer")
+        go_on_until(lambda: _mailbox(place.state).answer_to("last"), "an answer")
         go_on_until(lambda: not runner.is_executing, "the end of all executions")
-        answer = Answer.read(mailbox_of(place.state).answer_to("last") or "")
+        answer = Answer.read(_mailbox(place.state).answer_to("last") or "")
         assert answer.is_done
     statuses = {record["execution"]: record["status"] for record in place.finished("a")}
     assert statuses[answer.data["execution"]] == "success"
@@ -526,7 +534,7 @@ def test_a_malformed_row_is_answered_with_a_message(store: Store, tmp_path: Path
         row = ("bad", "exec", b"\xff", "ana", _NOW + _MINUTE, "pending")
         connection.execute("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
     assert store.take_commands(_NOW) == ()
-    answer = Answer.read(mailbox_of(tmp_path).answer_to("bad") or "")
+    answer = Answer.read(_mailbox(tmp_path).answer_to("bad") or "")
     assert (answer.is_done, answer.lines) == (False, ("the command in the store is malformed",))
 
 

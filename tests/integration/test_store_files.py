@@ -21,6 +21,7 @@ from support.runner_inside import GivenClock, started
 from runner.errors import StoreUnwritableError
 from runner.service.loop import STORE_LOOK_S
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.protocol import Store
 from runner.store.rows import Batch
 from runner.store.sqlite import database
@@ -34,7 +35,7 @@ _CHECKPOINTS = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         for number in range(5):
             store.commit(Batch(meta={"number": str(number)}, records=[b"%d\n" % number]))
         yield store
@@ -114,7 +115,7 @@ def test_files_that_cannot_be_inspected_are_not_called_removed(
 @pytest.mark.parametrize("deed", ["replaced", "overwritten"])
 def test_closing_leaves_files_of_another_program_alone(deed: str, tmp_path: Path) -> None:
     path = database_path(tmp_path)
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         store.commit(Batch(meta={"number": "1"}))
         if deed == "overwritten":
             _overwrite(path)
@@ -212,17 +213,17 @@ def test_a_reader_that_lets_the_wal_grow_is_named(
 
 def test_a_store_restored_from_an_older_copy_is_reported_at_the_next_start(tmp_path: Path) -> None:
     path = database_path(tmp_path)
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         assert store.notice is None
         store.commit(Batch(records=[b"1\n"]))
     shutil.copyfile(path, path.with_name("backup"))
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         assert store.notice is None
         store.commit(Batch(records=[b"2\n", b"3\n"]))
     shutil.copyfile(path.with_name("backup"), path)
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         assert "its last record is number 1, a former runner wrote number 3" in (store.notice or "")
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         assert store.notice is None
 
 

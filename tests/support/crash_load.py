@@ -26,6 +26,7 @@ from support.place import Place, wait_until
 
 from runner.errors import StoreError
 from runner.store.opening import mailbox_of
+from runner.store.place import StorePlace
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id, to_microseconds
 
@@ -286,7 +287,7 @@ class Load:
             status=CommandStatus.PENDING,
         )
         with suppress(StoreError):
-            mailbox_of(self.place.state).post(row)
+            mailbox_of(StorePlace(folder=self.place.state)).post(row)
             self.posted.append(row.id)
 
     def _spawn(self, *arguments: str) -> Process:

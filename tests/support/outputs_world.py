@@ -23,6 +23,7 @@ from runner.service.output_pruning import OutputPruning, Prunable
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.protocol import Store
 from runner.store.rows import Batch, ResultRow
 from runner.values import new_id, to_microseconds
@@ -137,5 +138,5 @@ def outputs_world(folder: Path) -> Iterator[World]:
     settings = Settings(
         jobs=folder / "jobs.d", state=folder, monitor_log=folder / "log", zone="UTC"
     )
-    with closing(own_store(folder)) as store:
+    with closing(own_store(StorePlace(folder=folder))) as store:
         yield World(settings, store, clock, Registry(clock), InProgress())

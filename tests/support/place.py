@@ -23,6 +23,7 @@ from support import fork_server
 from support.fork_server import Process
 
 from runner.store.opening import read_store
+from runner.store.place import StorePlace
 from runner.system.trust import user_name
 
 ROOT = Path(__file__).parents[2]
@@ -316,7 +317,7 @@ class Place:
 
         A command is answered by the commit, a moment before the log has its records.
         """
-        with closing(read_store(self.state)) as reader:
+        with closing(read_store(StorePlace(folder=self.state))) as reader:
             lines = list(reader.waiting_records())
         wait_until(lambda: all(line in self.log.read_bytes() for line in lines), what="the records")
 

@@ -30,11 +30,10 @@ CALLED_FROM_OUTSIDE = {
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
-    "StorePlace",  # until commands use it
     # Until workers report, and a leader reads it.
     *("report_of", "event_of"),
     # Until a node stands by and leads.
-    *("RENEW_S", "renew", "give_up", "advance", "take", "view", "runner_leading", "runner_standby"),
+    *("runner_leading", "runner_standby"),
 }
 
 

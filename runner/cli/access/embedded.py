@@ -41,6 +41,7 @@ def embedded(
     settings = Settings(
         jobs=places.jobs,
         state=places.state,
+        url=places.store.url,
         monitor_log=places.monitor_log,
         zone=places.zone,
         max_running=places.settings.max_running,

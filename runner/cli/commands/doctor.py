@@ -42,6 +42,7 @@ def doctor_command(max_running: int | None, output: str, places: Places) -> None
     subject = Subject(
         jobs=places.jobs,
         state=places.state,
+        url=places.store.url,
         monitor_log=places.monitor_log,
         zone=places.given_zone or system_zone(),
         max_running=max_running or places.settings.max_running,

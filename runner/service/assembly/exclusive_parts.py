@@ -86,7 +86,7 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
     """Own the store, and bring the records of a former runner into the log."""
     unless_stopped(lambda: _require_trusted_places(settings))
     handed = options.handover
-    store = own_store(settings.state, handed=None if handed is None else handed.store_lock)
+    store = own_store(settings.store, handed=None if handed is None else handed.store_lock)
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)

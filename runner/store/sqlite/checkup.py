@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import StoreError
+from runner.store.lock import owner_pid
 from runner.store.sqlite import schema
 from runner.store.sqlite.connection import (
     check,
@@ -18,7 +19,6 @@ from runner.store.sqlite.connection import (
     version_of,
 )
 from runner.store.sqlite.files import wal_of
-from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_missing, is_there
 
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreUnwritableError
+from runner.store.lock import lock_path
 from runner.store.sqlite import schema
-from runner.store.sqlite.lock import lock_path
 from runner.store.sqlite.wake import wake_path
 from runner.system.regular_files import is_read_only, is_there, kind_of
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from loguru import logger
 
 from runner.errors import StoreError, StoreUnwritableError
+from runner.store.lock import lock_path
 from runner.store.sqlite import inbox, schema
 from runner.store.sqlite.connection import (
     check,
@@ -27,7 +28,6 @@ from runner.store.sqlite.connection import (
 )
 from runner.store.sqlite.files import StoreFiles, unreachable_words, wal_of
 from runner.store.sqlite.holders import readers_of
-from runner.store.sqlite.lock import lock_path
 
 _LARGEST_IDLE_WAL = 16 * 2**20
 """SQLite truncates the write-ahead log to this size after a checkpoint, in bytes."""

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from runner.errors import StoreError, StoreMissingError
+from runner.store.lock import owner_pid
 from runner.store.rows import CommandRow, CommandStatus
 from runner.store.sqlite import schema
 from runner.store.sqlite.connection import (
@@ -22,7 +23,6 @@ from runner.store.sqlite.connection import (
     transaction,
     version_of,
 )
-from runner.store.sqlite.lock import owner_pid
 from runner.store.sqlite.schema import COMMANDS, to_text
 from runner.store.sqlite.wake import wake_owner
 from runner.system.regular_files import is_missing

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from runner.store.lock import owner_pid
 from runner.store.rows import AlertRow, Coming, ExecutionRow, ResultRow, Snapshot
 from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
@@ -21,7 +22,6 @@ from runner.store.sqlite.connection import (
     version_of,
 )
 from runner.store.sqlite.files import wal_of
-from runner.store.sqlite.lock import owner_pid
 from runner.system.regular_files import is_file, is_missing, is_there
 
 Answer = TypeVar("Answer")

@@ -54,7 +54,7 @@ def alerts_command(
         _acknowledge(acknowledged, until, places)
         return
     require_own(places)
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         found = open_alerts(reader.alerts())
     if output == "json":
         for alert in found:

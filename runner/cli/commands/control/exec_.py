@@ -29,7 +29,7 @@ from runner.errors import (
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
 from runner.monitor.records import Event, decode
-from runner.store.opening import owner_pid, read_store
+from runner.store.opening import owner_of, read_store
 
 # The exit codes of timeout(1): 124 timed out, 125 not run, 128 + n ended by signal n.
 TIMED_OUT = 124
@@ -97,7 +97,7 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
     pause_s = _FIRST_LOOK_S
     while _is_in_progress(execution, places):
         copier.copy()
-        interruptions.kill_if_asked(lambda: ask(places.state, kill))
+        interruptions.kill_if_asked(lambda: ask(places.store, kill))
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
     copier.copy()  # the output written after the last look
@@ -192,9 +192,9 @@ def _is_in_progress(execution: str, places: Places) -> bool:
 
     Raises NoRunnerError if the runner died: it would never report the end.
     """
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         is_there = reader.is_in_progress(execution)
-    if is_there and owner_pid(places.state) is None:
+    if is_there and owner_of(places.store) is None:
         raise NoRunnerError(
             f"the runner ended meanwhile; after its next start, "
             f"`runner monitor` shows how {execution} ended"
@@ -229,7 +229,7 @@ def _records_of(execution: str, places: Places) -> Iterator[Record | None]:
     The store comes first: records wait there when the log fails, and then the log may
     be unreadable too.
     """
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         yield from map(decode, reader.waiting_records())
     yield from find_execution(places.monitor_log, execution)
 

@@ -19,7 +19,7 @@ from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.commands import Command, CommandKind
 from runner.errors import NoRunnerError, RefusedError
-from runner.store.opening import owner_pid, read_store
+from runner.store.opening import owner_of, read_store
 from runner.values import counted
 
 _PATIENCE_S = 60.0
@@ -44,9 +44,10 @@ def restart_command(places: Places) -> None:
       runner restart
     """
     require_runner(places)
-    pid = owner_pid(places.state)
-    _require_sound(pid)
-    before = meta_of(places.state)
+    owner = owner_of(places.store)
+    if owner is not None and owner.node is None:
+        _require_sound(owner.pid)
+    before = meta_of(places.store)
     answer = asked(places, Command(kind=CommandKind.RESTART))
     if not answer.is_done:
         raise RefusedError("; ".join(answer.lines))
@@ -54,7 +55,7 @@ def restart_command(places: Places) -> None:
     echo(f"restarted: runner {meta['version']}, process {meta['pid']}; {_executions(places)}")
 
 
-def _require_sound(pid: int | None) -> None:
+def _require_sound(pid: int) -> None:
     """Raise RefusedError if the program that a runner was started from does not work now.
 
     It is tried as the runner's user: that user decides what the program is.
@@ -93,20 +94,20 @@ def _next_start(places: Places, before: Mapping[str, str]) -> Mapping[str, str]:
     """Wait for the next start on a store; return what the runner noted of itself."""
     until_s = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until_s:
-        meta = meta_of(places.state)
+        meta = meta_of(places.store)
         if meta.get("started") != before.get("started"):
             return meta
-        if owner_pid(places.state) is None:  # its process keeps the lock all the time
-            raise NoRunnerError(f"the runner on {places.state} ended; its console says why")
+        if owner_of(places.store) is None:  # its process keeps the lock all the time
+            raise NoRunnerError(f"the runner on {places.store.words} ended; its console says why")
         time.sleep(_LOOK_EVERY_S)
     raise NoRunnerError(
-        f"the runner on {places.state} has not come back within {_PATIENCE_S:g} s; its console"
-        " says why"
+        f"the runner on {places.store.words} has not come back within {_PATIENCE_S:g} s; its"
+        " console says why"
     )
 
 
 def _executions(places: Places) -> str:
     """Return in words how many processes of executions run."""
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         running = sum(row.pid is not None for row in reader.executions())
     return f"{counted(running, 'execution')} went on" if running else "nothing was running"

@@ -17,6 +17,7 @@ from runner.cli.commands.control.web import require_web
 from runner.cli.options import place_options
 from runner.errors import UsageError
 from runner.requests.settings import NO_JOBS_HINT
+from runner.store.place import URL
 from runner.system.regular_files import is_folder, is_missing
 from runner.values import parse_duration
 
@@ -120,6 +121,7 @@ def start_command(
     settings = Settings(
         jobs=places.jobs,
         state=places.state,
+        url=places.store.url,
         monitor_log=places.monitor_log,
         zone=places.own_zone,
         follows_system_zone=places.given_zone is None,
@@ -136,7 +138,14 @@ def start_command(
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         handover = _serve(settings, console, handed, commands)
     if handover is not None:
+        for name, value in _store_variable(settings.url).items():
+            environment[name.encode()] = value.encode()
         replace_program(handover, environment)
+
+
+def _store_variable(url: str | None) -> dict[str, str]:
+    """Return the variable that `places` took out of the environment, for Runner's programs."""
+    return {} if url is None else {URL: url}
 
 
 def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
@@ -197,7 +206,10 @@ def _serve(
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if handed is None and early_signals.is_stop_asked():
         return None
-    children = tuple(ChildCommand(name, line, clock) for name, line in commands)
+    children = tuple(
+        ChildCommand(name, line, clock, variables=_store_variable(settings.url))
+        for name, line in commands
+    )
     with (
         _ended_last(children),
         running(

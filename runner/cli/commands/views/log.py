@@ -124,7 +124,7 @@ def _has_ended(execution: str, places: Places) -> bool:
     """
     from runner.store.opening import read_store
 
-    with suppress(StoreError), closing(read_store(places.state)) as reader:
+    with suppress(StoreError), closing(read_store(places.store)) as reader:
         if reader.is_in_progress(execution):
             return False
     records = find_execution(places.monitor_log, execution)

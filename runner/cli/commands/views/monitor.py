@@ -118,7 +118,7 @@ def monitor_command(
         _refuse_to_follow(is_reversed=is_reversed, is_tree=is_tree)
     require_known_log(places)
     matches = _filter(selection, statuses, since, places)
-    if output == "text" and places.has_state:
+    if output == "text" and places.has_store:
         # Imported late, because it brings sqlite3.
         from runner.access.troubles import report_alerts
 

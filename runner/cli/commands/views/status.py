@@ -31,7 +31,7 @@ from runner.monitor.names import name_in
 from runner.planning.words.open_alert_words import alert_item, alert_words
 from runner.planning.words.pause_words import backfill_item, backfill_words, pause_item, pause_words
 from runner.service.trouble import UNSETTLED, TroubleNote
-from runner.store.opening import owner_pid, read_store
+from runner.store.opening import owner_of, read_store
 from runner.store.rows import AlertRow, ExecutionRow, Snapshot
 from runner.timing.local_times import local_text
 from runner.values import duration_text, from_microseconds, short_commit
@@ -56,8 +56,8 @@ def status_command(output: str, places: Places) -> None:
     The exit code is 4 if no runner is alive. The command then says when the last one
     ended, and what it left running.
     """
-    pid = owner_pid(places.state)
-    if pid is None:
+    owner = owner_of(places.store)
+    if owner is None:
         from runner.access.former_runner import former_runner_lines
 
         raise NoRunnerError("\n".join((no_runner_words(places), *former_runner_lines(places))))
@@ -69,7 +69,7 @@ def status_command(output: str, places: Places) -> None:
     places, now = replace(places, jobs=served_jobs(places) or places.jobs), datetime.now(UTC)
     if trouble is None and (trouble := why_nothing_fires(places, now)) and output == "text":
         echo(f"trouble   nothing fires: {trouble}")
-    item = _item(pid, places, now) | {"trouble": trouble}
+    item = _item(owner.pid, places, now) | {"trouble": trouble}
     if output == "json":
         paused, alerts = map(pause_item, item["paused"]), map(alert_item, item["alerts"])
         echo(json_line(item | {"paused": list(paused), "alerts": list(alerts)}))
@@ -125,7 +125,7 @@ def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
 
 def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
     """Return the fields that `status` prints."""
-    with closing(read_store(places.state)) as reader:
+    with closing(read_store(places.store)) as reader:
         meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
         statuses, backfills = reader.statuses(), reader.backfills()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runner.service.recording.outbox import BATCH_BYTES, Outbox
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.rows import Batch
 
 TURNS = st.lists(
@@ -33,7 +34,10 @@ def test_every_record_leaves_once_in_order_in_batches_of_at_most_a_mebibyte(
 ) -> None:
     committed: list[bytes] = []
     appended: list[bytes] = []
-    with TemporaryDirectory() as folder, closing(own_store(Path(folder))) as store:
+    with (
+        TemporaryDirectory() as folder,
+        closing(own_store(StorePlace(folder=Path(folder)))) as store,
+    ):
         outbox = Outbox(store)
 
         def append() -> None:
@@ -55,7 +59,7 @@ def test_every_record_leaves_once_in_order_in_batches_of_at_most_a_mebibyte(
 
 
 def test_a_batch_stays_the_same_until_the_log_has_it(tmp_path: Path) -> None:
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         outbox = Outbox(store)
         outbox.add(store.commit(Batch(records=[line_of(0, 20)])))
         first = outbox.batch()
@@ -70,7 +74,7 @@ def test_a_batch_stays_the_same_until_the_log_has_it(tmp_path: Path) -> None:
 def test_records_that_somebody_deleted_from_the_store_do_not_stop_the_outbox(
     tmp_path: Path,
 ) -> None:
-    with closing(own_store(tmp_path)) as store:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
         outbox = Outbox(store)
         outbox.resume(range(5, 8))
         assert len(outbox) == 3
