@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.errors import StoreError
-from runner.installation import missing_extra
 from runner.store import lock
 from runner.store.place import StorePlace
 from runner.store.sqlite.reader import SqliteReader
@@ -120,4 +119,6 @@ def _needing_the_extra() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("runner"):
             raise
+        from runner.installation import missing_extra
+
         raise StoreError(f"a store in PostgreSQL: {missing_extra('fleet')}") from error

@@ -8,13 +8,8 @@ from pathlib import Path
 from runner.requests.files.permissions import is_guarded, require_trusted
 
 _KINDS = (
-<<<<<<< HEAD
-    "store.sqlite3*", "lock", "wake", "catalog.jsonl*", "history.*",
-    "outputs", "outputs/?", "outputs/?/?", "web-*.json", "web.key",
-=======
     "store.sqlite3*", "lock", "wake", "state-id", "catalog.jsonl*", "history.*",
-    "outputs", "outputs/?", "outputs/?/?", "web-tokens.json", "web.key",
->>>>>>> 5dbc5b9e (Say where a store is with a place: a state folder, or a URL besides)
+    "outputs", "outputs/?", "outputs/?/?", "web-*.json", "web.key",
 )  # fmt: skip
 
 

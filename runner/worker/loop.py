@@ -19,10 +19,10 @@ from runner.execution.executor import ExecutionEvent
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
 from runner.service.stop_signals import Signals
+from runner.store.lock import take_lock
 from runner.store.postgres.address import address_of
 from runner.store.postgres.connection import conninfo_of
 from runner.store.postgres.worker_side import WorkerNode
-from runner.store.sqlite.lock import take_lock
 from runner.system.clock import Clock, exact_poll
 from runner.values import counted, listed, new_id
 from runner.worker.deliveries import Deliveries, Note

@@ -10,30 +10,24 @@ import signal
 import sqlite3
 import stat
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.place import child
+from support.store_model import execution_row, request_row
 
 from runner.errors import StoreError, StoreInUseError, StoreUnwritableError
-from runner.store.opening import own_store, owner_pid, read_store
+from runner.store.lock import owner_pid
+from runner.store.opening import own_store, read_store
+from runner.store.place import StorePlace
 from runner.store.protocol import DuplicateClaimError, Store
 from runner.store.rows import (
-    AlertRow,
     Batch,
     ExecutionRow,
     Mark,
-    Phase,
-    RequestRow,
-    ResultRow,
     Snapshot,
 )
 from runner.store.sqlite import connection, schema
@@ -45,43 +39,15 @@ pytestmark = pytest.mark.timeout(600)
 _MARK = Mark(file=2**64 - 1, offset=17)  # inodes are unsigned
 
 
-def _request(name: str, **changes: Any) -> RequestRow:
-    row = RequestRow(
-        name=name, file="a.yaml", definition="{}", generation=1, fired_through=None, state="{}"
-    )
-    return row._replace(**changes)
-
-
-def _execution(execution: str, **changes: Any) -> ExecutionRow:
-    row = ExecutionRow(
-        id=execution,
-        request="a",
-        generation=1,
-        scheduled_for=0,
-        attempt=1,
-        sequence=0,
-        phase=Phase.STARTING,
-        pid=None,
-        pid_started=None,
-        body="{}",
-    )
-    return row._replace(**changes)
-
-
 @contextmanager
 def _owned(folder: Path) -> Iterator[Store]:
-    with closing(own_store(folder)) as store:
+    with closing(own_store(StorePlace(folder=folder))) as store:
         yield store
 
 
 def _read(folder: Path) -> Snapshot:
-    with closing(read_store(folder)) as reader:
+    with closing(read_store(StorePlace(folder=folder))) as reader:
         return reader.snapshot()
-
-
-def _last_results(folder: Path) -> tuple[ResultRow, ...]:
-    with closing(read_store(folder)) as reader:
-        return reader.last_results()
 
 
 def _waiting(store: Store) -> list[tuple[int, bytes]]:
@@ -89,233 +55,8 @@ def _waiting(store: Store) -> list[tuple[int, bytes]]:
     return list(store.records_after(0, about_bytes=2**40))
 
 
-# What goes in comes out: the store against plain dictionaries
-
-
-@dataclass
-class _Model:
-    requests: dict[str, RequestRow] = field(default_factory=dict)
-    executions: dict[str, ExecutionRow] = field(default_factory=dict)
-    outbox: list[tuple[int, bytes]] = field(default_factory=list)
-    results: dict[str, ResultRow] = field(default_factory=dict)
-    last: int = 0
-    mark: Mark | None = None
-    meta: dict[str, str] = field(default_factory=dict)
-    alerts: dict[tuple[str, str], AlertRow] = field(default_factory=dict)
-    notifications: dict[str, str] = field(default_factory=dict)
-
-    def claims_twice(self, batch: Batch) -> bool:
-        rows = dict(self.executions)
-        for row in batch.executions.values():
-            others = {
-                _claim(other)
-                for other in rows.values()
-                if other.id != row.id and other.generation is not None
-            }
-            if _claim(row) in others:
-                return True
-            rows[row.id] = row
-        return False
-
-    def commit(self, batch: Batch, appended: tuple[int, Mark] | None) -> list[tuple[int, bytes]]:
-        if appended:
-            self.outbox = [(number, line) for number, line in self.outbox if number > appended[0]]
-            self.mark = appended[1]
-        self.requests |= batch.requests
-        self.executions |= batch.executions
-        for execution in batch.ended:
-            self.executions.pop(execution, None)
-        self.results |= {result.execution: result for result in batch.results}
-        for execution, result in self.results.items():
-            renamed = batch.renamed.get(result.request, result.request)
-            self.results[execution] = result._replace(request=renamed)
-        for execution in batch.forgotten:
-            self.results.pop(execution, None)
-        records = [(self.last + 1 + index, line) for index, line in enumerate(batch.records)]
-        self.last += len(records)
-        self.outbox += records
-        self.meta |= batch.meta
-        for row in batch.alerts:
-            self.alerts.pop((row.request, row.check_name), None)
-            if row.state:
-                self.alerts[row.request, row.check_name] = row
-        for name, body in batch.notifications.items():
-            self.notifications.pop(name, None)
-            if body is not None:
-                self.notifications[name] = body
-        return records
-
-    def last_results(self) -> tuple[ResultRow, ...]:
-        in_order = sorted(self.results.values(), key=lambda row: (row.ended, row.execution))
-        last = {row.request: row for row in in_order}
-        return tuple(last[name] for name in sorted(last))
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot(
-            requests=tuple(sorted(self.requests.values(), key=lambda row: row.name)),
-            executions=tuple(sorted(self.executions.values(), key=lambda row: row.id)),
-            outbox=range(self.outbox[0][0], self.last + 1) if self.outbox else range(0),
-            mark=self.mark,
-            meta=self.meta,
-            alerts=tuple(row for _, row in sorted(self.alerts.items())),
-            notifications=self.notifications,
-        )
-
-
-def _claim(row: ExecutionRow) -> tuple[object, ...]:
-    return row.request, row.generation, row.scheduled_for, row.attempt, row.sequence, row.group_id
-
-
-_texts = st.text(
-    st.characters(codec=None), max_size=8
-)  # with lone surrogates, as names of files have them
-_names = st.sampled_from(["a", "b", "c"])
-_microseconds = st.integers(-(2**62), 2**62)
-_requests = st.builds(
-    RequestRow,
-    name=_names,
-    file=st.none() | _texts,
-    definition=st.none() | _texts,
-    generation=st.integers(0, 9),
-    fired_through=st.none() | _microseconds,
-    state=_texts,
-)
-_executions = st.builds(
-    ExecutionRow,
-    id=st.sampled_from(["e1", "e2", "e3"]),
-    request=_names,
-    generation=st.none() | st.integers(1, 2),
-    scheduled_for=st.integers(0, 1),
-    attempt=st.just(1),
-    sequence=st.just(0),
-    phase=st.sampled_from(Phase),
-    pid=st.none() | st.integers(1, 2**22),
-    pid_started=st.none() | _microseconds,
-    body=_texts,
-    started=st.none() | _microseconds,
-    stopped_by=st.none() | _texts,
-    due=_microseconds,
-    group_id=st.none() | st.just("g"),
-    queue=st.sampled_from(["default", "gpu"]),
-)
-_results = st.builds(
-    ResultRow,
-    execution=st.sampled_from(["e1", "e2", "e3", "e4"]),
-    request=_names,
-    channel=st.just("direct"),
-    status=st.sampled_from(["success", "error"]),
-    reason=st.none() | st.just("exit_code"),
-    scheduled_for=_microseconds,
-    attempt=st.integers(1, 3),
-    started=st.none() | _microseconds,
-    ended=st.integers(0, 2) | _microseconds,
-    duration=_microseconds,
-)
-_batches = st.builds(
-    Batch,
-    results=st.lists(_results, max_size=3),
-    # A name is either a former one or a new one, as in the renamings of a delivery.
-    forgotten=st.lists(st.sampled_from(["e1", "e2", "unknown"]), max_size=2),
-    renamed=st.sampled_from([{}, {"a": "b"}, {"b": "a"}, {"a": "c", "b": "c"}]),
-    requests=st.lists(_requests, max_size=3).map(lambda rows: {row.name: row for row in rows}),
-    executions=st.lists(_executions, max_size=3).map(lambda rows: {row.id: row for row in rows}),
-    ended=st.lists(st.sampled_from(["e1", "e2", "e3", "unknown"]), max_size=2),
-    records=st.lists(st.binary(max_size=20), max_size=3),
-    meta=st.dictionaries(_names, _texts, max_size=2),
-    alerts=st.lists(
-        st.builds(
-            AlertRow, request=_names, check_name=st.sampled_from(["late", "missed"]), state=_texts
-        ),
-        max_size=3,
-    ),
-    notifications=st.dictionaries(_names, st.none() | _texts, max_size=2),
-)
-_marks = st.builds(Mark, file=st.integers(0, 2**64 - 1), offset=st.integers(0, 2**62))
-_steps = st.tuples(_batches, st.none() | st.tuples(st.integers(0, 12), _marks), st.booleans())
-
-
-def _play(steps: list[tuple[Batch, tuple[int, Mark] | None, bool]]) -> None:
-    model = _Model()
-    with tempfile.TemporaryDirectory() as name:
-        store = own_store(Path(name))
-        try:
-            for batch, appended, is_reopened in steps:
-                if appended:
-                    appended = (min(appended[0], model.last), appended[1])
-                if model.claims_twice(batch):
-                    with pytest.raises(DuplicateClaimError):
-                        store.commit(batch, appended=appended)
-                else:
-                    assert list(store.commit(batch, appended=appended)) == model.commit(
-                        batch, appended
-                    )
-                assert _read(Path(name)) == model.snapshot()
-                assert _last_results(Path(name)) == model.last_results()
-                if is_reopened:
-                    store.close()
-                    store = own_store(Path(name))
-                    assert store.load() == model.snapshot()
-        finally:
-            store.close()
-
-
-@settings(max_examples=60)
-@given(st.lists(_steps, max_size=6))
-def test_the_store_holds_the_same_as_plain_dictionaries(
-    steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
-) -> None:
-    _play(steps)
-
-
-@pytest.mark.campaign
-@pytest.mark.timeout(600)
-@settings(max_examples=1000)
-@given(st.lists(_steps, max_size=12))
-def test_campaign_the_store_holds_the_same_as_plain_dictionaries(
-    steps: list[tuple[Batch, tuple[int, Mark] | None, bool]],
-) -> None:
-    _play(steps)
-
-
-def test_a_result_of_the_turn_of_a_renaming_gets_the_new_name(tmp_path: Path) -> None:
-    """The execution ended while the request still had its former name."""
-    result = ResultRow("e", "old", "direct", "success", None, 0, 1, None, 0, 0)
-    with _owned(tmp_path) as store:
-        store.commit(Batch(results=[result], renamed={"old": "new"}))
-    assert _last_results(tmp_path) == (result._replace(request="new"),)
-
-
-def test_results_are_read_from_the_newest_in_portions(tmp_path: Path) -> None:
-    rows = [
-        ResultRow(f"e{n}", f"r{n % 3}", "direct", "success", None, 0, 1, None, n // 6, 0)
-        for n in range(40)
-    ]
-    expected = sorted(rows, key=lambda row: (row.request, row.ended, row.execution), reverse=True)
-    with _owned(tmp_path) as store:
-        store.commit(Batch(results=rows))
-        found: list[ResultRow] = []
-        while portion := store.results_before(found[-1] if found else None, at_most=7):
-            found += portion
-    assert found == expected
-    with closing(read_store(tmp_path)) as reader:
-        assert list(reader.results_of("r1")) == [row for row in expected if row.request == "r1"]
-
-
-def test_the_next_commit_writes_a_definition_whose_commit_failed(tmp_path: Path) -> None:
-    with _owned(tmp_path) as store:
-        store.commit(Batch(requests={"a": _request("a")}, executions={"e1": _execution("e1")}))
-        changed = Batch(
-            requests={"a": _request("a", definition="changed")}, executions={"e2": _execution("e2")}
-        )
-        with pytest.raises(DuplicateClaimError):
-            store.commit(changed)
-        changed.executions.clear()
-        store.commit(changed)
-        assert store.load().requests == (_request("a", definition="changed"),)
-
-
 def test_every_connection_that_writes_syncs_each_commit(tmp_path: Path) -> None:
-    own_store(tmp_path).close()
+    own_store(StorePlace(folder=tmp_path)).close()
     with closing(connection.connect(tmp_path / "store.sqlite3", "mode=rw")) as opened:
         assert opened.execute("PRAGMA synchronous").fetchone() == (2,)
         assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -326,7 +67,7 @@ def test_a_checkpoint_moves_all_into_the_file_and_the_wal_stops_growing(
 ) -> None:
     log = tmp_path / "store.sqlite3-wal"
     with _owned(tmp_path) as store:
-        store.commit(Batch(requests={"a": _request("a")}))
+        store.commit(Batch(requests={"a": request_row("a")}))
         assert log.stat().st_size < 2**20
         store.tidy()
         length = log.stat().st_size
@@ -343,63 +84,12 @@ def test_a_checkpoint_moves_all_into_the_file_and_the_wal_stops_growing(
         assert store.load().meta == {"number": "119"}
 
 
-# Numbers and marks
-
-
-def test_outbox_numbers_are_never_reused(
-    tmp_path: Path,
-) -> None:
-    with _owned(tmp_path) as store:
-        assert store.commit(Batch(records=[b"a\n", b"b\n"])) == ((1, b"a\n"), (2, b"b\n"))
-        store.commit(Batch(), appended=(2, _MARK))
-        assert store.load().outbox == range(0)
-    with _owned(tmp_path) as store:
-        assert store.commit(Batch(records=[b"c\n"])) == ((3, b"c\n"),)
-
-
-def test_a_commit_of_a_mark_alone_removes_no_record(tmp_path: Path) -> None:
-    with _owned(tmp_path) as store:
-        store.commit(Batch(records=[b"a\n"]))
-        store.commit(Batch(), appended=(0, _MARK))
-    with _owned(tmp_path) as store:
-        assert store.load().mark == _MARK
-        assert _waiting(store) == [(1, b"a\n")]
-
-
 def test_an_empty_commit_writes_nothing(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
         before = (tmp_path / "store.sqlite3-wal").stat()
         assert store.commit(Batch()) == ()
         after = (tmp_path / "store.sqlite3-wal").stat()
         assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-
-
-# Claims
-
-
-def test_a_second_claim_of_a_fire_is_a_bug_and_nothing_of_its_batch_is_written(
-    tmp_path: Path,
-) -> None:
-    with _owned(tmp_path) as store:
-        store.commit(Batch(executions={"e1": _execution("e1")}))
-        before = store.load()
-        second = Batch(
-            requests={"a": _request("a")}, executions={"e2": _execution("e2")}, records=[b"x\n"]
-        )
-        with pytest.raises(DuplicateClaimError):
-            store.commit(second, appended=(0, _MARK))
-        assert store.load() == before
-        second.executions = {"e2": _execution("e2", attempt=2)}
-        assert store.commit(second) == ((1, b"x\n"),)
-        assert store.load().requests == (_request("a"),)
-
-
-def test_direct_executions_of_one_request_need_no_unique_claim(tmp_path: Path) -> None:
-    with _owned(tmp_path) as store:
-        store.commit(
-            Batch(executions={name: _execution(name, generation=None) for name in ("e1", "e2")})
-        )
-        assert len(store.load().executions) == 2
 
 
 # One owner
@@ -409,7 +99,8 @@ _HOLD = """
 import sys
 from pathlib import Path
 from runner.store.opening import own_store
-store = own_store(Path(sys.argv[1]))
+from runner.store.place import StorePlace
+store = own_store(StorePlace(folder=Path(sys.argv[1])))
 print("owned", flush=True)
 sys.stdin.read()
 """
@@ -429,7 +120,7 @@ def test_a_second_owner_learns_who_the_first_is_and_a_dead_owner_holds_no_lock(
         with pytest.raises(
             StoreInUseError, match=rf"in use by another runner \(process {other.pid}\)"
         ):
-            own_store(tmp_path)
+            own_store(StorePlace(folder=tmp_path))
         other.send_signal(signal.SIGKILL)
         other.wait()
         assert owner_pid(tmp_path) is None
@@ -454,14 +145,14 @@ def test_asking_for_the_owner_never_blocks_a_new_owner(tmp_path: Path) -> None:
     asking.start()
     try:
         for _ in range(50):
-            own_store(tmp_path).close()
+            own_store(StorePlace(folder=tmp_path)).close()
     finally:
         done.set()
         asking.join()
 
 
 def test_processes_of_the_owner_do_not_inherit_the_lock(tmp_path: Path) -> None:
-    store = own_store(tmp_path)
+    store = own_store(StorePlace(folder=tmp_path))
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as spawned:
         store.close()
         assert spawned.poll() is None
@@ -489,7 +180,7 @@ def _foreign(path: Path, *statements: str) -> None:
 
 
 def _damage(path: Path) -> None:
-    rows = {f"r{number}": _request(f"r{number}", definition="x" * 3000) for number in range(100)}
+    rows = {f"r{number}": request_row(f"r{number}", definition="x" * 3000) for number in range(100)}
     with _owned(path.parent) as store:
         store.commit(Batch(requests=rows))
     with path.open("r+b") as file:
@@ -503,7 +194,7 @@ def _truncate(path: Path) -> None:
 
 
 def _miscount(path: Path) -> None:
-    own_store(path.parent).close()
+    own_store(StorePlace(folder=path.parent)).close()
     with path.open("r+b") as file:
         file.seek(36)  # the number of free pages, which no reader of rows uses
         file.write((7).to_bytes(4, "big"))
@@ -529,7 +220,7 @@ def test_a_file_that_is_no_store_is_left_alone_and_the_advised_command_works(
     _UNUSABLE[what](path)
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
-        own_store(path.parent)
+        own_store(StorePlace(folder=path.parent))
     assert what in str(caught.value)
     assert path.read_bytes() == before
     assert owner_pid(path.parent) is None
@@ -544,7 +235,7 @@ def test_a_file_that_is_no_store_is_left_alone_and_the_advised_command_works(
 
 @pytest.mark.parametrize("opened", [own_store, read_store])
 def test_a_newer_store_is_refused_with_its_version(opened: type, tmp_path: Path) -> None:
-    own_store(tmp_path).close()
+    own_store(StorePlace(folder=tmp_path)).close()
     newer = len(schema.MIGRATIONS) + 1
     _foreign(tmp_path / "store.sqlite3", f"PRAGMA user_version = {newer}")
     before = (tmp_path / "store.sqlite3").read_bytes()
@@ -552,7 +243,7 @@ def test_a_newer_store_is_refused_with_its_version(opened: type, tmp_path: Path)
         StoreError,
         match=f"has version {newer}, this runner knows up to {newer - 1}; install the newer",
     ):
-        opened(tmp_path)
+        opened(StorePlace(folder=tmp_path))
     assert (tmp_path / "store.sqlite3").read_bytes() == before
 
 
@@ -560,19 +251,19 @@ def test_an_older_store_is_brought_up_to_date_by_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(requests={"a": _request("a")}))
+        store.commit(Batch(requests={"a": request_row("a")}))
     version = len(schema.MIGRATIONS)
     later = (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "INSERT INTO later VALUES (1)"))
     monkeypatch.setattr(schema, "MIGRATIONS", later)
     with pytest.raises(
         StoreError, match=f"has version {version}, this program writes {version + 1}; restart its"
     ):
-        read_store(tmp_path)
+        read_store(StorePlace(folder=tmp_path))
     with _owned(tmp_path) as store:
-        assert store.load().requests == (_request("a"),)
+        assert store.load().requests == (request_row("a"),)
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
         assert database.execute("SELECT x FROM later").fetchall() == [(1,)]
-    assert _read(tmp_path).requests == (_request("a"),)
+    assert _read(tmp_path).requests == (request_row("a"),)
 
 
 def test_an_execution_of_an_older_store_is_of_the_default_queue(
@@ -582,25 +273,25 @@ def test_an_execution_of_an_older_store_is_of_the_default_queue(
     columns = ", ".join(ExecutionRow._fields[:-1])
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", without_queues)
-        own_store(tmp_path).close()
+        own_store(StorePlace(folder=tmp_path)).close()
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database, database:
         database.execute(
             f"INSERT INTO executions ({columns}) VALUES ({', '.join('?' * 16)})",
-            _execution("e")[:-1],
+            execution_row("e")[:-1],
         )
     with _owned(tmp_path) as store:
-        assert store.load().executions == (_execution("e", queue="default"),)
+        assert store.load().executions == (execution_row("e", queue="default"),)
 
 
 def test_a_claim_is_unique_within_its_group(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(executions={"e": _execution("e")}))
+        store.commit(Batch(executions={"e": execution_row("e")}))
         with pytest.raises(DuplicateClaimError):
-            store.commit(Batch(executions={"f": _execution("f")}))
-        store.commit(Batch(executions={"m1": _execution("m1", group_id="g")}))
+            store.commit(Batch(executions={"f": execution_row("f")}))
+        store.commit(Batch(executions={"m1": execution_row("m1", group_id="g")}))
         with pytest.raises(DuplicateClaimError):
-            store.commit(Batch(executions={"m2": _execution("m2", group_id="g")}))
-        direct = [_execution(name, generation=None) for name in ("d1", "d2")]
+            store.commit(Batch(executions={"m2": execution_row("m2", group_id="g")}))
+        direct = [execution_row(name, generation=None) for name in ("d1", "d2")]
         store.commit(Batch(executions={each.id: each for each in direct}))
         assert [each.id for each in store.load().executions] == ["d1", "d2", "e", "m1"]
 
@@ -608,21 +299,21 @@ def test_a_claim_is_unique_within_its_group(tmp_path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_former_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_store(tmp_path).close()
+    own_store(StorePlace(folder=tmp_path)).close()
     with monkeypatch.context() as patch:
         patch.setattr(
             schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE later (x)", "no SQL"))
         )
         with pytest.raises(sqlite3.OperationalError):
-            own_store(tmp_path)
-    own_store(tmp_path).close()
+            own_store(StorePlace(folder=tmp_path))
+    own_store(StorePlace(folder=tmp_path)).close()
 
 
 def test_a_file_at_the_path_of_the_state_folder_gets_a_clear_message(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     for folder in (tmp_path / "state", tmp_path / "state" / "below"):
         with pytest.raises(StoreError, match=r"is not a folder; choose another state folder"):
-            own_store(folder)
+            own_store(StorePlace(folder=folder))
 
 
 # Disks that fail
@@ -653,8 +344,8 @@ def _mounted(place: Path, options: str) -> Iterator[Path]:
 
 
 _LARGE = Batch(
-    requests={"b": _request("b", definition="changed")},
-    executions={"e2": _execution("e2", scheduled_for=2)},
+    requests={"b": request_row("b", definition="changed")},
+    executions={"e2": execution_row("e2", scheduled_for=2)},
     ended=["e1"],
     records=[b"x" * 20_000] * 20,
 )
@@ -663,7 +354,9 @@ _LARGE = Batch(
 def _begin(store: Store) -> Snapshot:
     store.commit(
         Batch(
-            requests={"b": _request("b")}, executions={"e1": _execution("e1")}, records=[b"first\n"]
+            requests={"b": request_row("b")},
+            executions={"e1": execution_row("e1")},
+            records=[b"first\n"],
         )
     )
     return store.load()
@@ -760,15 +453,15 @@ def read_only_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder with a store, without an owner, on a read-only disk."""
     with _mounted(tmp_path / "disk", "size=4m") as disk:
         with _owned(disk) as store:
-            store.commit(Batch(requests={"a": _request("a")}, meta={"k": "v"}))
+            store.commit(Batch(requests={"a": request_row("a")}, meta={"k": "v"}))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         yield disk
 
 
 def test_a_store_in_a_read_only_folder_can_be_read_but_not_owned(read_only_folder: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used: Read-only file system"):
-        own_store(read_only_folder)
-    assert _read(read_only_folder).requests == (_request("a"),)
+        own_store(StorePlace(folder=read_only_folder))
+    assert _read(read_only_folder).requests == (request_row("a"),)
 
 
 # Readers
@@ -776,8 +469,8 @@ def test_a_store_in_a_read_only_folder_can_be_read_but_not_owned(read_only_folde
 
 def test_looking_up_an_execution_in_progress_reads_one_row(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(executions={"e1": _execution("e1")}))
-        with closing(read_store(tmp_path)) as reader:
+        store.commit(Batch(executions={"e1": execution_row("e1")}))
+        with closing(read_store(StorePlace(folder=tmp_path))) as reader:
             assert (reader.is_in_progress("e1"), reader.is_in_progress("e2")) == (True, False)
         assert isinstance(store, SqliteStore)
         (step,) = store._database.connection.execute(
@@ -803,16 +496,18 @@ def test_a_reader_sees_the_commits_before_it_began_and_none_after(
     with _owned(tmp_path) as store:
         store.commit(
             Batch(
-                requests={"a": _request("a")}, executions={"e1": _execution("e1")}, meta={"k": "1"}
+                requests={"a": request_row("a")},
+                executions={"e1": execution_row("e1")},
+                meta={"k": "1"},
             )
         )
-        with closing(read_store(tmp_path)) as reader:
-            store.commit(Batch(requests={"b": _request("b")}, ended=["e1"], meta={"k": "2"}))
-            assert reader.snapshot().requests == (_request("a"),)
-            assert reader.executions() == (_execution("e1"),)
+        with closing(read_store(StorePlace(folder=tmp_path))) as reader:
+            store.commit(Batch(requests={"b": request_row("b")}, ended=["e1"], meta={"k": "2"}))
+            assert reader.snapshot().requests == (request_row("a"),)
+            assert reader.executions() == (execution_row("e1"),)
             assert reader.snapshot().meta == {"k": "1"}
-        with closing(read_store(tmp_path)) as reader:
-            assert reader.snapshot().requests == (_request("a"), _request("b"))
+        with closing(read_store(StorePlace(folder=tmp_path))) as reader:
+            assert reader.snapshot().requests == (request_row("a"), request_row("b"))
             assert reader.executions() == ()
             assert reader.snapshot().meta == {"k": "2"}
 
@@ -828,7 +523,7 @@ def test_a_reader_works_without_a_runner(tmp_path: Path) -> None:
 def test_a_reader_reports_what_is_wrong_with_a_file(what: str, tmp_path: Path) -> None:
     _UNUSABLE[what](tmp_path / "store.sqlite3")
     with pytest.raises(StoreError, match=what):
-        read_store(tmp_path)
+        read_store(StorePlace(folder=tmp_path))
 
 
 # kill -9
@@ -838,8 +533,9 @@ _COMMIT_FOR_EVER = """
 import sys
 from pathlib import Path
 from runner.store.opening import own_store
+from runner.store.place import StorePlace
 from runner.store.rows import *
-store = own_store(Path(sys.argv[1]))
+store = own_store(StorePlace(folder=Path(sys.argv[1])))
 number = int(store.load().meta.get("number", "0"))
 while True:
     number += 1
@@ -917,12 +613,12 @@ def test_a_reader_sees_all_that_a_killed_owner_committed(tmp_path: Path) -> None
 
 def test_a_pruned_request_leaves_no_row_and_can_return(tmp_path: Path) -> None:
     with _owned(tmp_path) as store:
-        store.commit(Batch(requests={name: _request(name) for name in "ab"}))
+        store.commit(Batch(requests={name: request_row(name) for name in "ab"}))
         store.commit(Batch(pruned=["a"]))
         assert [row.name for row in store.load().requests] == ["b"]
         assert isinstance(store, SqliteStore)
         select = "SELECT count(*) FROM definitions"
         (definitions,) = store._database.connection.execute(select).fetchone()
         assert definitions == 1
-        store.commit(Batch(requests={"a": _request("a")}))
-        assert store.load().requests == (_request("a"), _request("b"))
+        store.commit(Batch(requests={"a": request_row("a")}))
+        assert store.load().requests == (request_row("a"), request_row("b"))

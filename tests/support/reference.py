@@ -32,7 +32,7 @@ PROCESS: Schema = REQUEST["properties"]["process"]
 TIMING: Schema = REQUEST["properties"]["timing"]["else"]
 ZONE = "UTC"
 _EXAMPLE = re.compile(r"\| `(\{.*\})` \|")
-_SHARED_OPTIONS = {"jobs", "state", "monitor_log", "timezone"}
+_SHARED_OPTIONS = {"jobs", "state", "store_file", "monitor_log", "timezone"}
 
 
 def generated(name: str, present: str) -> str:

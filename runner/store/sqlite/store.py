@@ -14,6 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import StoreError, StoreUnwritableError
+from runner.store.known_definitions import KnownDefinitions
+from runner.store.lock import (
+    note_record,
+    note_start,
+    noted_record,
+    noted_start,
+    take_lock,
+)
 from runner.store.rows import Batch, CommandRow, Mark, ResultRow, Snapshot
 from runner.store.sqlite import inbox, schema
 from runner.store.sqlite.changes import forget_records, write_batch, write_definitions
@@ -28,13 +36,6 @@ from runner.store.sqlite.connection import (
     transaction,
 )
 from runner.store.sqlite.database import Database, prepare
-from runner.store.sqlite.lock import (
-    note_record,
-    note_start,
-    noted_record,
-    noted_start,
-    take_lock,
-)
 from runner.store.sqlite.queries import records_after, results_before, snapshot_of
 from runner.store.sqlite.wake import drain_wake, open_wake
 from runner.system.inheritance import inheritable
@@ -60,7 +61,7 @@ class SqliteStore:
         self.notice = self._set_back(noted_record(lock))
         self._former_start = noted_start(lock)
         self._latest_start = 0
-        self._definitions: dict[str, str | None] = {}
+        self._definitions = KnownDefinitions()
         self._untidy = 0
         self._wake: int | None = None
         self._is_closed = False
@@ -93,7 +94,7 @@ class SqliteStore:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
         with errors_in_words(self._path):
             snapshot = snapshot_of(self._database.connection)
-        self._definitions = {row.name: row.definition for row in snapshot.requests}
+        self._definitions.note(snapshot.requests)
         return replace(snapshot, latest_noted_start=self._former_start)
 
     def row_errors_in_words(self) -> AbstractContextManager[None]:
@@ -109,7 +110,7 @@ class SqliteStore:
         self.check()
         require_writable(self._path)
         records = tuple(enumerate(batch.records, self._last + 1))
-        definitions = self._new_definitions(batch)
+        definitions = self._definitions.new_in(batch)
         connection = self._database.connection
         with errors_in_words(self._path), transaction(connection):
             if appended is not None:
@@ -121,9 +122,7 @@ class SqliteStore:
         self._database.note_commit()
         self._note_last()
         self._untidy += 1
-        self._definitions.update(definitions)
-        for name in batch.pruned:
-            self._definitions.pop(name, None)
+        self._definitions.note_commit(batch, definitions)
         if self._database.pages_in_log >= _MOST_PAGES_IN_LOG:
             # If the checkpoint fails, the next commit tries again; this one is durable.
             with suppress(StoreUnwritableError), errors_in_words(self._path):
@@ -226,18 +225,6 @@ class SqliteStore:
         # The lock's disk may be full. Then a store that is set back goes unnoticed.
         with suppress(OSError):
             note_record(self._lock, self._last)
-
-    def _new_definitions(self, batch: Batch) -> dict[str, str | None]:
-        """Return the definitions that differ from the written ones.
-
-        A fire changes the row of its request but rarely the long definition.
-        """
-        known = self._definitions
-        return {
-            name: row.definition
-            for name, row in batch.requests.items()
-            if name not in known or known[name] != row.definition
-        }
 
 
 def _locked(folder: Path, path: Path, handed: int | None) -> BinaryIO:

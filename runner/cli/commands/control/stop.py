@@ -13,7 +13,7 @@ from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.commands import Command, CommandKind
 from runner.errors import RefusedError
-from runner.store.opening import owner_pid
+from runner.store.opening import owner_of
 
 _LOOK_EVERY_S = 0.05
 
@@ -41,12 +41,12 @@ def stop_command(is_leaving: bool, places: Places) -> None:
       runner stop --leave-running
     """
     require_runner(places)
-    pid = owner_pid(places.state)
+    owner = owner_of(places.store)
     kind = CommandKind.LEAVE if is_leaving else CommandKind.STOP
     answer = asked(places, Command(kind=kind))
     if not answer.is_done:
         raise RefusedError("; ".join(answer.lines))
-    while pid is not None and owner_pid(places.state) == pid:
+    while owner is not None and owner_of(places.store) == owner:
         time.sleep(_LOOK_EVERY_S)
-    version = meta_of(places.state).get("version", "")
-    echo(f"stopped: runner {version}, process {pid}")
+    version = meta_of(places.store).get("version", "")
+    echo(f"stopped: runner {version}" + (f", process {owner.pid}" if owner else ""))

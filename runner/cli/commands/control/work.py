@@ -123,8 +123,7 @@ def _url(places: Places) -> str:
     """Return the URL of the fleet's store. Raises RefusedError without one, or the extra."""
     from runner.installation import missing_extra, present_extras
 
-    assert places.state  # raises UsageError if there is none
-    url = os.environ.pop("RUNNER_STORE", None)
+    url = places.store.url
     if url is None:
         raise RefusedError(_NO_FLEET)
     if "fleet" not in present_extras():
