@@ -235,7 +235,8 @@ def test_an_execution_may_begin_and_end_in_one_commit(store_place: StorePlace) -
 
 def test_the_latest_start_is_known_to_the_next_owner(store_place: StorePlace) -> None:
     with _owned(store_place) as store:
-        assert store.load().latest_noted_start in (0, 2**63 - 1)  # never an earlier start
+        noted = store.load().latest_noted_start
+        assert noted == 0 or noted > 9e16  # nothing, or perhaps all of them
         store.note_start(5)
         store.note_start(3)
     with _owned(store_place) as store:

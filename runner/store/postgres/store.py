@@ -41,8 +41,10 @@ from runner.store.rows import Batch, CommandRow, Mark, Phase, ResultRow, Snapsho
 from runner.store.state_id import own_state_id
 from runner.system.inheritance import inheritable
 
-_ANY_START = 2**63 - 1
-"""What is noted as the latest start if the former leader noted its starts elsewhere."""
+_ANY_START = 253_370_764_800_000_000
+"""The year 9999, in epoch microseconds: the latest start, if the former leader noted its
+starts elsewhere.
+"""
 _UNANSWERED_S = 4.0
 """How long a commit whose answer was lost waits for the database, in seconds."""
 _TIDY_S = 60.0
