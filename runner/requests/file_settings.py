@@ -37,6 +37,9 @@ class WebSettings:
     """None if the key is in the file of `tls_cert`."""
 
 
+LOST_AFTER = timedelta(minutes=5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
     """The values of a settings file; None where it sets none.
@@ -50,6 +53,8 @@ class FileSettings:
     monitor_log: Path | None = None
     max_running: int | None = None
     drain: timedelta | None = None
+    lost_after: timedelta = LOST_AFTER
+    """In a fleet, after how long without a sign of life a worker is lost."""
     retention: Retention = RETENTION
     """For requests that set no retention of their own; `keep_for` is always set."""
     outputs: OutputBounds = OutputBounds()

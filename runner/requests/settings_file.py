@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from runner.errors import Problem, RuleError, UsageError
 from runner.requests.building.document_part import Part
 from runner.requests.building.retention import retention_of
-from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds, WebSettings
+from runner.requests.file_settings import (
+    LOST_AFTER,
+    RETENTION,
+    FileSettings,
+    OutputBounds,
+    WebSettings,
+)
 from runner.requests.files.bounded_read import Trouble, read_bounded
 from runner.requests.files.outside_files import without_content
 from runner.requests.findings import Finding
@@ -20,6 +27,9 @@ from runner.requests.yaml.document import documents_in
 from runner.system.regular_files import is_missing
 from runner.system.trust import Trust
 from runner.timing.zones import zone_named
+
+_LEAST_LOST_AFTER = timedelta(minutes=2)
+"""Several heartbeats of a worker, and the time to end its fenced executions, fit into it."""
 
 
 def settings_beside(jobs: Path, trust: Trust | None = None) -> FileSettings:
@@ -77,6 +87,7 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
         monitor_log=folder / data["monitor_log"] if "monitor_log" in data else None,
         max_running=data.get("max_running"),
         drain=whole.duration("drain", None),
+        lost_after=_lost_after(whole),
         retention=retention_of(whole).over(RETENTION),
         outputs=OutputBounds(
             size=outputs.size("keep_size") or bounds.size,
@@ -86,6 +97,16 @@ def _settings(data: Any, folder: Path) -> tuple[FileSettings, list[Finding]]:
         web=_web(data.get("web", {}), folder),
     )
     return settings, whole.findings
+
+
+def _lost_after(whole: Part) -> timedelta:
+    if "fleet" not in whole.data:
+        return LOST_AFTER
+    fleet = whole.below("fleet")
+    lost_after = fleet.duration("lost_after", LOST_AFTER)
+    if lost_after < _LEAST_LOST_AFTER:
+        fleet.find(("lost_after",), "`lost_after` should be at least 2m")
+    return lost_after
 
 
 def _web(data: dict[str, Any], folder: Path) -> WebSettings:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from runner.execution.output import outputs_folder
-from runner.requests.file_settings import RETENTION, FileSettings, OutputBounds
+from runner.requests.file_settings import LOST_AFTER, RETENTION, FileSettings, OutputBounds
 from runner.requests.policies import Retention
 from runner.requests.receivers import AlertSettings
 from runner.store.place import StorePlace
@@ -35,6 +35,8 @@ class Settings:
     """Whether other runners may serve the same jobs folder."""
     drain: timedelta = timedelta(seconds=30)
     """How long a stop waits for executions to end by themselves."""
+    lost_after: timedelta = LOST_AFTER
+    """In a fleet, after how long without a sign of life a worker is lost."""
     retention: Retention = RETENTION
     """For requests that set none of their own."""
     output_bounds: OutputBounds = field(default_factory=OutputBounds)

@@ -48,7 +48,7 @@ def own_store(
     """
     # Imported late: a command that only reads needs neither it nor its log messages.
     if place.url is not None:
-        with _needing_the_extra():
+        with needing_the_extra():
             from runner.store.postgres.store import PostgresStore
 
         return PostgresStore.own(
@@ -62,7 +62,7 @@ def own_store(
 def read_store(place: StorePlace) -> StoreReader:
     """Return a view of a store. Raises StoreError."""
     if place.url is not None:
-        with _needing_the_extra():
+        with needing_the_extra():
             from runner.store.postgres.reader import PostgresReader
 
         return PostgresReader(address_of(place), place.folder)
@@ -72,7 +72,7 @@ def read_store(place: StorePlace) -> StoreReader:
 def mailbox_of(place: StorePlace) -> Mailbox:
     """Return the mailbox of a store. Raises StoreError."""
     if place.url is not None:
-        with _needing_the_extra():
+        with needing_the_extra():
             from runner.store.postgres.mailbox import PostgresMailbox
 
         return PostgresMailbox(address_of(place), lambda: owner_of(place) is not None)
@@ -87,7 +87,7 @@ def owner_of(place: StorePlace) -> Owner | None:
     Raises StoreError if this cannot be found out.
     """
     if place.url is not None:
-        with _needing_the_extra():
+        with needing_the_extra():
             from runner.store.postgres.owner import leader_of
 
         leader = leader_of(address_of(place), place.folder)
@@ -105,7 +105,7 @@ def is_store_read_only(place: StorePlace) -> bool:
 
 def address_of(place: StorePlace) -> Address:
     """Return the address of a store in PostgreSQL. Raises StoreError."""
-    with _needing_the_extra():
+    with needing_the_extra():
         from runner.store.postgres.address import address_of as read
 
     assert place.url is not None
@@ -113,7 +113,8 @@ def address_of(place: StorePlace) -> Address:
 
 
 @contextmanager
-def _needing_the_extra() -> Iterator[None]:
+def needing_the_extra() -> Iterator[None]:
+    """Raise StoreError in words if the block imports a library of the extra `fleet`."""
     try:
         yield
     except ModuleNotFoundError as error:

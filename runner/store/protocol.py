@@ -40,6 +40,11 @@ class Store(Protocol):
     def hindrance(self) -> str | None:
         """A problem that does not stop the store but should be fixed; None without one."""
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a commit without a batch has something to write, as in a fleet."""
+        ...
+
     def load(self) -> Snapshot:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
 

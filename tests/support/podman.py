@@ -67,11 +67,11 @@ class Podman:
         )
         return done.returncode
 
-    def make_base(self, release: str, name: str, *packages: str) -> None:
-        """Make an image of a minimal Debian with some packages."""
+    def make_base(self, release: str, name: str) -> None:
+        """Make an image of a minimal Debian."""
         root = self.folder / release
-        also = [f"--include={','.join(packages)}"] if packages else []
-        run("debootstrap", "--variant=minbase", *also, release, root, cwd=self.folder)
+        # The mirror that this machine's apt uses is debootstrap's default.
+        run("debootstrap", "--variant=minbase", release, root, cwd=self.folder)
         run("tar", "-C", root, "-cf", f"{root}.tar", ".", cwd=self.folder)
         self("import", f"{root}.tar", name)
         shutil.rmtree(root)
@@ -80,10 +80,10 @@ class Podman:
     def build(self, context: Path, *options: str | Path) -> None:
         """Build an image with this machine's network and pip settings."""
         own = ["--network", "host", "--pull=never", "--layers=false"]
-        self("build", *own, *self.pip_settings(), *options, context)
+        self("build", *own, *self._pip_settings(), *options, context)
 
-    def pip_settings(self) -> list[str]:
-        """Return the options that give a container this machine's package indexes."""
+    def _pip_settings(self) -> list[str]:
+        """Return the mounts that give a container this machine's package indexes."""
         mounts, chosen = list[str](), dict[str, str]()
         for setting in run(*PIP, "config", "list", cwd=self.folder).splitlines():
             key, _, value = setting.partition("=")

@@ -51,8 +51,12 @@ def build_core(
     """Build the core; `resources` closes the executor later."""
     clock, journal, in_progress = options.clock, records.journal, InProgress()
     handed = () if options.handover is None else options.handover.processes
-    executor = LocalExecutor(clock, handed=handed)
-    resources.callback(executor.close)
+    executor: Executor
+    if records.executor is None:
+        executor = LocalExecutor(clock, handed=handed)
+        resources.callback(executor.close)
+    else:
+        executor = records.executor
     wakeups.poll.register(executor.descriptor, select.EPOLLIN)
     alerts = Alerts(registry, Notices(settings.alerts.notify), settings.alerts.notify)
     pings = Pings(settings.alerts)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -26,13 +26,16 @@ from runner.service.runner_settings import Settings
 from runner.service.stop_signals import Signals, unless_stopped
 from runner.service.systemd import SILENT, Notifier
 from runner.service.trouble import TroubleNote
-from runner.store.opening import own_store
+from runner.store.opening import address_of, needing_the_extra, own_store
 from runner.store.protocol import Store
 from runner.store.rows import RequestRow, Snapshot
 from runner.store.state_folder import require_trusted_state
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
 from runner.values import new_id
+
+if TYPE_CHECKING:
+    from runner.service.fleet.fleet_executor import FleetExecutor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class Records:
     rows: Iterator[RequestRow]
     recorder: Recorder
     journal: Journal
+    executor: FleetExecutor | None
+    """The executor of a fleet; None if processes run on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,13 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
     """Own the store, and bring the records of a former runner into the log."""
     unless_stopped(lambda: _require_trusted_places(settings))
     handed = options.handover
-    store = own_store(settings.store, handed=None if handed is None else handed.store_lock)
+    executor = _fleet_executor(settings, options, resources)
+    store = own_store(
+        settings.store,
+        handed=None if handed is None else handed.store_lock,
+        node=options.node,
+        part=executor,
+    )
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -102,6 +113,7 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         journal.note_meta(
             {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
             | retention_meta(settings.retention)
+            | ({} if executor is None else executor.meta)
         )
         until_journal.pop_all()
     resources.callback(journal.close)
@@ -111,7 +123,25 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         rows=iter(snapshot.requests),
         recorder=recorder,
         journal=journal,
+        executor=executor,
     )
+
+
+def _fleet_executor(
+    settings: Settings, options: Options, resources: ExitStack
+) -> FleetExecutor | None:
+    """Return the executor of a fleet; None for a store on this machine. Raises StoreError."""
+    if settings.url is None:
+        return None
+    address = address_of(settings.store)
+    with needing_the_extra():
+        from runner.service.fleet.fleet_executor import FleetExecutor
+
+    executor = FleetExecutor(
+        address, options.clock, lost_after_s=settings.lost_after.total_seconds()
+    )
+    resources.callback(executor.close)
+    return executor
 
 
 def open_wakeups(store: Store, resources: ExitStack) -> Wakeups:

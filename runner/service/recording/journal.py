@@ -86,8 +86,8 @@ class Journal:
 
     @property
     def has_facts(self) -> bool:
-        """Whether facts wait for the next commit."""
-        return bool(self._facts)
+        """Whether facts, or changes of the store itself, wait for the next commit."""
+        return bool(self._facts) or self._store.has_changes
 
     @property
     def is_waiting(self) -> bool:
@@ -100,7 +100,7 @@ class Journal:
         Then the facts are kept for the next commit, and the caller drops the decision.
         """
         batch = self._facts if decided is None else self._facts.joined(decided)
-        if not batch:
+        if not batch and not self._store.has_changes:
             return True
         try:
             numbered = self._store.commit(batch, appended=self.log.appended)

@@ -41,10 +41,8 @@ from runner.store.rows import Batch, CommandRow, Mark, Phase, ResultRow, Snapsho
 from runner.store.state_id import own_state_id
 from runner.system.inheritance import inheritable
 
-_ANY_START = 253_370_764_800_000_000
-"""The year 9999, in epoch microseconds: the latest start, if the former leader noted its
-starts elsewhere.
-"""
+_ANY_START = 253_402_300_799_999_999  # the end of the year 9999
+"""What is noted as the latest start if the former leader noted its starts elsewhere."""
 _UNANSWERED_S = 4.0
 """How long a commit whose answer was lost waits for the database, in seconds."""
 _TIDY_S = 60.0
@@ -138,6 +136,11 @@ class PostgresStore:
         """A problem that does not stop the store but should be fixed; None without one."""
         return None
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether the part of each commit has something to write."""
+        return self._part is not None and self._part.has_changes()
+
     def load(self) -> Snapshot:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""
         with self._connected() as connection:
@@ -161,8 +164,7 @@ class PostgresStore:
 
         Besides the errors of `Store.commit`, raises LeaseLostError.
         """
-        has_changes = self._part is not None and self._part.has_changes()
-        if not batch and appended is None and not has_changes:
+        if not batch and appended is None and not self.has_changes:
             return ()
         self._require_answer()
         try:

@@ -52,6 +52,8 @@ waits for it.
 class SqliteStore:
     """The store of a state folder (see `Store`). While open it holds a flock on `lock`."""
 
+    has_changes = False
+
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO) -> None:
         """Call `own` instead; this only takes over what `own` opened."""
         self._path = path

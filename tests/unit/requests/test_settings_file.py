@@ -33,6 +33,7 @@ state: state
 monitor_log: /var/log/monitor.jsonl
 max_running: 8
 drain: 1m30s
+fleet: {lost_after: 10m}
 retention: {keep_for: 90d, failures_keep_for: 1d12h, keep_size: 10MB, keep_count: 7}
 outputs: {keep_size: 10 GiB, keep_count: 0}
 receivers:
@@ -94,6 +95,7 @@ def test_every_setting_reaches_its_field() -> None:
         monitor_log=Path("/var/log/monitor.jsonl"),
         max_running=8,
         drain=timedelta(seconds=90),
+        lost_after=timedelta(minutes=10),
         retention=Retention(
             keep_for=timedelta(days=90),
             failures_keep_for=timedelta(days=1, hours=12),
@@ -129,6 +131,10 @@ def test_a_file_may_be_empty(nothing: bytes) -> None:
         (b"max_running: 0", "runner.yaml:1:14: "),
         (b"timezone: UTC\ndrain: 30", "runner.yaml:2:8: "),
         (b"retention: {keep_for: 9999999999999d}", "runner.yaml:1:23: "),
+        (
+            b"fleet: {lost_after: 119s}",
+            "runner.yaml:1:21: `lost_after` should be at least 2m",
+        ),
         (b"retention: {keep_size: 1}", "runner.yaml:1:24: "),
         (
             b"outputs: {keep_for: 90d}",

@@ -128,6 +128,7 @@ def start_command(
         max_running=max_running or places.settings.max_running,
         allow_shared_jobs=allow_shared_jobs,
         drain=next(each for each in (drain, places.settings.drain, _DRAIN) if each is not None),
+        lost_after=places.settings.lost_after,
         alerts=places.settings.alerts,
         retention=places.settings.retention,
         output_bounds=places.settings.outputs,
