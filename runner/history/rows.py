@@ -24,17 +24,19 @@ COLUMNS = (
 """The fields that differ from record to record, in the order of a row's columns."""
 KIND = ("request", "process", "channel", "status", "reason", "owner", "labels", "context")
 """The fields by which queries select executions, besides their time and their words."""
-_FORM = (
-    "v", "event", "runner", "host", "generation", "sequence", "requested_by", "requested_via",
-    "signal", "output_truncated", "request_file", "request_sha256", "git_commit",
+FORM = (
+    "v", "event", "runner", "host", "node", "queue", "generation", "sequence", "requested_by",
+    "requested_via", "signal", "output_truncated", "request_file", "request_sha256", "git_commit",
 )  # fmt: skip
+"""The other fields that repeat, besides the path of the output."""
 _OUTPUT = "output_file"
 _APART = frozenset((*KIND, *COLUMNS))
 _OWN_ID = "\0"  # stands for the execution's id in the path of its output
-_USUAL = len((*COLUMNS, *KIND, *_FORM, _OUTPUT))
+_OWN_PLACE = "\1"  # stands for the usual end of that path, which has the id in two places
+_USUAL = len((*COLUMNS, *KIND, *FORM, _OUTPUT))
 TEXTS = ("time", "execution", "request", "status")
 """The fields that are texts in every record of an execution."""
-_columns_of, _kind_of, _form_of = itemgetter(*COLUMNS), itemgetter(*KIND), itemgetter(*_FORM)
+_columns_of, _repeating_of = itemgetter(*COLUMNS), itemgetter(*KIND, *FORM)
 
 
 def split(record: Record) -> tuple[bytes, tuple[Any, ...]]:
@@ -43,18 +45,20 @@ def split(record: Record) -> tuple[bytes, tuple[Any, ...]]:
     Records with equal keys have the same kind and form; `kind_of` and `form_of` return them.
     """
     try:
-        parts = (*_kind_of(record), record["group"] is not None, _form_key(record))
-        # Version 2 of marshal's format has no references: equal values have equal bytes.
-        return marshal.dumps(parts, 2), _columns_of(record)
-    except KeyError:  # a record of another version
-        return split(dict.fromkeys(_APART) | record)
+        repeating = _repeating_of(record) if len(record) == _USUAL else _repeating_in(record)
+        columns = _columns_of(record)
+    except KeyError:
+        repeating = _repeating_in(record)
+        columns = _columns_of(dict.fromkeys(COLUMNS) | record)
+    parts = (repeating, record.get("group") is not None, _path_of_any(record))
+    # Version 2 of marshal's format has no references: equal values have equal bytes.
+    return marshal.dumps(parts, 2), columns
 
 
-def _form_key(record: Record) -> Any:
-    if len(record) == _USUAL:
-        return (*_form_of(record), _path_of_any(record))
-    form = {name: value for name, value in record.items() if name not in _APART}
-    return form | {_OUTPUT: _path_of_any(record)}
+def _repeating_in(record: Record) -> tuple[Any, ...]:
+    """Return the same of a record of another version: it lacks fields, or has others, too."""
+    left_out = {*COLUMNS, _OUTPUT}
+    return (*record, *(value for name, value in record.items() if name not in left_out))
 
 
 def kind_of(record: Record) -> str:
@@ -91,13 +95,23 @@ def joined(
     own = dict(zip(COLUMNS, columns, strict=True))
     found |= {name: own[name] if name in own else kind[name] for name in form if name in _APART}
     if isinstance(path := found.get(_OUTPUT), str):
-        found[_OUTPUT] = path.replace(_OWN_ID, str(own["execution"]))
+        execution = str(own["execution"])
+        found[_OUTPUT] = path.replace(_OWN_PLACE, _place(execution)).replace(_OWN_ID, execution)
     return found
 
 
-def _path_of_any(record: Record) -> object:
-    path = record.get(_OUTPUT)
-    return path.replace(str(record["execution"]), _OWN_ID) if isinstance(path, str) else path
+def _path_of_any(record: Record) -> Any:
+    path, execution = record.get(_OUTPUT), str(record["execution"])
+    if not isinstance(path, str):
+        return path
+    if len(execution) > 1 and path.endswith(place := _place(execution)):
+        return path[: -len(place)] + _OWN_PLACE
+    return path.replace(execution, _OWN_ID)
+
+
+def _place(execution: str) -> str:
+    """Return how the path of an execution's output ends, unless it is an odd one."""
+    return f"/{execution[-1:]}/{execution[-2:-1]}/{execution}.out"
 
 
 def _fits(value: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.history.kinds import Kinds
@@ -22,6 +22,8 @@ ROWS = (
     " JOIN kinds k ON k.id = e.kind JOIN forms f ON f.id = e.form"
 )
 """Selects what `record_in` reads."""
+_BarRow = tuple[int, int, int, str, str, str | None, str | None, float | None]
+"""A bar's place, kind and form, and then its columns."""
 
 
 def page(
@@ -57,25 +59,35 @@ def bars(
 
     There are `count` of each request, or of each of its kinds.
     """
-    selected = json.dumps([*(kinds.selected(connection, query) or ())])
+    selected = kinds.selected(connection, query) or frozenset()
     known = kinds.all(connection)
-    found: dict[str, list[tuple[int, Bar]]] = defaultdict(list)
+    named = {number: str(known[number]["request"]) for number in selected}
+    found: dict[str, list[_BarRow]] = defaultdict(list)
     for part in ranges_of(connection, query.since, query.until, LAST):
         rows = connection.execute(
-            "SELECT e.kind, e.seq, e.form, e.execution, e.time, e.scheduled_for, e.started,"
+            "SELECT e.seq, e.kind, e.form, e.execution, e.time, e.scheduled_for, e.started,"
             " e.duration_s FROM json_each(?) JOIN executions e ON e.seq IN"
             " (SELECT e.seq FROM executions e"
             f" WHERE e.kind = value AND {part.condition} ORDER BY e.seq DESC LIMIT ?)",
-            (selected, *part.parameters, count),
+            (json.dumps([*selected]), *part.parameters, count),
         )
-        for number, seq, form, execution, *rest in rows:
-            kind = known[number]
-            bar = Bar(execution, kind["status"], kind["reason"], *rest)  # type: ignore[arg-type]
-            if bar.status == ExecutionStatus.MISFIRED:
-                bar = bar._replace(**_missed(connection, form))
-            found[str(kind["request"])].append((seq, bar))
+        for row in rows:
+            found[named[row[1]]].append(row)
     most = None if is_for_each_kind else -count
-    return {name: [bar for _, bar in sorted(each)[most:]] for name, each in found.items()}
+    return {
+        name: [_bar(connection, known, row) for row in sorted(each)[most:]]
+        for name, each in found.items()
+    }
+
+
+def _bar(connection: sqlite3.Connection, known: Mapping[int, Record], row: _BarRow) -> Bar:
+    _, number, form, execution, time, scheduled_for, started, duration_s = row
+    kind = known[number]
+    status: str = kind["status"]  # type: ignore[assignment]
+    reason: str | None = kind["reason"]  # type: ignore[assignment]
+    bar = Bar(execution, status, reason, time, scheduled_for, started, duration_s)
+    is_miss = status == ExecutionStatus.MISFIRED
+    return bar._replace(**_missed(connection, form)) if is_miss else bar
 
 
 def tallies(connection: sqlite3.Connection, kinds: Kinds, query: Query) -> list[Tally]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import RUNNER, wall_s
 
+from runner.execution.output import output_path
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.monitor.event_facts import ExecutionFacts, OutcomeFacts
 from runner.monitor.events import execution_finished
@@ -105,7 +106,7 @@ def record_line(recorder: Recorder, begin: datetime, number: int, requests: int 
         labels={},
         owner=None,
         pid=1000 + number,
-        output_file=f"/var/lib/runner/outputs/{execution}",
+        output_file=output_path("/var/lib/runner/outputs", execution),
         source=Source(file=f"request-{number % requests}.yaml", line=1, sha256="a9" * 32),
         git_commit="c3" * 20,
     )

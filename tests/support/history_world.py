@@ -12,6 +12,7 @@ from pathlib import Path
 
 from support.monitor_records import line_of
 
+from runner.execution.output import output_path
 from runner.history.builder import Builder
 from runner.history.index import HistoryIndex
 from runner.history.query import Query
@@ -53,7 +54,7 @@ def finished_line(at: datetime = AT, **fields: object) -> bytes:
         "lateness_s": 0.02,
         "attempt": 1,
         "generation": 1,
-        "output_file": f"/var/lib/runner/outputs/{execution}",
+        "output_file": output_path("/var/lib/runner/outputs", execution),
     }
     return line_of(_RECORDER, Event.EXECUTION_FINISHED, at, **known | fields)
 
