@@ -40,7 +40,9 @@ Identity = tuple[int, int]
 class JobsLock:
     """Holds the lock from `take` to `close`.
 
-    With `is_shared`, several runners may hold it together if all of them ask for that.
+    With `is_shared`, several runners may hold it together if all of them ask for that. The
+    nodes of a fleet do so with `is_of_fleet`, because a frozen leader keeps its lock; they
+    still refuse the folder of a runner outside the fleet.
     While another runner holds the lock, `trouble` says so, and nothing fires. `is_firing`
     is off for a command, which holds the lock only while it runs. `handed` is what
     `hand_over` returned in a former program of this process.
@@ -52,6 +54,7 @@ class JobsLock:
         clock: Clock,
         *,
         is_shared: bool = False,
+        is_of_fleet: bool = False,
         is_firing: bool = True,
         handed: int | None = None,
     ) -> None:
@@ -59,6 +62,7 @@ class JobsLock:
         self._folder = folder
         self._clock = clock
         self._is_shared = is_shared
+        self._kind = fcntl.LOCK_SH if is_shared or is_of_fleet else fcntl.LOCK_EX
         self._is_firing = is_firing
         self._descriptor: int | None = None
         self._identity: Identity | None = None
@@ -131,9 +135,7 @@ class JobsLock:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         status = os.fstat(descriptor)
         try:
-            fcntl.flock(
-                descriptor, (fcntl.LOCK_SH if self._is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
-            )
+            fcntl.flock(descriptor, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             # A shared lock that is refused means an exclusive holder. `--allow-shared-jobs`
             # accepts it and keeps the unlocked descriptor.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from select import select
@@ -48,7 +48,9 @@ def running(
     notifier: Notifier = SILENT,
     released: datetime = RELEASED,
     handover: Handover | None = None,
-    children: tuple[ChildCommand, ...] = (),
+    children: Sequence[ChildCommand] = (),
+    node: str | None = None,
+    state_lock: int | None = None,
 ) -> Iterator[Runner]:
     """Own the store, and yield a runner on it.
 
@@ -56,7 +58,9 @@ def running(
     only what a command asks for: `runner exec` does so while no other runner is running.
     `released` is the earliest time that a correct clock can show. `handover` comes from
     the program that this one replaced. The loop keeps `children` running; the caller ends
-    them. Raises StoreError and its kinds, and RefusedError.
+    them. `node` is the name of this node of a fleet, and `state_lock` a descriptor by which
+    it holds its state folder already. Raises StoreError and its kinds, RefusedError, and
+    LeaseLostError at any time once another node leads.
     """
     options = Options(
         clock=clock,
@@ -66,6 +70,8 @@ def running(
         released=released,
         handover=handover,
         children=children,
+        node=node,
+        state_lock=state_lock,
     )
     with ExitStack() as resources:
         resources.callback(WATCH.note_end)
@@ -175,6 +181,8 @@ class Runner:
             if self._is_firing:
                 self._parts.settings_watch.advance()
                 self._parts.messenger.advance()
+        if self._parts.leader_watch is not None and not self._store_pause.is_on:
+            self._parts.leader_watch.advance()
         for child in self._parts.options.children:
             child.advance()
         self._report_troubles()
@@ -230,6 +238,11 @@ class Runner:
         return self._parts.zones.zone
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether somebody asked the runner to stop."""
+        return self._stopping.is_asked
+
+    @property
     def is_executing(self) -> bool:
         """Whether an execution that this runner claimed has not ended yet."""
         return any(not execution.is_inherited for execution in self.in_progress)
@@ -249,6 +262,7 @@ class Runner:
                 "the store": self._journal.store_trouble,
                 "the store's write-ahead log": self._journal.store_hindrance,
                 "the monitor log": self._journal.log.trouble,
+                "this machine's clock": self._clock_offset,
                 "pinging": self._parts.messenger.trouble,
                 "change notification": self._parts.reader.trouble if self._is_firing else None,
             }
@@ -256,6 +270,11 @@ class Runner:
         if self._is_firing:
             self._trouble_note.write(self._journal.store_trouble)
             self._own_checks.note_store(self._journal.store_trouble)
+
+    @property
+    def _clock_offset(self) -> str | None:
+        watch = self._parts.leader_watch
+        return None if watch is None else watch.trouble
 
     def _is_stopped_meanwhile(self) -> bool:
         """Return whether a signal asked the runner to stop while the loop could not turn."""

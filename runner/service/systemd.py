@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Final
 
@@ -70,6 +70,13 @@ class Notifier:
 
         Only the loop may call this. Any other caller would hide that the loop hangs.
         """
+        self._turn(lambda: f"{counted(requests, 'request')}, {running} running")
+
+    def standing_by(self, leader: str | None) -> None:
+        """Report like `turn` that the loop of a standby turns, and who leads."""
+        self._turn(lambda: "standing by" + (f"; {leader} leads" if leader else ""))
+
+    def _turn(self, status: Callable[[], str]) -> None:
         if self._address is None:
             return
         now_s = self._clock.elapsed_s()
@@ -78,7 +85,7 @@ class Notifier:
             self._send("WATCHDOG=1")
         if now_s >= self._status_at_s + _STATUS_EVERY_S:
             self._status_at_s = now_s
-            self._send_status(f"STATUS={counted(requests, 'request')}, {running} running")
+            self._send_status(f"STATUS={status()}")
 
     def stopping(self) -> None:
         """Report that the runner is about to end."""

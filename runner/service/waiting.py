@@ -41,6 +41,8 @@ def _waits_for_commits(parts: Parts, elapsed_s: float) -> Iterator[float]:
         yield 0.0
     if (deadline_s := core.dispatcher.timeouts.next_s()) is not None:
         yield deadline_s - elapsed_s
+    if parts.leader_watch is not None:
+        yield parts.leader_watch.next_s - elapsed_s
     if is_serving:
         yield 0.0 if parts.folder.is_busy else parts.reader.next_s() - elapsed_s
         yield parts.housekeeping.next_s - elapsed_s

@@ -223,6 +223,47 @@ class Coming(NamedTuple):
     due: int
 
 
+KEPT_DAYS = 30
+"""How long a fleet's store keeps records, and for how long a node may be silent: for one that
+was silent for longer, none is kept.
+"""
+
+
+class NodeRow(NamedTuple):
+    """A node of a fleet. Name and kind are the key."""
+
+    name: str
+    kind: str
+    """`start`: it can lead. `work`: it runs executions."""
+    instance: str
+    """Random for each start of the node."""
+    version: str
+    silent_s: float
+    """How long ago its last heartbeat arrived, in seconds."""
+    clock_offset_s: float
+    """How far the database's clock is ahead of the node's, in seconds."""
+    queues: tuple[str, ...]
+    concurrency: int | None
+    executions: int
+    """How many executions it has taken."""
+    is_draining: bool
+    log_seq: int
+    """The number of the newest record in its own monitor log."""
+
+
+class Fleet(NamedTuple):
+    """Who leads a fleet, and its nodes by kind and name."""
+
+    leader: str | None
+    """The node that leads; None while none does."""
+    epoch: int
+    record: int
+    """The number of the newest record."""
+    now: float
+    """The time of the database, in seconds since 1970-01-01T00:00Z."""
+    nodes: tuple[NodeRow, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The content that a starting runner needs."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Iterable
     from types import FrameType
 else:
     import _signal as signal
@@ -42,6 +43,11 @@ def take() -> list[int]:
     while _arrived:
         taken.append(_arrived.pop(0))
     return taken
+
+
+def put_back(numbers: Iterable[int]) -> None:
+    """Let the next `take` return signals that somebody took and did not carry out."""
+    _arrived[:0] = numbers
 
 
 def is_stop_asked() -> bool:

@@ -30,8 +30,6 @@ CALLED_FROM_OUTSIDE = {
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
-    # Until a node stands by and leads.
-    *("runner_leading", "runner_standby"),
 }
 
 

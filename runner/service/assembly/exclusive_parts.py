@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,10 +52,12 @@ class Options:
     """The earliest time that a correct clock can show."""
     handover: Handover | None = None
     """From the program that this one replaced in the same process; None at any other start."""
-    children: tuple[ChildCommand, ...] = ()
+    children: Sequence[ChildCommand] = ()
     """Commands that the loop keeps running; who made them closes them."""
     node: str | None = None
     """The name of this node while it leads a fleet; None for a runner of its own."""
+    state_lock: int | None = None
+    """A descriptor by which this process holds the state folder already; the store closes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +92,11 @@ class Wakeups:
 def open_records(settings: Settings, options: Options, resources: ExitStack) -> Records:
     """Own the store, and bring the records of a former runner into the log."""
     unless_stopped(lambda: _require_trusted_places(settings))
-    handed = options.handover
+    held = options.state_lock
+    if held is None and options.handover is not None:
+        held = options.handover.store_lock
     executor = _fleet_executor(settings, options, resources)
-    store = own_store(
-        settings.store,
-        handed=None if handed is None else handed.store_lock,
-        node=options.node,
-        part=executor,
-    )
+    store = own_store(settings.store, handed=held, node=options.node, part=executor)
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)

@@ -22,11 +22,12 @@ from runner.service.assembly.exclusive_parts import (
     open_records,
     open_wakeups,
 )
-from runner.service.assembly.taking_over import LEADER, load, note_start, take_over
+from runner.service.assembly.taking_over import load, note_leading, note_start, take_over
 from runner.service.clocks.clock_follower import ClockFollower
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.mail import Mail
 from runner.service.executions.name_lists import adopted_words
+from runner.service.fleet.leader_watch import LEADER, LeaderWatch
 from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
 from runner.service.notifying.messenger import Messenger
@@ -67,6 +68,8 @@ class Parts:
     messenger: Messenger
     settings_watch: SettingsWatch
     own_checks: OwnChecks
+    leader_watch: LeaderWatch | None
+    """None outside of a fleet."""
 
 
 def assemble(settings: Settings, options: Options, resources: ExitStack) -> Parts:
@@ -91,6 +94,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     core = build_core(settings, options, records, registry, wakeups, jobs_lock, resources)
     take_over(executions, records, core, options.clock)
     note_start(records.journal, options)
+    leader_watch = (
+        None if options.node is None else note_leading(options.node, records, core, options.clock)
+    )
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core, records.store)
     messenger = _messenger(
@@ -114,6 +120,7 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         housekeeping=housekeeping,
         messenger=messenger,
         settings_watch=_settings_watch(settings, options.clock, core, messenger, resources),
+        leader_watch=leader_watch,
         own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
     )
 
@@ -251,6 +258,7 @@ def _jobs_lock(settings: Settings, options: Options, resources: ExitStack) -> Jo
         settings.jobs,
         options.clock,
         is_shared=settings.allow_shared_jobs,
+        is_of_fleet=options.node is not None,
         is_firing=options.is_firing,
         handed=None if options.handover is None else options.handover.jobs_lock,
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from runner import __version__
 from runner.execution.trees.proc import boot_id
+from runner.monitor.events import runner_leading
 from runner.requests.building.relocation import relocated_definition
 from runner.service.alerts.alerts import shifts_in
 from runner.service.assembly.core import Core
@@ -17,6 +18,7 @@ from runner.service.assembly.exclusive_parts import Options, Records
 from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.executions.execution import Execution, execution_of
+from runner.service.fleet.leader_watch import LEADER, FleetStore, LeaderWatch
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.reloader import Reloader
@@ -27,9 +29,6 @@ from runner.store.rows import RequestRow
 from runner.system.clock import Clock
 from runner.timing.zones import use_zone_data
 from runner.values import from_microseconds, to_microseconds
-
-LEADER = "leader"
-"""The key in the store's meta table for the node that leads the fleet, or led it last."""
 
 
 def load(
@@ -93,3 +92,18 @@ def note_start(journal: Journal, options: Options) -> None:
             **({LEADER: options.node} if options.node is not None else {}),
         }
     )
+
+
+def note_leading(node: str, records: Records, core: Core, clock: Clock) -> LeaderWatch:
+    """Record that this node leads; return its watch over the others."""
+    store, meta = records.store, records.snapshot.meta
+    assert isinstance(store, FleetStore), "only a fleet has nodes"
+    leading = runner_leading(
+        core.decisions.about(),
+        node=node,
+        former_node=meta.get(LEADER),
+        epoch=store.epoch,
+        message=None,
+    )
+    records.journal.record(leading, clock.now())
+    return LeaderWatch(node, store, core.decisions, clock, meta=meta)

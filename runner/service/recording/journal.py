@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from runner.errors import StoreError
+from runner.errors import LeaseLostError, StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.records import Record, Recorder, decode
 from runner.service.recording.log_writer import LogWriter
@@ -171,9 +172,10 @@ class Journal:
         Uncommitted facts are dropped, as in a crash. To commit them here would lose what
         follows them, because nothing decides about follow-ups any more.
         """
-        self.log.append_last()
+        with suppress(LeaseLostError):  # then the next leader's records follow in this log
+            self.log.append_last()
+            self._commit_mark()
         self.show_all()
-        self._commit_mark()
         self.log.close()
         self._store.close()
 

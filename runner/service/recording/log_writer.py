@@ -18,8 +18,7 @@ from loguru import logger
 from runner.errors import LogUnwritableError, RunnerError, StoreError
 from runner.monitor.log import MonitorLog
 from runner.monitor.log_files import Place
-from runner.service.recording.outbox import Outbox
-from runner.store.protocol import Store
+from runner.service.recording.outbox import Outbox, RecordStore
 from runner.store.rows import Batch, Mark
 from runner.system.background_calls import ContinuedCalls
 
@@ -37,7 +36,7 @@ class LogWriter:
     has it.
     """
 
-    def __init__(self, store: Store, log: MonitorLog) -> None:
+    def __init__(self, store: RecordStore, log: MonitorLog) -> None:
         self.trouble: str | None = None
         self.appended: tuple[int, Mark] | None = None
         self._store = store
@@ -56,6 +55,10 @@ class LogWriter:
     def add(self, numbered: Iterable[tuple[int, bytes]]) -> None:
         """Add records that were just committed, in the order of their numbers."""
         self._outbox.add(numbered)
+
+    def extend(self, newest: int) -> None:
+        """Add the records up to number `newest`, which another node has committed."""
+        self._outbox.extend(newest)
 
     def recover(self, outbox: range, mark: Mark | None) -> None:
         """Bring the records of a former runner into the log, each exactly once.

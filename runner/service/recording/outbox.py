@@ -6,11 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import takewhile
+from typing import Protocol
 
-from runner.store.protocol import Store
+from runner.store.rows import Batch, Mark
 
 BATCH_BYTES = 2**20
 """Maximum size of one append to the log, and of the lines kept in memory."""
+
+
+class RecordStore(Protocol):
+    """The part of a store that the log needs; a standby's own connection has it, too."""
+
+    def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
+        """Return the records after `number` (see `Store`)."""
+        ...
+
+    def commit(
+        self, batch: Batch, *, appended: tuple[int, Mark] | None = None
+    ) -> tuple[tuple[int, bytes], ...]:
+        """Note with an empty batch what the log has (see `Store`)."""
+        ...
 
 
 class Outbox:
@@ -20,7 +35,7 @@ class Outbox:
     bounded, however long the log refuses.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RecordStore) -> None:
         self._store = store
         self._lines: list[tuple[int, bytes]] = []
         self._kept_bytes = 0
@@ -36,9 +51,16 @@ class Outbox:
         return self._kept_bytes
 
     def resume(self, numbers: range) -> None:
-        """Take over the records that a former runner committed."""
-        if numbers:
+        """Take over the records that a former runner committed.
+
+        The range may be empty; a start above 0 says where the next one begins.
+        """
+        if numbers.start:
             self._through, self._last = numbers.start - 1, numbers.stop - 1
+
+    def extend(self, newest: int) -> None:
+        """Add the records up to number `newest`, which another node has committed."""
+        self._last = max(self._last, newest)
 
     def add(self, numbered: Iterable[tuple[int, bytes]]) -> None:
         """Add records that were just committed, in the order of their numbers."""
@@ -68,6 +90,7 @@ class Outbox:
         """Drop the batch that ended with record `number`, because the log has it."""
         self._lines.clear()
         self._kept_bytes, self._through = 0, number
+        self.extend(number)  # a standby may read records before it learns of them
 
     def _has_room(self, line: bytes) -> bool:
         # The first line always has room: a record is far shorter than a batch.

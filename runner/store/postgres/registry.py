@@ -7,9 +7,7 @@ from __future__ import annotations
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.lease import Holder
 from runner.store.postgres.texts import to_sql
-
-_KEPT_DAYS = 30
-"""How long records stay. A node that was silent for longer copies its log anew."""
+from runner.store.rows import KEPT_DAYS
 
 
 def register(connection: Connection, holder: Holder, *, version: str) -> None:
@@ -34,5 +32,5 @@ def prune_records(connection: Connection) -> None:
         " AND at < clock_timestamp() - make_interval(days => %(days)s)"
         " AND seq <= (SELECT min(log_seq) FROM nodes WHERE kind = 'start'"
         " AND heartbeat > clock_timestamp() - make_interval(days => %(days)s))",
-        {"days": _KEPT_DAYS},
+        {"days": KEPT_DAYS},
     )

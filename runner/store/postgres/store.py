@@ -21,7 +21,7 @@ from runner import __version__
 from runner.errors import LeaseLostError, StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.known_definitions import KnownDefinitions
 from runner.store.lock import note_record, note_start, noted_record, noted_start, take_lock
-from runner.store.postgres import inbox, lease, queries
+from runner.store.postgres import inbox, lease, nodes, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.arrivals import Arrivals
 from runner.store.postgres.changes import (
@@ -37,7 +37,7 @@ from runner.store.postgres.link import Link
 from runner.store.postgres.migrating import migrate
 from runner.store.postgres.owner import in_use_words, is_own
 from runner.store.postgres.registry import prune_records, register
-from runner.store.rows import Batch, CommandRow, Mark, Phase, ResultRow, Snapshot
+from runner.store.rows import Batch, CommandRow, Fleet, Mark, Phase, ResultRow, Snapshot
 from runner.store.state_id import own_state_id
 from runner.system.inheritance import inheritable
 
@@ -140,6 +140,16 @@ class PostgresStore:
     def has_changes(self) -> bool:
         """Whether the part of each commit has something to write."""
         return self._part is not None and self._part.has_changes()
+
+    @property
+    def epoch(self) -> int:
+        """Counts the times that the leadership was taken."""
+        return self._epoch
+
+    def fleet(self) -> Fleet:
+        """Return who leads, and all nodes. Raises StoreError."""
+        with self._connected() as connection:
+            return nodes.fleet(connection)
 
     def load(self) -> Snapshot:
         """Return the whole content, apart from the lines of the outbox. Raises StoreError."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.access.places import Places
+from runner.cli.commands.control.commands_beside import CommandsBeside
 from runner.cli.commands.control.web import require_web
 from runner.cli.options import place_options
 from runner.errors import UsageError
@@ -23,7 +23,6 @@ from runner.values import parse_duration
 
 if TYPE_CHECKING:
     from runner.cli.output.console import Console
-    from runner.service.child_command import ChildCommand
     from runner.service.handover import Handover
     from runner.service.runner_settings import Settings
 
@@ -68,6 +67,12 @@ max_running_option = click.option(
     help="Also serve the page, as `runner web` does; the address may be left out.",
 )
 @click.option(
+    "--no-work",
+    envvar="RUNNER_NO_WORK",
+    is_flag=True,
+    help="In a fleet: execute nothing on this machine.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -93,6 +98,7 @@ def start_command(
     drain: timedelta | None,
     allow_shared_jobs: bool,
     web: str | None,
+    no_work: bool,
     log_format: str,
     log_level: str,
     log_file: Path | None,
@@ -105,6 +111,10 @@ def start_command(
     reloads the folder. SIGUSR1, SIGUSR2 and SIGALRM are ignored. All of this holds from
     the first instant of the start. The console prints one line per event; the monitor
     log has the full records as JSON.
+
+    With a store in PostgreSQL this machine becomes a node of a fleet. One node leads, the
+    others stand by and take over when it fails. Each one also runs a worker (see `runner
+    work`), and a stopping leader leaves executions to the workers.
 
     \b
     Examples:
@@ -135,9 +145,13 @@ def start_command(
         from_file=places.settings,
         page=places.settings.web.url,
     )
-    commands = [] if web is None else [("the page", _web_arguments(web, places))]
+    beside = CommandsBeside(
+        page=None if web is None else _web_arguments(web, places),
+        worker=_work_arguments(places) if _has_worker(places, no_work=no_work) else None,
+        drain=settings.drain,
+    )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
-        handover = _serve(settings, console, handed, commands)
+        handover = _serve(settings, console, handed, beside)
     if handover is not None:
         for name, value in _store_variable(settings.url).items():
             environment[name.encode()] = value.encode()
@@ -152,14 +166,32 @@ def _store_variable(url: str | None) -> dict[str, str]:
 def _web_arguments(address: str, places: Places) -> tuple[str, ...]:
     """Return the command line of the page. Raises RefusedError without the extra."""
     require_web()
+    return ("web", *_place_arguments(places), *([f"--listen={address}"] if address else []))
+
+
+def _work_arguments(places: Places) -> tuple[str, ...]:
+    """Return the command line of the worker, without its name."""
+    return ("work", *_place_arguments(places))
+
+
+def _place_arguments(places: Places) -> Iterator[str]:
     named = {
         "--jobs": places.jobs.absolute(),
         "--state": places.state,
         "--monitor-log": places.monitor_log,
         "--timezone": places.given_zone,
-        "--listen": address,
     }
-    return ("web", *(f"{option}={value}" for option, value in named.items() if value))
+    yield from (f"{option}={value}" for option, value in named.items() if value)
+
+
+def _has_worker(places: Places, *, no_work: bool) -> bool:
+    """Return whether a worker runs beside the runner. Raises UsageError for `--no-work`."""
+    if no_work and places.store.url is None:
+        raise UsageError(
+            "--no-work is for a node of a fleet: with a store in a state folder, the runner"
+            " executes everything itself"
+        )
+    return places.store.url is not None and not no_work
 
 
 def _console(log_format: str, zone: str, level: str, log_file: Path | None) -> Console:
@@ -177,15 +209,11 @@ def _serve(
     settings: Settings,
     console: Console,
     handed: Handover | None,
-    commands: Iterable[tuple[str, tuple[str, ...]]],
+    beside: CommandsBeside,
 ) -> Handover | None:
-    """Run the runner until a signal stops it, or until the installed program replaces it.
-
-    It keeps `commands` running: each one's name for people, and its command line.
-    """
+    """Run the runner until a signal stops it, or until the installed program replaces it."""
     from loguru import logger
 
-    from runner.service.child_command import ChildCommand
     from runner.service.loop import running
     from runner.service.stop_signals import unless_stopped
     from runner.service.systemd import Notifier
@@ -207,35 +235,34 @@ def _serve(
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if handed is None and early_signals.is_stop_asked():
         return None
-    children = tuple(
-        ChildCommand(name, line, clock, variables=_store_variable(settings.url))
-        for name, line in commands
-    )
-    with (
-        _ended_last(children),
-        running(
-            settings,
-            clock,
-            observer=console.show,
-            notifier=notifier,
-            handover=handed,
-            children=children,
-        ) as runner,
-    ):
-        console.zone = lambda: runner.zone
-        handover = runner.run()
+    with beside.started(clock, _store_variable(settings.url)) as children:
+        if settings.url is None:
+            with running(
+                settings,
+                clock,
+                observer=console.show,
+                notifier=notifier,
+                handover=handed,
+                children=children,
+            ) as runner:
+                console.zone = lambda: runner.zone
+                handover = runner.run()
+        else:
+            from runner.service.leading import serve_in_fleet
+
+            handover = serve_in_fleet(
+                settings,
+                clock,
+                observer=console.show,
+                notifier=notifier,
+                handover=handed,
+                children=children,
+                joined=beside.start_worker,
+                leads=lambda runner: setattr(console, "zone", lambda: runner.zone),
+            )
     if handover is None:
         early_signals.ignore()
     return handover
-
-
-@contextmanager
-def _ended_last(children: Iterable[ChildCommand]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for child in children:
-            child.close()
 
 
 def _missing(jobs: Path, then: str) -> str:

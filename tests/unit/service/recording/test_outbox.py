@@ -81,3 +81,19 @@ def test_records_that_somebody_deleted_from_the_store_do_not_stop_the_outbox(
         assert outbox.batch() == (7, b"")
         outbox.drop(7)
         assert not outbox
+
+
+def test_an_outbox_may_read_records_before_it_learns_that_they_were_committed(
+    tmp_path: Path,
+) -> None:
+    with closing(own_store(StorePlace(folder=tmp_path))) as store:
+        outbox = Outbox(store)
+        outbox.resume(range(1, 1))
+        outbox.extend(1)
+        store.commit(Batch(records=[line_of(number, 20) for number in range(3)]))
+        number, _ = outbox.batch()
+        outbox.drop(number)
+        assert number == 3
+        assert not outbox
+        outbox.extend(2)
+        assert not outbox

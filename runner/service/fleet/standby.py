@@ -1,0 +1,134 @@
+"""A node that stands by: it waits for the lease, and keeps its children and its log.
+
+The main thread only waits, so that a signal is answered at once and the service manager
+hears from it, however long the database takes.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loguru import logger
+
+from runner.errors import StoreUnwritableError
+from runner.service.child_command import ChildCommand
+from runner.service.fleet.clocks import LEAST_WRONG_OFFSET_S, clock_trouble
+from runner.service.fleet.node_link import Look, NodeLink
+from runner.service.stop_signals import Signals
+from runner.service.systemd import Notifier
+from runner.service.trouble import RETRY_S, Cooldown, TroubleReports
+from runner.system.background_calls import ContinuedCalls
+from runner.system.clock import Clock
+from runner.system.stalls import WATCH
+
+_LOOK_S = 0.1
+_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standby:
+    """This node while it does not lead. `run` returns when it may, or is to stop."""
+
+    link: NodeLink
+    clock: Clock
+    children: Sequence[ChildCommand]
+    joined: Callable[[str], None]
+    """Gets this node's name once it is registered."""
+    notifier: Notifier
+    not_before_s: float = 0.0
+    """When it may lead at the earliest, in elapsed seconds."""
+
+    def run(self) -> bool:
+        """Stand by; return True once the lease is free, False if a signal asks for a stop.
+
+        Raises RefusedError and StoreError for a problem that does not pass.
+        """
+        calls = ContinuedCalls("standby")
+        try:
+            with Signals() as signals:
+                may_lead = self._wait(signals, calls)
+                if may_lead:
+                    calls.result(self.link.close, patience_s=_CLOSE_S)
+                    signals.put_back()
+                return may_lead
+        except TimeoutError:  # the database hangs: nothing is lost, the next look recovers
+            return False
+        finally:
+            calls.close()
+            WATCH.note_end()
+
+    def _wait(self, signals: Signals, calls: ContinuedCalls) -> bool:
+        reports, pause, leader = TroubleReports(), Cooldown(self.clock, lasts_s=RETRY_S), _Leader()
+        begun_s, has_joined = self.clock.elapsed_s(), False
+        while True:
+            WATCH.beat()
+            if self._is_stop_asked(signals):
+                return False
+            for child in self.children:
+                child.advance()
+            self.notifier.ready(begun_s=begun_s)
+            self.notifier.standing_by(leader.name)
+            if pause.is_on:
+                select.select([signals.descriptor], [], [], min(pause.left_s, _LOOK_S))
+                continue
+            try:
+                look = calls.result(self.link.look, patience_s=_LOOK_S)
+            except TimeoutError:
+                continue
+            except StoreUnwritableError as error:
+                reports.report({"the store": str(error)})
+                pause.begin()
+                continue
+            reports.report({"the store": None, **self._troubles(look)})
+            if self.link.name is not None and not has_joined:
+                has_joined = True
+                self.joined(self.link.name)
+            leader.note(look, self.link.name)
+            if self._may_lead(look):
+                return True
+
+    def _may_lead(self, look: Look) -> bool:
+        lease = look.lease
+        is_own = lease.node == self.link.name and lease.state_id == self.link.state_id
+        return (
+            (lease.is_over or is_own)
+            and abs(look.clock_offset_s) <= LEAST_WRONG_OFFSET_S
+            and self.clock.elapsed_s() >= self.not_before_s
+        )
+
+    def _troubles(self, look: Look) -> dict[str, str | None]:
+        return {
+            "the monitor log": self.link.log_trouble,
+            "this machine's clock": clock_trouble(look.clock_offset_s),
+        }
+
+    def _is_stop_asked(self, signals: Signals) -> bool:
+        for number in signals.take():
+            if number is signal.SIGHUP:  # a standby reads no folder
+                self.notifier.reloading()
+                self.notifier.ready(begun_s=self.clock.elapsed_s())
+            else:
+                WATCH.note_stop()
+                self.notifier.stopping()
+                logger.info("stopping: this node stands by")
+                return True
+        return False
+
+
+@dataclass(slots=True)
+class _Leader:
+    """Reports on the console who leads."""
+
+    name: str | None = None
+    is_known: bool = False
+
+    def note(self, look: Look, own: str | None) -> None:
+        name = None if look.lease.is_over else look.lease.node
+        if self.is_known and name == self.name:
+            return
+        self.name, self.is_known = name, True
+        if name is not None and name != own:
+            logger.info("{} stands by; {} leads", own, name)

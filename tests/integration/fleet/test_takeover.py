@@ -1,0 +1,99 @@
+"""One node of a fleet leads at a time; another one takes over, and every log is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.database_proxy import proxied
+from support.fleet import FleetNode, await_same_logs, freeze, leader_of, thaw
+from support.place import SECONDLY, wait_until
+
+
+@pytest.fixture
+def nodes(database_url: str, tmp_path: Path) -> Iterator[list[FleetNode]]:
+    """Provide two nodes with one jobs folder; end what they leave running."""
+    one = FleetNode(tmp_path / "one", database_url)
+    two = FleetNode(tmp_path / "two", database_url, jobs=one.jobs)
+    yield [one, two]
+    one.end_all()
+    two.end_all()
+
+
+def test_a_standby_takes_over_from_a_leader_that_stops_or_freezes(nodes: list[FleetNode]) -> None:
+    one, two = nodes
+    one.declare("tick", "true", SECONDLY)
+    first = one.join()
+    one.await_leading()
+    second = two.join()
+    one.await_finished("tick", count=2, within_s=60)
+    wait_until(lambda: two.finished("tick"), what="the leader's records in the standby's log")
+    assert two.console().splitlines()[0].endswith(f"{two.name} stands by; {one.name} leads")
+
+    # The leader stops in order: no wait for the end of its lease.
+    assert one.stop(first) == 0
+    two.await_leading()
+    (leading,) = wait_until(lambda: two.events("runner.leading", node=two.name))
+    assert leading["former_node"] == one.name
+    two.await_finished("tick", count=len(two.finished("tick")) + 1)
+
+    # The former leader stands by, and has what it missed.
+    first = one.join()
+    await_same_logs(nodes)
+    wait_until(lambda: two.events("runner.standby", node=one.name), what="a recorded standby")
+
+    # A frozen leader writes nothing more once it thaws, and stands by in the same process.
+    freeze(second)
+    one.await_leading()
+    count = len(one.finished("tick"))
+    one.await_finished("tick", count=count + 1)
+    thaw(second)
+    wait_until(lambda: "another node leads now" in two.console(), what="a fenced leader")
+    wait_until(lambda: f"{two.name} stands by; {one.name} leads" in two.console())
+    one.await_finished("tick", count=count + 2)
+    await_same_logs(nodes)
+    assert leader_of(one.url) == one.name
+
+    # Killed in the midst of all that, a node takes its own lease again without a wait.
+    first.kill()
+    first.wait()
+    before = len(one.events("runner.leading", node=one.name))
+    first = one.join()
+    wait_until(lambda: len(one.events("runner.leading", node=one.name)) == before + 1)
+    assert two.stop(second) == 0
+    await_same_logs([one])
+    assert one.stop(first) == 0
+    # A node that was away copies what it missed, before and while it leads.
+    two.join()
+    two.await_leading()
+    await_same_logs([two])
+
+
+def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
+    database_url: str, tmp_path: Path
+) -> None:
+    with proxied(database_url, tmp_path / "way") as way:
+        one = FleetNode(tmp_path / "one", way.url)
+        two = FleetNode(tmp_path / "two", database_url, jobs=one.jobs)
+        one.declare("tick", "true", SECONDLY)
+        try:
+            first = one.join()
+            one.await_leading()
+            two.join()
+            one.await_finished("tick", within_s=60)
+            way.cut()
+            two.await_leading()
+            two.await_finished("tick", count=len(two.finished("tick")) + 2)
+            way.mend()
+            wait_until(
+                lambda: f"{one.name} stands by; {two.name} leads" in one.console(),
+                within_s=90,
+                what="a former leader that stands by",
+            )
+            two.await_finished("tick", count=len(two.finished("tick")) + 1)
+            await_same_logs([one, two])
+            assert one.stop(first) == 0
+        finally:
+            one.end_all()
+            two.end_all()
