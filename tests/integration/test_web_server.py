@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -314,32 +315,57 @@ def is_running(pid: int) -> bool:
 # ---------------------------------------------------------------------------------
 
 
-def test_five_hundred_open_event_streams_cost_the_loop_nothing(place: Place) -> None:
-    """Each stream is open and gets events, the runner is idle meanwhile, and nothing is late."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticking:
+    """A runner with a request that runs each second, and with its page."""
+
+    place: Place
+    runner: Process
+    url: str
+    header: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the page listens."""
+        host, port = re.findall(r"//(.*):(\d+)/", self.url)[0]
+        return host, int(port)
+
+    def await_ticks(self) -> None:
+        """Wait until the request has run again, and once more."""
+        seen = len(self.place.finished("tick"))
+        self.place.await_finished("tick", count=seen + 2, status="success")
+
+
+@pytest.fixture(scope="module")
+def ticking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ticking]:
+    place = Place(tmp_path_factory.mktemp("ticking"))
     place.declare("tick", "true", SECONDLY)
     header = token(place)["authorization"]
     runner = place.start("--web", "127.0.0.1:0")
     url = wait_until(lambda: url_in(place.console()), within_s=PATIENCE_S)
-    place.await_finished("tick", count=2, status="success")
-    host, port = re.findall(r"//(.*):(\d+)/", url)[0]
+    yield Ticking(place=place, runner=runner, url=url, header=header)
+    assert {each["status"] for each in place.finished("tick")} == {"success"}
+    assert place.stop(runner) == 0
+    check_log(place.log)
+
+
+def test_five_hundred_open_event_streams_cost_the_loop_nothing(ticking: Ticking) -> None:
+    """Each stream is open and gets events, the runner is idle meanwhile, and nothing is late."""
+    header = ticking.header
     asked = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: {header}\r\n\r\n"
     with ExitStack() as clients:
         streams = []
         for _ in range(500):
-            stream = clients.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            stream = clients.enter_context(socket.create_connection(ticking.address, timeout=60))
             stream.sendall(asked.encode())
             streams.append(stream)
         for stream in streams:
             assert received(stream, b"HTTP/1.1 200").startswith(b"HTTP/1.1 200")
-        open_files = len(list(Path(f"/proc/{runner.pid}/fd").iterdir()))
-        seen = len(place.finished("tick"))
-        place.await_finished("tick", count=seen + 2, status="success")
+        open_files = len(list(Path(f"/proc/{ticking.runner.pid}/fd").iterdir()))
+        ticking.await_ticks()
         for stream in streams[::100]:
             assert b"execution.finished" in received(stream, b"execution.finished")
         assert open_files < 100, "no stream is a connection of the runner"
-    assert {each["status"] for each in place.finished("tick")} == {"success"}
-    assert place.stop(runner) == 0
-    check_log(place.log)
 
 
 def received(client: socket.socket, until: bytes) -> bytes:
@@ -350,22 +376,15 @@ def received(client: socket.socket, until: bytes) -> bytes:
     return answer
 
 
-def test_many_slow_clients_keep_nobody_else_waiting(place: Place) -> None:
+def test_many_slow_clients_keep_nobody_else_waiting(ticking: Ticking) -> None:
     """Each sends a part of a request and then nothing; one more gets its answer."""
-    place.declare("tick", "true", SECONDLY)
-    runner = place.start("--web", "127.0.0.1:0")
-    url = wait_until(lambda: url_in(place.console()), within_s=PATIENCE_S)
-    host, port = re.findall(r"//(.*):(\d+)/", url)[0]
     with ExitStack() as clients:
         for number in range(500):
-            client = clients.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            client = clients.enter_context(socket.create_connection(ticking.address, timeout=30))
             part = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n"
             client.sendall(part if number % 2 else part + b"\r\ntoken=")
-        assert httpx2.get(f"{url}healthz", timeout=PATIENCE_S).status_code == 200
-        seen = len(place.finished("tick"))
-        place.await_finished("tick", count=seen + 2, status="success")
-    assert place.stop(runner) == 0
-    check_log(place.log)
+        assert httpx2.get(f"{ticking.url}healthz", timeout=PATIENCE_S).status_code == 200
+        ticking.await_ticks()
 
 
 @pytest.mark.parametrize(

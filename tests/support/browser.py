@@ -16,6 +16,9 @@ from support.busy_night import Night
 from support.fork_server import Process
 from support.place import GATE, Place, end_of, wait_until
 
+from runner.web.identity.roles import Role, Scope
+from runner.web.identity.tokens import Tokens, new_token
+
 REQUIRED = "RUNNER_REQUIRE_BROWSER"
 """The variable with which a missing browser is a failure instead of a skip."""
 PATIENCE_MS = float(os.environ.get("PATIENCE_MS", 60_000))
@@ -109,9 +112,9 @@ class Site:
 
     def token(self, name: str, role: str) -> str:
         """Make a token; return its secret."""
-        done = self.place.run("token", "add", name, "--role", role)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()[-1]
+        token, secret = new_token(name, Role(role), Scope(), expires=None)
+        Tokens(self.place.state).add(token)
+        return secret
 
     def close(self) -> None:
         """End the page, then the runner."""
