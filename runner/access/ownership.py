@@ -40,7 +40,12 @@ def serves(meta: Mapping[str, str], jobs: Path) -> bool:
 
 
 def served_jobs(places: Places) -> Path | None:
-    """Return the jobs folder that the store belongs to, or None without a store."""
+    """Return the jobs folder that the store belongs to, or None without a store.
+
+    None for a fleet, too: each node has the folder at a place of its own.
+    """
+    if places.store.url is not None:
+        return None
     folder = meta_of(places.store).get("jobs")
     return Path(folder) if folder else None
 
@@ -50,9 +55,10 @@ def other_jobs(places: Places) -> str | None:
     `places.jobs`.
 
     None if there is no folder at `places.jobs`: then the user means the state folder's
-    own. None too if the recorded folder no longer exists: it was moved.
+    own. None too if the recorded folder no longer exists: it was moved. In a fleet, each
+    node has the folder at a place of its own.
     """
-    if not is_folder(places.jobs) or not places.has_store:
+    if places.store.url is not None or not is_folder(places.jobs) or not places.has_store:
         return None
     meta = meta_of(places.store)
     served = meta.get("jobs", "")

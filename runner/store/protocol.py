@@ -16,6 +16,7 @@ from runner.store.rows import (
     Coming,
     CommandRow,
     ExecutionRow,
+    Fleet,
     Mark,
     ResultRow,
     Snapshot,
@@ -164,6 +165,9 @@ class StoreReader(Protocol):
 
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted about itself."""
+
+    def fleet(self) -> Fleet | None:
+        """Return who leads the fleet, and its nodes; None without one."""
 
     def close(self) -> None:
         """End the view."""

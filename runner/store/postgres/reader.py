@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.postgres import queries
+from runner.store.postgres import nodes, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.connection import Connection, connect, errors_in_words
 from runner.store.postgres.migrating import require_current, version_of
-from runner.store.rows import AlertRow, Coming, ExecutionRow, ResultRow, Snapshot
+from runner.store.rows import AlertRow, Coming, ExecutionRow, Fleet, ResultRow, Snapshot
 from runner.store.state_id import state_id_of
 
 Answer = TypeVar("Answer")
@@ -79,6 +79,10 @@ class PostgresReader:
     def meta(self) -> dict[str, str]:
         """Return what the owner has noted about itself."""
         return self._ask(queries.meta_of, {})
+
+    def fleet(self) -> Fleet | None:
+        """Return who leads the fleet, and its nodes."""
+        return self._ask(nodes.fleet, None)
 
     def close(self) -> None:
         """End the transaction and the connection."""

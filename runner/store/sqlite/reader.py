@@ -85,6 +85,9 @@ class SqliteReader:
         """Return what the owner has noted about itself."""
         return self._ask(queries.meta_of, {})
 
+    def fleet(self) -> None:
+        """Return None: one machine is no fleet."""
+
     def close(self) -> None:
         """Close the database."""
         if self._connection is not None:

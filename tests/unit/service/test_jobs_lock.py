@@ -65,3 +65,18 @@ def test_trouble_ends_when_the_path_leads_back_to_the_folder_that_is_locked(
 def _lead(link: Path, folder: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(folder)
+
+
+def test_the_nodes_of_a_fleet_share_a_folder_but_with_no_runner_outside(tmp_path: Path) -> None:
+    clock = SystemClock()
+    one, two = (JobsLock(tmp_path, clock, is_of_fleet=True) for _ in range(2))
+    alone = JobsLock(tmp_path, clock)
+    with closing(one), closing(two):
+        one.take()
+        two.take()
+        with pytest.raises(RefusedError, match="another runner"):
+            alone.take()
+    with closing(alone):
+        alone.take()
+        with pytest.raises(RefusedError, match="another runner"):
+            one.take()

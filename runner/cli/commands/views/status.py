@@ -32,7 +32,7 @@ from runner.planning.words.open_alert_words import alert_item, alert_words
 from runner.planning.words.pause_words import backfill_item, backfill_words, pause_item, pause_words
 from runner.service.trouble import UNSETTLED, TroubleNote
 from runner.store.opening import owner_of, read_store
-from runner.store.rows import AlertRow, ExecutionRow, Snapshot
+from runner.store.rows import AlertRow, ExecutionRow, Fleet, Snapshot
 from runner.timing.local_times import local_text
 from runner.values import duration_text, from_microseconds, short_commit
 
@@ -84,10 +84,18 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     for pause in item["paused"]:
         echo(f"paused    {style(pause_words(pause, places.zone), fg='yellow')}")
     counts = ", ".join(f"{count} {coloured(status)}" for status, count in item["requests"].items())
-    echo(f"runner {item['pid']} has been {stands} since {since}")
+    where = f" on {item['leader']}" if item["leader"] else ""
+    echo(f"runner {item['pid']}{where} has been {stands} since {since}")
     echo(f"jobs      {item['jobs']}{commit}")
     echo(f"log       {places.monitor_log}")
     echo(f"requests  {counts or 'none'}")
+    if item["nodes"]:
+        from runner.access.shown.fleet_items import fleet_rows
+
+        echo(f"nodes     {len(item['nodes'])}")
+        print_table(
+            ("  ROLE", "NODE", "STATE"), [(f"  {role}", *rest) for role, *rest in fleet_rows(item)]
+        )
     if item["clock"] is not None:
         echo(f"clock     {style(_clock_words(item['clock'], places.zone), fg='yellow')}")
     if item["alerts"]:
@@ -128,6 +136,7 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
     with closing(read_store(places.store)) as reader:
         meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
         statuses, backfills = reader.statuses(), reader.backfills()
+        fleet = reader.fleet()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
         # The rows of a former version name no fire.
         is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
@@ -140,6 +149,7 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
         "stopping": from_microseconds(int(meta["stopping"])) if meta.get("stopping") else None,
         "version": meta.get("version"),
+        **_fleet(fleet),
         "jobs": meta.get("jobs", str(places.jobs)),
         "git_commit": meta.get("git_commit") or None,
         "requests": statuses,
@@ -151,6 +161,14 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "backfills": [_backfill_item(name, text) for name, text in backfills.items()],
         "next": [{"request": request, "scheduled_for": fire} for request, fire in coming],
     }
+
+
+def _fleet(fleet: Fleet | None) -> dict[str, Any]:
+    if fleet is None:
+        return {"leader": None, "nodes": []}  # usual; saves the import
+    from runner.access.shown.fleet_items import fleet_item
+
+    return fleet_item(fleet)
 
 
 def _pauses(meta: Mapping[str, str], now: datetime) -> tuple[Pause, ...]:
