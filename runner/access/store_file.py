@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.errors import UsageError
 from runner.system.regular_files import open_regular
+from runner.system.trust import own_trust
 
 _MOST_BYTES = 4096
 
@@ -16,6 +17,9 @@ def url_in(path: Path) -> str:
 
     The owner is the user of this program, or root. Raises UsageError.
     """
+    trust = own_trust()
+    if trust is not None and (objection := trust.objection(path)):
+        raise UsageError(f"root does not read {path}: {objection.reason}; {objection.way_out}")
     try:
         descriptor = open_regular(path)
         try:

@@ -34,6 +34,7 @@ COMMANDS = {
     "metrics": ("views.metrics", "Print metrics for Prometheus, as the page serves them."),
     "work": ("control.work", "Run executions of a fleet on this machine."),
     "drain": ("control.work", "Let a worker of a fleet finish and take nothing new."),
+    "store": ("control.store", "Create a store in PostgreSQL, or move one there."),
     "reload": ("control.buttons", "Make the runner read its jobs folder now."),
     "restart": ("control.restart", "Let the installed program take over; executions go on."),
     "stop": ("control.stop", "Stop the runner, with its executions or without them."),

@@ -7,7 +7,7 @@ need the extra `fleet`. Touches files and the database.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.errors import StoreError
@@ -101,6 +101,20 @@ def owner_of(place: StorePlace) -> Owner | None:
 def is_store_read_only(place: StorePlace) -> bool:
     """Return whether the state folder is on a file system that is mounted read-only."""
     return is_read_only(lock.lock_path(place.folder))
+
+
+def migrate_store(place: StorePlace) -> tuple[int, int]:
+    """Create the tables of a store in PostgreSQL, or bring them to this version.
+
+    Return the former version, 0 without tables, and the present one. Raises
+    StoreInUseError while a node leads that has another version, and StoreError.
+    """
+    address = address_of(place)
+    from runner.store.postgres.connection import connect, errors_in_words
+    from runner.store.postgres.migrating import NEWEST, migrate
+
+    with errors_in_words(address), closing(connect(address)) as connection:
+        return migrate(connection, address), NEWEST
 
 
 def address_of(place: StorePlace) -> Address:

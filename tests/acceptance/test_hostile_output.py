@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, list[list[str]]] = {
     "metrics": [[]],
     "work": [["--name", IN_NAMES, "--queue", HOSTILE]],
     "drain": [[IN_NAMES]],
+    "store": [["copy", "--store-file", IN_NAMES], [IN_NAMES]],
     "reload": [[]],
     "restart": [[]],
     "doctor": [[]],

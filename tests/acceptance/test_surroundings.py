@@ -117,6 +117,8 @@ class World:
                 return ["--test", "a"]
             case "token":
                 return ["list"]
+            case "store":
+                return ["migrate"]
             case "web":
                 return ["--listen", "127.0.0.1:0"]
             case "log":

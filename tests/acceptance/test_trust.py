@@ -53,6 +53,7 @@ ACTING = {
     "schedule": ("plain",),
     "start": (),
     "stop": (),
+    "store": ("migrate",),
     "token": ("list",),
     "unschedule": ("plain",),
     "web": (),

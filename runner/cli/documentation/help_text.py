@@ -38,6 +38,7 @@ Commands:
   metrics     Print metrics for Prometheus, as the page serves them.
   work        Run executions of a fleet on this machine.
   drain       Let a worker of a fleet finish and take nothing new.
+  store       Create a store in PostgreSQL, or move one there.
   reload      Make the runner read its jobs folder now.
   restart     Let the installed program take over; executions go on.
   stop        Stop the runner, with its executions or without them.

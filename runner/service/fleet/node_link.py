@@ -27,6 +27,7 @@ from runner.store.postgres.connection import Connection, connect, errors_in_word
 from runner.store.postgres.lease import LeaseView
 from runner.store.postgres.migrating import migrate, version_of
 from runner.store.postgres.nodes import LogEnd, StartNode
+from runner.store.postgres.registry import names_for
 from runner.store.rows import Batch, Mark
 from runner.system.machine import machine_id
 from runner.values import counted, new_id
@@ -147,7 +148,7 @@ class NodeLink:
 
     def _register(self) -> None:
         kept = self._do(lambda it: nodes.name_of(it, self._own.state_id))
-        for name in self._own.names() if kept is None else (kept,):
+        for name in names_for(self._own.state_id) if kept is None else (kept,):
             node = StartNode(
                 name=name,
                 machine=machine_id(),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,16 +27,6 @@ class OwnNode:
     """The random id of its state folder, made when a node first used it."""
     lock: int
     """The descriptor by which the state folder is held."""
-
-    def names(self) -> Iterator[str]:
-        """Yield the names that a new node may take, the best one first.
-
-        Two nodes of one machine have the same host name.
-        """
-        host = socket.gethostname()
-        yield host
-        yield f"{host}-{self.state_id[-4:]}"
-        yield f"{host}-{self.state_id[-12:]}"
 
 
 @contextmanager

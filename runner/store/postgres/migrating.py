@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from runner.errors import StoreError
+from runner.errors import StoreError, StoreInUseError
 from runner.store.postgres.address import Address
 from runner.store.postgres.connection import Connection, missing
 from runner.store.postgres.schema import MIGRATIONS
@@ -45,10 +45,12 @@ def require_current(connection: Connection, address: Address) -> None:
         )
 
 
-def migrate(connection: Connection, address: Address) -> int:
+def migrate(connection: Connection, address: Address, *, state_id: str | None = None) -> int:
     """Create the tables or bring them up to date, in one transaction.
 
-    Return the former version, 0 without tables. Raises psycopg.Error and StoreError.
+    Return the former version, 0 without tables. The node with the state folder `state_id`
+    may still have the lease. Raises StoreInUseError while another node leads, psycopg.Error
+    and StoreError.
     """
     version = version_of(connection, address)
     if version == NEWEST:
@@ -66,11 +68,30 @@ def migrate(connection: Connection, address: Address) -> int:
                 " at timestamptz NOT NULL DEFAULT clock_timestamp())"
             )
             _create_queue(connection)
+        else:
+            _require_no_leader(connection, address, state_id)
         for number, step in enumerate(MIGRATIONS[version:], version + 1):
             for statement in step:
                 connection.execute(statement)
             connection.execute("INSERT INTO schema_version (version) VALUES (%s)", (number,))
     return version
+
+
+def _require_no_leader(connection: Connection, address: Address, state_id: str | None) -> None:
+    """Lock the lease until the end of the transaction, so that a former leader of the old
+    version commits nothing more.
+    """
+    free = connection.execute(
+        "UPDATE lease SET epoch = epoch + 1, expires = '-infinity'"
+        " WHERE expires <= clock_timestamp() OR state_id = %s",
+        (state_id,),
+    )
+    if free.rowcount == 0:
+        (node,) = _one(connection, "SELECT node FROM lease")
+        raise StoreInUseError(
+            f"the store {address.words} has an older version, and node {node} still leads;"
+            " stop all nodes of the old version first"
+        )
 
 
 def _create_queue(connection: Connection) -> None:

@@ -1,28 +1,52 @@
-"""The rows of the nodes that may lead, and the records that their logs still need. Writes
+"""The names of the nodes that may lead, and the records that their logs still need. Writes
 the database.
 """
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from uuid import uuid4
+
+from runner import __version__
+from runner.errors import StoreError
+from runner.store.postgres import nodes
 from runner.store.postgres.connection import Connection
-from runner.store.postgres.lease import Holder
-from runner.store.postgres.texts import to_sql
+from runner.store.postgres.nodes import StartNode
 from runner.store.rows import KEPT_DAYS
+from runner.system.machine import machine_id
 
 
-def register(connection: Connection, holder: Holder, *, version: str) -> None:
-    """Register the node that leads. With another state folder, its log begins anew."""
-    connection.execute(
-        "INSERT INTO nodes (name, kind, machine, boot, state_id, instance, version)"
-        " VALUES (%s, 'start', '', '', %s, %s, %s)"
-        " ON CONFLICT (name, kind) DO UPDATE SET state_id = excluded.state_id,"
-        " instance = excluded.instance, version = excluded.version,"
-        " heartbeat = clock_timestamp(),"
-        " log_seq = CASE WHEN nodes.state_id = excluded.state_id THEN nodes.log_seq ELSE 0 END,"
-        " log_file = CASE WHEN nodes.state_id = excluded.state_id THEN nodes.log_file END,"
-        " log_offset = CASE WHEN nodes.state_id = excluded.state_id THEN nodes.log_offset END",
-        (to_sql(holder.node), holder.state_id, holder.instance, version),
-    )
+def names_for(state_id: str) -> Iterator[str]:
+    """Yield the names that a new node may take, the best one first.
+
+    Two nodes of one machine have the same host name.
+    """
+    host = socket.gethostname()
+    yield host
+    yield f"{host}-{state_id[-4:]}"
+    yield f"{host}-{state_id[-12:]}"
+
+
+def registered_name(connection: Connection, state_id: str) -> str:
+    """Return the name of the node with a state folder; register a new one.
+
+    Raises StoreError if all its names are taken.
+    """
+    if (kept := nodes.name_of(connection, state_id)) is not None:
+        return kept
+    for name in names_for(state_id):
+        node = StartNode(
+            name=name,
+            machine=machine_id(),
+            boot="",
+            state_id=state_id,
+            instance=str(uuid4()),
+            version=__version__,
+        )
+        if nodes.register(connection, node) is not None:
+            return name
+    raise StoreError(f"other nodes of the fleet have all names of this one ({name})")
 
 
 def prune_records(connection: Connection) -> None:

@@ -8,7 +8,6 @@ this node: its lock, its id, and the note of the latest start.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from runner import __version__
 from runner.errors import LeaseLostError, StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.known_definitions import KnownDefinitions
 from runner.store.lock import note_record, note_start, noted_record, noted_start, take_lock
@@ -36,7 +34,7 @@ from runner.store.postgres.lease import Holder, Lease
 from runner.store.postgres.link import Link
 from runner.store.postgres.migrating import migrate
 from runner.store.postgres.owner import in_use_words, is_own
-from runner.store.postgres.registry import prune_records, register
+from runner.store.postgres.registry import prune_records, registered_name
 from runner.store.rows import Batch, CommandRow, Fleet, Mark, Phase, ResultRow, Snapshot
 from runner.store.state_id import own_state_id
 from runner.system.inheritance import inheritable
@@ -68,7 +66,7 @@ class PostgresStore:
         address: Address,
         connection: Connection,
         lock: BinaryIO,
-        holder: Holder,
+        state_id: str,
         held: Lease,
         *,
         former_start: int,
@@ -78,7 +76,7 @@ class PostgresStore:
         self._address = address
         self._link = Link(address, "runner leader", connection)
         self._lock = lock
-        self._state_id = holder.state_id
+        self._state_id = state_id
         self._epoch, self._batch = held.epoch, 0
         self.notice = _set_back(address, held.record, noted_record(lock))
         self._former_start = former_start
@@ -107,25 +105,20 @@ class PostgresStore:
     ) -> PostgresStore:
         """Take the folder's lock and the lease (see `own_store`).
 
-        `node` is the name of this node, by default the host's. Commands that a former
+        `node` is the name of this node if it is registered already. Commands that a former
         leader took are withdrawn.
         """
         with ExitStack() as resources:
             lock = resources.enter_context(_locked(folder, handed))
             connection = connect(address, what="runner leader")
             resources.callback(connection.close)
-            holder = Holder(
-                instance=str(uuid4()),
-                node=node or socket.gethostname(),
-                state_id=own_state_id(folder),
-                pid=os.getpid(),
-            )
+            state_id = own_state_id(folder)
             with errors_in_words(address):
-                migrate(connection, address)
+                migrate(connection, address, state_id=state_id)
                 is_same_node = is_own(lease.view(connection), folder)
-                held = _led(connection, address, holder)
+                held = _led(connection, address, state_id, node)
             store = cls(
-                address, connection, lock, holder, held, part=part,
+                address, connection, lock, state_id, held, part=part,
                 former_start=noted_start(lock) if is_same_node else _ANY_START,
             )  # fmt: skip
             resources.pop_all()
@@ -372,14 +365,19 @@ class PostgresStore:
             note_record(self._lock, number)
 
 
-def _led(connection: Connection, address: Address, holder: Holder) -> Lease:
-    """Take the lease, and register the node. Raises StoreInUseError."""
+def _led(connection: Connection, address: Address, state_id: str, node: str | None) -> Lease:
+    """Take the lease; a node without a name is registered. Raises StoreInUseError."""
     with connection.transaction():
+        holder = Holder(
+            instance=str(uuid4()),
+            node=node or registered_name(connection, state_id),
+            state_id=state_id,
+            pid=os.getpid(),
+        )
         held = lease.take(connection, holder)
         if held is not None:
             inbox.withdraw_orphans(connection)
             inbox.prune(connection)
-            register(connection, holder, version=__version__)
     if held is None:
         raise StoreInUseError(in_use_words(connection, address))
     return held

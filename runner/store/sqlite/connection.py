@@ -181,6 +181,11 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     (is_empty,) = connection.execute("SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()
     if is_empty and application in (0, schema.APPLICATION_ID):
         return 0
+    if application == schema.MOVED_ID:
+        raise StoreError(
+            f"the store {path} was moved to PostgreSQL by `runner store copy`; name its URL in"
+            " RUNNER_STORE, or in a file with --store-file"
+        )
     if application != schema.APPLICATION_ID:
         raise unusable(path, "belongs to another application")
     if version > len(schema.MIGRATIONS):

@@ -17,6 +17,8 @@ from runner.store.rows import (
 )
 
 APPLICATION_ID = int.from_bytes(b"RUNR", "big")
+MOVED_ID = int.from_bytes(b"RUNM", "big")
+"""The application of a store whose content was copied to PostgreSQL."""
 
 
 def _results_of_version_1(rows: str) -> str:

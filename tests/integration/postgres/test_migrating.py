@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support.postgres import OwnServer, execute
 
-from runner.errors import StoreError, StoreMissingError, StoreUnwritableError
+from runner.errors import (
+    LeaseLostError,
+    StoreError,
+    StoreInUseError,
+    StoreMissingError,
+    StoreUnwritableError,
+)
+from runner.store.opening import own_store
+from runner.store.place import StorePlace
+from runner.store.postgres import migrating
 from runner.store.postgres.address import address_of
 from runner.store.postgres.connection import connect
 from runner.store.postgres.migrating import NEWEST, migrate, require_current, version_of
+from runner.store.postgres.schema import MIGRATIONS
+from runner.store.rows import Batch
 
 
 def test_migration_creates_all_tables_once(empty_database_url: str) -> None:
@@ -75,3 +87,22 @@ def test_an_error_of_the_connection_names_the_place_but_not_the_password(
     finally:
         own_postgres.start()
     assert "s3cret" not in str(unreachable.value)
+
+
+def test_an_older_store_is_not_migrated_while_another_node_leads(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = address_of(database_url)
+    place = StorePlace(folder=tmp_path / "old", url=database_url)
+    with closing(own_store(place)) as store, closing(connect(address)) as connection:
+        monkeypatch.setattr(migrating, "MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE newer (a int)",)))
+        monkeypatch.setattr(migrating, "NEWEST", len(MIGRATIONS) + 1)
+        with pytest.raises(StoreInUseError, match="still leads"):
+            migrate(connection, address)
+        with pytest.raises(StoreError, match="brings it up to date"):
+            require_current(connection, address)
+        connection.execute("UPDATE lease SET expires = clock_timestamp()")
+        assert migrate(connection, address) == len(MIGRATIONS)
+        require_current(connection, address)
+        with pytest.raises(LeaseLostError):
+            store.commit(Batch(meta={"by": "the old version"}))

@@ -70,5 +70,5 @@ def test_a_file_that_has_no_url_is_refused(tmp_path: Path, url_file: Path) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
 def test_a_file_of_another_user_is_refused(tmp_path: Path, url_file: Path) -> None:
     os.chown(url_file, 65534, 65534)
-    with pytest.raises(UsageError, match="belongs to another user"):
+    with pytest.raises(UsageError, match="root does not read"):
         _ = _places(tmp_path, url_file).store
