@@ -250,6 +250,9 @@ class Executions:
         execution = mine.execution
         process = None if execution is None else self._executor.adopt(self._former(mine, execution))
         if not isinstance(process, ProcessId):
+            if execution is not None and _has_never_started(mine.taken, execution):
+                self._held.append(mine)
+                return
             logger.warning("{} has ended while nobody watched it", _named(mine))
             self._note_end(mine, _lost(mine))
             return
@@ -337,6 +340,14 @@ def _launch(execution: Execution, environment: Mapping[str, str], take: str) -> 
     launch = launch_of(execution, environment)
     token = {TOKEN: str(token_of(take))}
     return replace(launch, environment={**launch.environment, **token})
+
+
+def _has_never_started(taken: Taken, execution: Execution) -> bool:
+    """Return whether an execution without a process has certainly had none.
+
+    The output file exists before the process does.
+    """
+    return taken.step is Step.STARTING and not os.path.lexists(execution.claim.output_file)
 
 
 def _lost(mine: _Mine) -> Lost:

@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from support import fork_server
+from support import dying_worker, fork_server
+from support.dying_worker import Point
 from support.fork_server import Process
-from support.place import Place, wait_until
+from support.place import ROOT, Place, wait_until
 
 from runner.execution.trees import proc
 from runner.lifecycle import Channel, IfInterrupted
@@ -53,6 +56,8 @@ class WorkerWorld:
         self.folder = folder
         self.places: dict[str, Place] = {}
         self.running: list[Process] = []
+        self._dying: list[subprocess.Popen[bytes]] = []
+        self.settled: set[str] = set()
         self.gate = folder / "go"
         self.ledger = folder / "ledger"
         self.ledger.touch()
@@ -70,6 +75,57 @@ class WorkerWorld:
         self.running.append(process)
         return process
 
+    def work_until(
+        self, point: Point, count: int, number: signal.Signals, name: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker that sends itself a signal when it passes a point."""
+        place = self.places.get(name) or self._place(name)
+        with self._console(name).open("ab") as console:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, dying_worker.__file__, point, str(count), str(int(number))),
+                    *("--name", name, "--concurrency", "4"),
+                ],
+                env=place.environment | {"PYTHONPATH": str(ROOT)},
+                cwd=place.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+            )
+        self._dying.append(process)
+        return process
+
+    def is_stopped(self, process: subprocess.Popen[bytes]) -> bool:
+        """Return whether a process stands still."""
+        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def silent_for_s(self, name: str) -> float:
+        """Return for how long nothing was heard of a worker, by the database's clock."""
+        with self.connected() as connection:
+            row = connection.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - heartbeat)::float8 FROM nodes"
+                " WHERE name = %s",
+                (name,),
+            ).fetchone()
+        assert row is not None
+        return float(row[0])
+
+    def ended(self) -> set[str]:
+        """Return the executions whose end was reported."""
+        return {each.execution for each in self.reports() if each.kind != "started"}
+
+    def settle_all(self) -> set[str]:
+        """Offer anew what got lost, commit all reported ends, and return all ends so far."""
+        self.redeliver()
+        for each in self.ended():
+            self.settle(each)
+            self.settled.add(each)
+        return self.settled
+
+    def await_settled(self, count: int) -> None:
+        """Play the leader until `count` executions have ended."""
+        wait_until(lambda: len(self.settle_all()) >= count, within_s=120, what=f"{count} ends")
+
     def console(self, name: str = "alpha") -> str:
         """Return what the workers of a place have printed."""
         return self._console(name).read_text()
@@ -85,7 +141,7 @@ class WorkerWorld:
     def close(self) -> None:
         """Kill the workers that still run, and end what waits for the gate."""
         self.gate.touch()
-        for process in self.running:
+        for process in (*self.running, *self._dying):
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
