@@ -123,9 +123,8 @@ def _url(places: Places) -> str:
     """Return the URL of the fleet's store. Raises RefusedError without one, or the extra."""
     from runner.installation import missing_extra, present_extras
 
-    url = places.store.url
-    if url is None:
+    if places.store.url is None:
         raise RefusedError(_NO_FLEET)
     if "fleet" not in present_extras():
         raise RefusedError(f"a fleet needs more libraries: {missing_extra('fleet')}")
-    return url
+    return places.store.url
