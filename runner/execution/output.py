@@ -76,12 +76,16 @@ def member_output_paths(group: Path) -> list[Path]:
     The order is that of the executions: by sequence and attempt, level by level.
     """
     found = group.parent.glob(f"{glob.escape(group.stem)}.*.out")
-    return sorted(
-        found,
-        key=lambda path: [
-            int(number) for number in re.findall(r"\d+", path.stem[len(group.stem) :])
-        ],
-    )
+    return sorted(found, key=lambda path: member_order(group, path.stem))
+
+
+def member_order(group: Path, name: str) -> list[int]:
+    """Return the sort key of a member's output, given the name of its file without suffix.
+
+    >>> member_order(Path("0190f3.out"), "0190f3.2-1")
+    [2, 1]
+    """
+    return [int(number) for number in re.findall(r"\d+", name[len(group.stem) :])]
 
 
 Identity = tuple[int, int]

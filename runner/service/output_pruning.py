@@ -22,6 +22,7 @@ from runner.planning.retention import (
 from runner.service.executions.in_progress import InProgress
 from runner.service.registry import Registry
 from runner.service.runner_settings import Settings
+from runner.service.stored_outputs import StoredOutputs
 from runner.store.protocol import Store
 from runner.store.rows import ResultRow
 from runner.system.clock import Clock
@@ -40,6 +41,8 @@ class Prunable:
     in_progress: InProgress
     store: Store
     forget: Forget
+    kept: Callable[[], KeptOutputs | StoredOutputs]
+    """Begins a look at the outputs."""
 
 
 class OutputPruning:
@@ -101,7 +104,7 @@ class _Round:
         self._forget = prunable.forget
         self._begun_s = begun_s
         self._now_s = begun_s if is_age_counted else None
-        self._kept = KeptOutputs(prunable.settings.outputs)
+        self._kept = prunable.kept()
         # A heap of what stays, the oldest first: to sort all of it would block the loop.
         self._rest: list[tuple[float, str, KeptOutput]] = []
         self._size = self._files = 0

@@ -6,9 +6,9 @@ Other programs look at it (`StoreReader`) and leave commands for the owner (`Mai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runner.store.rows import (
     AlertRow,
@@ -28,6 +28,23 @@ MOST_COMMANDS = 1000
 
 class DuplicateClaimError(AssertionError):
     """A fire was claimed a second time: a bug, never a user's mistake."""
+
+
+class OutputPiece(NamedTuple):
+    """A piece of an output in the store."""
+
+    number: int
+    size: int
+    """Bytes."""
+
+
+class StoredOutput(NamedTuple):
+    """What the store has of an execution's output; a group's is that of its members."""
+
+    execution: str
+    size: int
+    parts: int
+    """How many executions it is the output of."""
 
 
 class Store(Protocol):
@@ -87,6 +104,17 @@ class Store(Protocol):
     def hand_over(self) -> int:
         """Return a descriptor that keeps the ownership over an execve, after `close`, too."""
         ...
+
+    def outputs_after(self, execution: str, *, at_most: int) -> tuple[StoredOutput, ...]:
+        """Return outputs that the store has: those after `execution`, in the order of the ids.
+
+        There are none if outputs are files in the state folder. Raises
+        StoreUnwritableError.
+        """
+        ...
+
+    def delete_outputs(self, executions: Collection[str]) -> None:
+        """Delete outputs that the store has. Raises StoreUnwritableError."""
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.
@@ -156,6 +184,18 @@ class StoreReader(Protocol):
 
     def results_of(self, request: str) -> tuple[ResultRow, ...]:
         """Return the results of a request, the newest first."""
+
+    def output_pieces(self, execution: str) -> tuple[OutputPiece, ...]:
+        """Return the pieces of an output, in order; none if outputs are files."""
+
+    def output_piece(self, execution: str, number: int) -> bytes:
+        """Return the bytes of a piece of an output; none if it was deleted."""
+        ...
+
+    def outputs_of_members(self, group: str) -> tuple[tuple[str, str], ...]:
+        """Return the id of each member of a group that has an output, with the name of the
+        file that it would have.
+        """
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 from runner.execution.output import Identity, open_to_read
@@ -101,7 +102,7 @@ class OutputSender:
             while sent < most and (data := file.read(min(_CHUNK, most - sent))):
                 sequence += 1
                 sent += len(data)
-                write_output(connection, execution, sequence, data)
+                write_output(connection, execution, Path(output.path).stem, sequence, data)
         output.place = sequence, offset + sent
         output.is_sent = is_ended and sent < most
         return sent

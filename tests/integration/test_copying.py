@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.output.copying import Copier, GroupCopier
+from runner.cli.output.copying import file_copier
 
 
 @contextmanager
@@ -30,7 +30,8 @@ def test_an_output_that_the_caller_may_not_read_is_reported_once(
     outputs.mkdir(mode=0o700)
     (outputs / "e1.out").write_text("secret")
     (outputs / "g1.1.out").write_text("secret")
-    copier, group = Copier(outputs / "e1.out"), GroupCopier(outputs / "g1.out")
+    copier = file_copier(outputs / "e1.out")
+    group = file_copier(outputs / "g1.out", is_group=True)
     with _as_another_user():
         for _ in range(3):
             copier.copy()
@@ -54,5 +55,5 @@ def test_a_path_that_is_not_a_regular_file_is_not_copied(
         path.symlink_to(tmp_path / "other")
     elif kind == "fifo":
         os.mkfifo(path)
-    Copier(path).copy()
+    file_copier(path).copy()
     assert capfdbinary.readouterr() == (b"", b"")

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from support.clock_world import HOUR, NOON, GivenClock
 from support.planning_world import request_of, seen
 
+from runner.execution.kept_outputs import KeptOutputs
 from runner.execution.output import output_path
 from runner.lifecycle import Channel
 from runner.requests.model import ProcessRequest, RunImmediately
@@ -79,6 +81,7 @@ class World:
     def pruning(self) -> OutputPruning:
         """Start a runner."""
         prunable = Prunable(
+            kept=partial(KeptOutputs, self.settings.outputs),
             settings=self.settings,
             registry=self.registry,
             in_progress=self.in_progress,

@@ -222,6 +222,8 @@ def _first_line(record: Mapping[str, Any]) -> str:
     file.
     """
     text = record["output_tail"] or ""
+    if record["output_truncated"] and record.get("output_file") is None:
+        return ""  # it is on another machine
     if record["output_truncated"]:
         try:
             with open_to_read(record["output_file"]) as output:

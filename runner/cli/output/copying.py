@@ -6,18 +6,30 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar
 
+from runner.access.outputs import members_with_output, open_stored
+from runner.access.places import Places
 from runner.cli.output.tables import echo, neutral_lines
 from runner.execution.output import member_output_paths, open_to_read
 
+Output = TypeVar("Output", bound=str | Path)
+"""What an output is called: its path, or its execution in a fleet's store."""
 
-class GroupCopier:
+
+class GroupCopier(Generic[Output]):
     """Copies the outputs of a group's members, one after another."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._copiers: dict[Path, Copier] = {}
+    def __init__(
+        self, members: Callable[[], Sequence[Output]], opening: Callable[[Output], BinaryIO]
+    ) -> None:
+        """`members` returns the outputs so far, in order. It raises OSError."""
+        self._members = members
+        self._opening = opening
+        self._copiers: dict[Output, Copier[Output]] = {}
         self._is_unreadable = False
 
     @property
@@ -30,16 +42,16 @@ class GroupCopier:
         if self._is_unreadable:
             return
         try:
-            paths = member_output_paths(self._path)
+            outputs = self._members()
         except PermissionError as error:
             self._is_unreadable = True
-            _report(self._path.parent, error)
+            _report(error.filename, error)
             return
-        for path in paths:
-            self._copiers.setdefault(path, Copier(path)).copy()
+        for output in outputs:
+            self._copiers.setdefault(output, Copier(output, self._opening)).copy()
 
 
-class Copier:
+class Copier(Generic[Output]):
     """Copies the new bytes of a file to stdout at each call. The file may not exist
     yet.
 
@@ -52,8 +64,9 @@ class Copier:
     copying stops and the execution continues.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, output: Output, opening: Callable[[Output], BinaryIO]) -> None:
+        self._output = output
+        self._opening = opening
         self._position = 0
         self._is_unreadable = False
         self.is_abandoned = False
@@ -64,10 +77,10 @@ class Copier:
         if self.is_abandoned or self._is_unreadable:
             return
         try:
-            output = open_to_read(self._path)
+            output = self._opening(self._output)
         except PermissionError as error:
             self._is_unreadable = True
-            _report(self._path, error)
+            _report(self._output, error)
             return
         except OSError:  # not there yet, pruned, or replaced by its process
             return
@@ -89,8 +102,28 @@ class Copier:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _report(path: Path, error: OSError) -> None:
-    echo(f"runner: the output {path} cannot be read: {error.strerror}", err=True)
+AnyCopier = Copier[Path] | GroupCopier[Path] | Copier[str] | GroupCopier[str]
+
+
+def file_copier(path: Path, *, is_group: bool = False) -> Copier[Path] | GroupCopier[Path]:
+    """Return the copier of an output file, or of the files of a group's members."""
+    if is_group:
+        return GroupCopier(partial(member_output_paths, path), open_to_read)
+    return Copier(path, open_to_read)
+
+
+def stored_copier(
+    places: Places, execution: str, *, is_group: bool
+) -> Copier[str] | GroupCopier[str]:
+    """Return the copier of an output that workers send to the store."""
+    opening = partial(open_stored, places)
+    if is_group:
+        return GroupCopier(partial(members_with_output, places, execution), opening)
+    return Copier(execution, opening)
+
+
+def _report(output: object, error: OSError) -> None:
+    echo(f"runner: the output {output} cannot be read: {error.strerror}", err=True)
 
 
 def _terminal_decoder() -> io.IncrementalNewlineDecoder:

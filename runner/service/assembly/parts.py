@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from runner.execution.kept_outputs import KeptOutputs
 from runner.lifecycle import Check
 from runner.planning.last_good import DIFFERS
 from runner.service.alerts.own_checks import OwnChecks
@@ -42,6 +43,7 @@ from runner.service.reload.jobs_folder import JobsFolder
 from runner.service.reload.reloader import Reloader, catalog_reader
 from runner.service.runner_settings import Settings
 from runner.service.stop_signals import unless_stopped
+from runner.service.stored_outputs import StoredOutputs
 from runner.store.protocol import Store
 from runner.system.clock import Clock
 from runner.system.regular_files import is_missing
@@ -206,6 +208,9 @@ def _housekeeping(settings: Settings, clock: Clock, core: Core, store: Store) ->
                 in_progress=in_progress,
                 store=store,
                 forget=partial(forget_results, core.decisions),
+                kept=partial(KeptOutputs, settings.outputs)
+                if settings.url is None
+                else partial(StoredOutputs, store),
             ),
             clock,
         ),

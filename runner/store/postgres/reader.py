@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.postgres import nodes, queries
+from runner.store.postgres import nodes, outputs, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.connection import Connection, connect, errors_in_words
 from runner.store.postgres.migrating import require_current, version_of
+from runner.store.protocol import OutputPiece
 from runner.store.rows import AlertRow, Coming, ExecutionRow, Fleet, ResultRow, Snapshot
 from runner.store.state_id import state_id_of
 
@@ -66,6 +67,18 @@ class PostgresReader:
     def results_of(self, request: str) -> tuple[ResultRow, ...]:
         """Return the results of a request, the newest first."""
         return self._ask(partial(queries.results_of, request=request), ())
+
+    def output_pieces(self, execution: str) -> tuple[OutputPiece, ...]:
+        """Return the pieces of an output, in order."""
+        return self._ask(partial(outputs.pieces_of, execution=execution), ())
+
+    def output_piece(self, execution: str, number: int) -> bytes:
+        """Return the bytes of a piece of an output; none if it was deleted."""
+        return self._ask(partial(outputs.piece_of, execution=execution, number=number), b"")
+
+    def outputs_of_members(self, group: str) -> tuple[tuple[str, str], ...]:
+        """Return the id and the name of each member of a group that has an output."""
+        return self._ask(partial(outputs.members_of, group=group), ())
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

@@ -91,7 +91,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sequence integer NOT NULL, body text NOT NULL,
             UNIQUE (execution, node, kind, sequence))""",
         """CREATE TABLE outputs (
-            execution text COLLATE "C", sequence integer, data bytea NOT NULL,
+            execution text COLLATE "C", sequence integer,
+            -- The id of the execution; a member's is that of its outermost group, a dot, and
+            -- the member's place in it.
+            name text COLLATE "C" NOT NULL, data bytea NOT NULL,
             PRIMARY KEY (execution, sequence))""",
+        "CREATE INDEX outputs_by_name ON outputs (name)",
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from uuid import uuid4
 from runner.errors import LeaseLostError, StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.known_definitions import KnownDefinitions
 from runner.store.lock import note_record, note_start, noted_record, noted_start, take_lock
-from runner.store.postgres import inbox, lease, nodes, queries
+from runner.store.postgres import inbox, lease, nodes, outputs, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.arrivals import Arrivals
 from runner.store.postgres.changes import (
@@ -35,6 +35,7 @@ from runner.store.postgres.link import Link
 from runner.store.postgres.migrating import migrate
 from runner.store.postgres.owner import in_use_words, is_own
 from runner.store.postgres.registry import prune_records, registered_name
+from runner.store.protocol import StoredOutput
 from runner.store.rows import Batch, CommandRow, Fleet, Mark, Phase, ResultRow, Snapshot
 from runner.store.state_id import own_state_id
 from runner.system.inheritance import inheritable
@@ -199,6 +200,16 @@ class PostgresStore:
         """Return results in descending order of request and end: those before `row`."""
         with self._connected() as connection:
             return queries.results_before(connection, row, at_most)
+
+    def outputs_after(self, execution: str, *, at_most: int) -> tuple[StoredOutput, ...]:
+        """Return the outputs after `execution`, in the order of their ids."""
+        with self._connected() as connection:
+            return outputs.outputs_after(connection, execution, at_most)
+
+    def delete_outputs(self, executions: Collection[str]) -> None:
+        """Delete outputs."""
+        with self._connected() as connection:
+            outputs.delete_outputs(connection, executions)
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""

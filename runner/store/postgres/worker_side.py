@@ -204,11 +204,13 @@ def output_written(connection: Connection, execution: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def write_output(connection: Connection, execution: str, sequence: int, data: bytes) -> None:
-    """Write a chunk of an execution's output."""
+def write_output(
+    connection: Connection, execution: str, name: str, sequence: int, data: bytes
+) -> None:
+    """Write a chunk of an execution's output. `name` is that of its file, without suffix."""
     connection.execute(
-        "INSERT INTO outputs (execution, sequence, data) VALUES (%s, %s, %s)",
-        (execution, sequence, data),
+        "INSERT INTO outputs (execution, name, sequence, data) VALUES (%s, %s, %s, %s)",
+        (execution, name, sequence, data),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.store.lock import owner_pid
+from runner.store.protocol import OutputPiece
 from runner.store.rows import AlertRow, Coming, ExecutionRow, ResultRow, Snapshot
 from runner.store.sqlite import queries
 from runner.store.sqlite.connection import (
@@ -71,6 +72,18 @@ class SqliteReader:
     def results_of(self, request: str) -> tuple[ResultRow, ...]:
         """Return the results of a request, the newest first."""
         return self._ask(partial(queries.results_of, request=request), ())
+
+    def output_pieces(self, execution: str) -> tuple[OutputPiece, ...]:  # noqa: ARG002
+        """Return nothing: outputs are files in the state folder."""
+        return ()
+
+    def output_piece(self, execution: str, number: int) -> bytes:  # noqa: ARG002
+        """Return nothing: outputs are files in the state folder."""
+        return b""
+
+    def outputs_of_members(self, group: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """Return nothing: outputs are files in the state folder."""
+        return ()
 
     def snapshot(self) -> Snapshot:
         """Return the content, apart from the lines of the outbox."""

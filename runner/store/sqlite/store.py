@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from runner.store.lock import (
     noted_start,
     take_lock,
 )
+from runner.store.protocol import StoredOutput
 from runner.store.rows import Batch, CommandRow, Mark, ResultRow, Snapshot
 from runner.store.sqlite import inbox, schema
 from runner.store.sqlite.changes import forget_records, write_batch, write_definitions
@@ -156,6 +158,18 @@ class SqliteStore:
         """Return results in descending order of request and end: those before `row`."""
         with errors_in_words(self._path):
             return results_before(self._database.connection, row, at_most)
+
+    def outputs_after(
+        self,
+        execution: str,  # noqa: ARG002 - outputs are files
+        *,
+        at_most: int,  # noqa: ARG002
+    ) -> tuple[StoredOutput, ...]:
+        """Return nothing: outputs are files in the state folder."""
+        return ()
+
+    def delete_outputs(self, executions: Collection[str]) -> None:
+        """Do nothing: outputs are files in the state folder."""
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""

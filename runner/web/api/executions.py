@@ -14,7 +14,8 @@ from fastapi import Query as Parameter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from runner.execution.output import below_outputs, open_to_read, outputs_folder
+from runner.access.outputs import has_output, open_output
+from runner.execution.output import below_outputs
 from runner.history.query import Query
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.web.api.answers import Cursor, Instant, Json, Limit, body, errors, ok
@@ -117,7 +118,7 @@ def output(
     are as the process wrote them.
     """
     file = _opened(site, _record(site, viewer, execution))
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     headers = {"accept-ranges": "bytes", "cache-control": "no-store"}
     try:
         part = part_of(range, size)
@@ -168,10 +169,11 @@ def _opened(site: Site, record: Record) -> BinaryIO:
     The path in a record is not trusted: only its part below the outputs folder counts.
     """
     below = below_outputs(str(record.get("output_file") or ""))
-    if not _BELOW.fullmatch(below):
+    is_plain = site.places.store.url is not None or _BELOW.fullmatch(below)
+    if not is_plain or not has_output(site.places, record):
         raise HTTPException(404)
     try:
-        return open_to_read(outputs_folder(site.places.state) / below)
+        return open_output(site.places, record)
     except OSError:  # pruned, or replaced by its process
         raise HTTPException(404) from None
 

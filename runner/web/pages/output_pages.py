@@ -35,7 +35,7 @@ class OutputPage:
 
 def output_page(file: BinaryIO, number: int | None) -> OutputPage:
     """Return a page of an open output file: the last one for None, or for a number too high."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     count = max(-(-size // PAGE_BYTES), 1)
     shown = min(max(number or count, 1), count)
     begin = _boundary(file, shown - 1, size)

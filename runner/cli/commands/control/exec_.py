@@ -16,7 +16,7 @@ from runner.access.params import param_in, refuse_secrets
 from runner.access.places import Places
 from runner.access.reaching import reach
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
-from runner.cli.output.copying import Copier, GroupCopier
+from runner.cli.output.copying import AnyCopier, file_copier, stored_copier
 from runner.cli.output.tables import echo
 from runner.commands import Answer, Command, CommandKind, ask
 from runner.errors import (
@@ -92,7 +92,7 @@ def exec_command(
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:
     if not answer.is_done:
         return _refused(answer)
-    execution, copier = answer.data["execution"], _copier(answer)
+    execution, copier = answer.data["execution"], _copier(answer, places)
     kill = Command(kind=CommandKind.KILL, targets=(execution,))
     pause_s = _FIRST_LOOK_S
     while _is_in_progress(execution, places):
@@ -104,8 +104,11 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
     return _exit_code(_record_of(execution, places))
 
 
-def _copier(answer: Answer) -> Copier | GroupCopier:
-    return (GroupCopier if answer.data["is_group"] else Copier)(Path(answer.data["output_file"]))
+def _copier(answer: Answer, places: Places) -> AnyCopier:
+    is_group = bool(answer.data["is_group"])
+    if places.store.url is not None:
+        return stored_copier(places, answer.data["execution"], is_group=is_group)
+    return file_copier(Path(answer.data["output_file"]), is_group=is_group)
 
 
 def _alone(
@@ -133,7 +136,7 @@ def _alone(
         answer = runner.carry_out(command)
         if not answer.is_done:
             return _refused(answer)
-        execution, copier = answer.data["execution"], _copier(answer)
+        execution, copier = answer.data["execution"], _copier(answer, places)
         kill = Command(kind=CommandKind.KILL, targets=(execution,))
         while execution not in ended or runner.is_executing:
             runner.turn()

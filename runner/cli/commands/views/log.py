@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from runner.access.executions import reason_for_none, require_known_log
+from runner.access.outputs import members_with_output, open_output
 from runner.access.places import Places
 from runner.cli.options import complete_requests_and_members, reading_options
-from runner.cli.output.copying import Copier, GroupCopier
+from runner.cli.output.copying import AnyCopier, file_copier, stored_copier
 from runner.cli.output.stdout import pause_briefly
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.output import member_output_paths, open_to_read, output_path, outputs_folder
@@ -42,18 +43,50 @@ def log_command(execution: str, is_following: bool, places: Places) -> None:
     """
     require_known_log(places)
     record = _execution(places, execution)
+    if places.store.url is not None:
+        _copy(_stored(places, record), str(record["execution"]), places, is_following=is_following)
+        return
     members = Path(output_path(outputs_folder(places.state), str(record["execution"])))
     if not record.get("output_file") and member_output_paths(members):
-        _copy(GroupCopier(members), str(record["execution"]), places, is_following=is_following)
+        copier = file_copier(members, is_group=True)
+        _copy(copier, str(record["execution"]), places, is_following=is_following)
         return
     if not record.get("output_file"):
-        raise RunnerError(
-            f"execution {record['execution']} never started, so it has no output: "
-            f"{record.get('message')}"
-        )
+        raise _never_started(record)
     path = Path(str(record["output_file"]))
     _require_readable(path)
-    _copy(Copier(path), str(record["execution"]), places, is_following=is_following)
+    _copy(file_copier(path), str(record["execution"]), places, is_following=is_following)
+
+
+def _stored(places: Places, record: dict[str, Any]) -> AnyCopier:
+    """Return the copier of an output that workers sent to the store."""
+    execution = str(record["execution"])
+    is_group = bool(members_with_output(places, execution))
+    if not is_group and record.get("started") is None:
+        raise _never_started(record)
+    if not is_group and record["status"] != ExecutionStatus.PROCESSING:
+        _require_stored(places, record)
+    return stored_copier(places, execution, is_group=is_group)
+
+
+def _require_stored(places: Places, record: dict[str, Any]) -> None:
+    """Raise RunnerError if the store no longer has an output."""
+    try:
+        open_output(places, record).close()
+    except FileNotFoundError:
+        raise RunnerError(
+            f"the output of {record['execution']} is gone: outputs are pruned by age, count and"
+            " size"
+        ) from None
+    except OSError as error:
+        raise RunnerError(f"the output cannot be read: {_cause(error)}") from None
+
+
+def _never_started(record: dict[str, Any]) -> RunnerError:
+    return RunnerError(
+        f"execution {record['execution']} never started, so it has no output: "
+        f"{record.get('message')}"
+    )
 
 
 def _require_readable(path: Path) -> None:
@@ -104,9 +137,7 @@ def _execution(places: Places, target: str) -> dict[str, Any]:
     return found[0]
 
 
-def _copy(
-    copier: Copier | GroupCopier, execution: str, places: Places, *, is_following: bool
-) -> None:
+def _copy(copier: AnyCopier, execution: str, places: Places, *, is_following: bool) -> None:
     while is_following and not _has_ended(execution, places):
         copier.copy()
         if copier.is_abandoned:

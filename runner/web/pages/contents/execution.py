@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
+from runner.access.outputs import has_output, open_output
 from runner.access.places import Places
 from runner.commands import CommandKind
-from runner.execution.output import below_outputs, open_to_read, outputs_folder
 from runner.history.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import who
@@ -175,11 +174,11 @@ def _output(
 ) -> dict[str, Any]:
     """Return a page of the output as HTML, or why there is none."""
     empty: dict[str, Any] = {"output": None, "output_html": None}
-    if not record.get("output_file"):
+    if not has_output(places, record) or has_members:
         words = "Each member has its own output." if has_members else "It never started."
         return {**empty, "output_trouble": words}
     try:
-        with open_to_read(_path(places, record)) as file:
+        with open_output(places, record) as file:
             found = output_page(file, page)
     except FileNotFoundError:
         words = "The output is gone: outputs are pruned by age, count and size."
@@ -189,15 +188,6 @@ def _output(
         return {**empty, "output_trouble": words}
     words = "It has printed nothing yet." if _is_running(record) else "It printed nothing."
     return {"output": found, "output_html": _html(found), "output_trouble": words}
-
-
-def _path(places: Places, record: Record) -> Path:
-    """Return the output's path below the state folder, whatever folder the record names."""
-    folder = outputs_folder(places.state)
-    path = folder / below_outputs(str(record["output_file"]))
-    if ".." in path.parts[len(folder.parts) :]:
-        raise FileNotFoundError(path)
-    return path
 
 
 def _html(page: OutputPage) -> Markup:
