@@ -137,7 +137,7 @@ class Executions:
         self._link.list(frozenset(each.id for each in left))
         for taken in left:
             mine = self._mine[taken.id] = _Mine(
-                taken=taken, execution=self._read(taken.row), is_asked_to_end=False
+                taken=taken, execution=self._read(taken.row, taken.jobs), is_asked_to_end=False
             )
             if mine.has_ended:
                 self._send_rest_of_output(mine)
@@ -145,11 +145,16 @@ class Executions:
             self._room.occupy()
             self._adopt(mine)
 
-    def accept(self, row: ExecutionRow, take: str, groups: Mapping[str, ExecutionRow]) -> None:
-        """Begin an execution that was just taken. Its place in the room is reserved."""
-        execution = self._read(row)
+    def accept(
+        self, row: ExecutionRow, take: str, groups: Mapping[str, ExecutionRow], jobs: str | None
+    ) -> None:
+        """Begin an execution that was just taken. Its place in the room is reserved.
+
+        `jobs` is the leader's jobs folder.
+        """
+        execution = self._read(row, jobs)
         is_guarded = execution is not None and self._is_fenced(execution, groups)
-        taken = Taken(row=row, take=take, step=Step.STARTING, is_fenced=is_guarded)
+        taken = Taken(row=row, take=take, step=Step.STARTING, is_fenced=is_guarded, jobs=jobs)
         self._notes.put([taken])
         mine = self._mine[row.id] = _Mine(taken=taken, execution=execution)
         if execution is None:
@@ -232,9 +237,9 @@ class Executions:
             if self._mine[name].taken.is_fenced or not only_fenced:
                 self.stop(name, reason, at_once=at_once)
 
-    def _read(self, row: ExecutionRow) -> Execution | None:
+    def _read(self, row: ExecutionRow, jobs: str | None) -> Execution | None:
         try:
-            return here(execution_of(row, self._outputs), self._settings.jobs.absolute())
+            return here(execution_of(row, self._outputs), jobs, str(self._settings.jobs))
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("execution {} cannot be read: {}", row.id, error)
             return None

@@ -58,6 +58,8 @@ class Took:
     """By the token of the take."""
     groups: Mapping[str, ExecutionRow]
     """The group executions around them, by id."""
+    jobs: str | None
+    """The leader's jobs folder."""
     takes: tuple[str, ...]
     """All takes that are decided by this."""
 
@@ -305,11 +307,12 @@ class Link:
         self, connection: Connection, rows: Mapping[str, ExecutionRow], takes: tuple[str, ...]
     ) -> None:
         groups = self._groups_around(connection, rows.values())
+        jobs = worker_side.meta_value(connection, worker_side.JOBS) if rows else None
         with self._lock:
             for take in takes:
                 self._work.deliveries.pop(take, None)
             self._work.executions |= {row.id for row in rows.values()}
-        self._tell(Took(rows=rows, groups=groups, takes=takes))
+        self._tell(Took(rows=rows, groups=groups, jobs=jobs, takes=takes))
 
     def _groups_around(
         self, connection: Connection, rows: Iterable[ExecutionRow]

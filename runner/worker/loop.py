@@ -172,7 +172,7 @@ class Worker:
             if row.id not in self._executions:
                 if take not in self._notes:
                     self._room.occupy()
-                self._executions.accept(row, take, taken.groups)
+                self._executions.accept(row, take, taken.groups, taken.jobs)
         for take in taken.takes:
             note = self._notes.pop(take, None)
             if note is not None:

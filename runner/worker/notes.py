@@ -27,7 +27,7 @@ PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS executions (
     id TEXT PRIMARY KEY, take TEXT NOT NULL, step TEXT NOT NULL, is_fenced INTEGER NOT NULL,
-    row TEXT NOT NULL, pid INTEGER, pid_started INTEGER, started INTEGER
+    row TEXT NOT NULL, pid INTEGER, pid_started INTEGER, started INTEGER, jobs TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS reports (
     number INTEGER PRIMARY KEY AUTOINCREMENT, execution TEXT NOT NULL, kind TEXT NOT NULL,
@@ -62,6 +62,8 @@ class Taken:
     """In clock ticks, as in `ProcessId`."""
     started: int | None = None
     """Microseconds since 1970-01-01T00:00Z."""
+    jobs: str | None = None
+    """The leader's jobs folder."""
 
     @property
     def id(self) -> str:
@@ -156,7 +158,7 @@ class Notes:
 
     def _put(self, executions: Iterable[Taken]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     each.id,
@@ -167,6 +169,7 @@ class Notes:
                     each.pid,
                     each.pid_started,
                     each.started,
+                    each.jobs,
                 )
                 for each in executions
             ],
@@ -204,6 +207,7 @@ def _taken(
     pid: int | None,
     pid_started: int | None,
     started: int | None,
+    jobs: str | None,
 ) -> Taken:
     fields = json.loads(row)
     return Taken(
@@ -214,4 +218,5 @@ def _taken(
         pid=pid,
         pid_started=pid_started,
         started=started,
+        jobs=jobs,
     )

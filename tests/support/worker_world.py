@@ -35,6 +35,8 @@ from runner.values import new_id
 from runner.worker.deliveries import take_for
 from runner.worker.fence_file import read_fence
 
+JOBS = "/leader/jobs.d"
+"""The leader's jobs folder; each worker has its own."""
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -61,6 +63,7 @@ class WorkerWorld:
         self.gate = folder / "go"
         self.ledger = folder / "ledger"
         self.ledger.touch()
+        self.note_meta("jobs", JOBS)
 
     def work(self, name: str = "alpha", *arguments: str) -> Process:
         """Start a worker; its name is that of its place, too."""
@@ -373,7 +376,11 @@ def row_for(execution: str, line: str, queue: str = "default", **process: Any) -
         process["run_as"] = model.RunAs(user=user)
     if "if_interrupted" in process:
         process["if_interrupted"] = IfInterrupted(process["if_interrupted"])
-    content: dict[str, Any] = {"name": "example", "action": Shell(line=line), "directory": ""}
+    content: dict[str, Any] = {
+        "name": "example",
+        "action": Shell(line=line),
+        "directory": "/leader/jobs.d",
+    }
     claim = Claim(
         id=execution,
         request="example",

@@ -18,6 +18,8 @@ _EXECUTION = ", ".join(f"e.{name}" for name in ExecutionRow._fields)
 
 TASK = "runner.execute"
 """The name of Procrastinate's task. The arguments of a job are `execution` and `dispatch`."""
+JOBS = "jobs"
+"""The key under which the leader notes its jobs folder."""
 LOST_AFTER = "lost_after_s"
 """The key under which the leader notes after how many seconds a silent worker is lost."""
 

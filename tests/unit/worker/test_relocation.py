@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from support.worker_world import row_for
 
+from runner.requests.model import Process
 from runner.service.executions.execution import execution_of
 from runner.worker.relocation import here
 
+ROW = row_for(
+    "0190f3",
+    "true",
+    directory="/etc/jobs.d/erp",
+    environment_files=("/etc/jobs.d/a.env", "/etc/b.env", "/etc/jobs.d.env"),
+)
 
-def test_relative_paths_are_below_the_workers_jobs_folder_and_absolute_ones_stay() -> None:
-    row = row_for("0190f3", "true", environment_files=("a.env", "/etc/b.env"))
-    execution = execution_of(row, Path("/outputs"))
-    moved = here(execution, Path("/srv/jobs.d")).process
-    assert (moved.directory, moved.environment_files) == (
-        "/srv/jobs.d",
-        ("/srv/jobs.d/a.env", "/etc/b.env"),
-    )
-    elsewhere = replace(
-        execution,
-        claim=replace(execution.claim, process=replace(execution.process, directory="/opt/erp")),
-    )
-    assert here(elsewhere, Path("/srv/jobs.d")).process.directory == "/opt/erp"
+
+def moved(theirs: str | None) -> Process:
+    return here(execution_of(ROW, Path("/outputs")), theirs, "/srv/jobs").process
+
+
+def test_paths_in_the_leaders_jobs_folder_are_in_the_workers_own_and_others_stay() -> None:
+    process = moved("/etc/jobs.d")
+    assert process.directory == "/srv/jobs/erp"
+    assert process.environment_files == ("/srv/jobs/a.env", "/etc/b.env", "/etc/jobs.d.env")
+
+
+def test_with_the_same_or_an_unknown_folder_nothing_moves() -> None:
+    assert moved("/srv/jobs") == moved(None) == execution_of(ROW).process
