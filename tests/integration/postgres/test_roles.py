@@ -87,7 +87,7 @@ def test_a_worker_takes_and_reports_and_changes_nothing_else(worker: Connection)
     assert worker_side.beat(worker, node, ()) is False
     assert worker_side.take(worker, node, ()) == {}
     worker_side.report(worker, "w", [worker_side.ReportRow("e", "started", 0, "{}")])
-    worker_side.write_output(worker, "e", 1, b"x")
+    worker_side.write_output(worker, "e", "e", 1, b"x")
     worker_side.leave(worker, node)
     worker.execute("SELECT count(*) FROM procrastinate_jobs")
     for statement in (
