@@ -74,7 +74,9 @@ def serve_in_fleet(
                 ) as runner:
                     leads(runner)
                     return runner.run()
-            except (LeaseLostError, StoreUnwritableError, StoreInUseError) as error:
+            except StoreInUseError:  # another standby was faster, as the next look shows
+                pass
+            except (LeaseLostError, StoreUnwritableError) as error:
                 logger.warning("{}", error)
                 if runner is not None and runner.is_stopping:
                     return None

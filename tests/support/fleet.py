@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +120,72 @@ def freeze(process: Process) -> None:
 def thaw(process: Process) -> None:
     """Let a stopped process go on."""
     process.send_signal(signal.SIGCONT)
+
+
+def bring_to_rest(node: FleetNode) -> None:
+    """Let nothing more fire, and wait for the end of every execution."""
+    assert node.run("pause", "--reason", "the end").returncode == 0
+    wait_until(
+        lambda: not execute(node.url, "SELECT FROM executions"), within_s=90, what="a fleet at rest"
+    )
+
+
+class Ledger:
+    """What the processes themselves write: one line for each start, with the execution's id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.shell = f'echo "$RUNNER_EXECUTION_ID" >> {path}'
+        """The shell line that writes."""
+
+    def starts(self) -> Counter[str]:
+        """Return how often each execution has started."""
+        return Counter(self._path.read_text().split()) if self._path.exists() else Counter()
+
+    def check(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Compare with the records of a fleet at rest.
+
+        No execution started twice, every process has a finished record, and every execution
+        that succeeded had a process.
+        """
+        starts, records = self.starts(), list(records)
+        assert {each: count for each, count in starts.items() if count > 1} == {}, "doubled"
+        finished = [each for each in records if each["event"] == "execution.finished"]
+        ids = Counter(each["execution"] for each in finished)
+        assert {each: count for each, count in ids.items() if count > 1} == {}, "ended twice"
+        assert starts.keys() <= ids.keys(), "a process without a record"
+        succeeded = {each["execution"] for each in finished if each["status"] == "success"}
+        assert succeeded <= starts.keys(), "a success without a process"
+
+
+def fires_of(records: Iterable[Mapping[str, Any]], request: str) -> Counter[str]:
+    """Return how often each fire of a secondly request has a verdict: it ran, or was missed."""
+    found: Counter[str] = Counter()
+    for each in ends(records, request):
+        if each["status"] != "misfired":
+            found[each["scheduled_for"]] += 1
+            continue
+        at, last = (datetime.fromisoformat(each[key]) for key in ("missed_from", "missed_until"))
+        while at <= last:
+            found[at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")] += 1
+            at += timedelta(seconds=1)
+    return found
+
+
+def check_fires(records: Iterable[Mapping[str, Any]], request: str) -> int:
+    """Check that each second from the first verdict to the last has one; return how many."""
+    found = fires_of(records, request)
+    assert {fire: count for fire, count in found.items() if count > 1} == {}, "two verdicts"
+    first, last = (datetime.fromisoformat(end) for end in (min(found), max(found)))
+    assert len(found) == (last - first).total_seconds() + 1, "a fire without a verdict"
+    return len(found)
+
+
+def worker_of(process: Process) -> int | None:
+    """Return the pid of the worker beside a runner; None while there is none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for each in children:
+        with suppress(OSError):
+            if b"\0work\0" in Path(f"/proc/{each}/cmdline").read_bytes():
+                return int(each)
+    return None

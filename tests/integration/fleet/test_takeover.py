@@ -70,6 +70,7 @@ def test_a_standby_takes_over_from_a_leader_that_stops_or_freezes(nodes: list[Fl
     await_same_logs([two])
 
 
+@pytest.mark.campaign
 def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
     database_url: str, tmp_path: Path
 ) -> None:
