@@ -107,9 +107,16 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class _ThreadConnection(sqlite3.Connection):
+    """Closes with the thread that has it; Python 3.13 and later warn if nobody closes it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open an index for reading. Raises sqlite3.DatabaseError, also if there is none."""
-    connection = _connect(path, "mode=ro")
+    connection = _connect(path, "mode=ro", _ThreadConnection)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
@@ -127,8 +134,15 @@ def remove(path: Path) -> None:
         path.with_name(f"{path.name}{side}").unlink(missing_ok=True)
 
 
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def _connect(
+    path: Path, options: str, kind: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{options}"
     return sqlite3.connect(
-        uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        uri,
+        uri=True,
+        timeout=_BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=kind,
     )

@@ -49,6 +49,9 @@ def read_moment(text: str, *, field: tuple[str | int, ...]) -> Moment:
     day_text, clock_text, offset_text = match.groups()
     try:
         day = date.fromisoformat(day_text)
+        if clock_text and clock_text.startswith("24"):
+            # Python 3.14 and later read it as 00:00, which is a day earlier.
+            raise ValueError("hour must be in 0..23")
         clock = time.fromisoformat(clock_text) if clock_text else None
     except ValueError as error:
         raise RuleError(f"there is no {text}: {error}", field=field) from None

@@ -37,8 +37,8 @@ timing: {schedule: {frequency: secondly, interval: 1}}
 
 
 @pytest.fixture(scope="module")
-def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    with podman(tmp_path_factory.mktemp("podman")) as tool:
+def tool() -> Iterator[Podman]:
+    with podman() as tool:
         tool.make_base("bookworm", BASE)
         yield tool
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,11 +68,11 @@ class Podman:
         )
         return done.returncode
 
-    def make_base(self, release: str, name: str) -> None:
-        """Make an image of a minimal Debian."""
+    def make_base(self, release: str, name: str, *packages: str) -> None:
+        """Make an image of a minimal Debian with some packages."""
         root = self.folder / release
-        # The mirror that this machine's apt uses is debootstrap's default.
-        run("debootstrap", "--variant=minbase", release, root, cwd=self.folder)
+        also = [f"--include={','.join(packages)}"] if packages else []
+        run("debootstrap", "--variant=minbase", *also, release, root, cwd=self.folder)
         run("tar", "-C", root, "-cf", f"{root}.tar", ".", cwd=self.folder)
         self("import", f"{root}.tar", name)
         shutil.rmtree(root)
@@ -80,10 +81,10 @@ class Podman:
     def build(self, context: Path, *options: str | Path) -> None:
         """Build an image with this machine's network and pip settings."""
         own = ["--network", "host", "--pull=never", "--layers=false"]
-        self("build", *own, *self._pip_settings(), *options, context)
+        self("build", *own, *self.pip_settings(), *options, context)
 
-    def _pip_settings(self) -> list[str]:
-        """Return the mounts that give a container this machine's package indexes."""
+    def pip_settings(self) -> list[str]:
+        """Return the options that give a container this machine's package indexes."""
         mounts, chosen = list[str](), dict[str, str]()
         for setting in run(*PIP, "config", "list", cwd=self.folder).splitlines():
             key, _, value = setting.partition("=")
@@ -101,8 +102,10 @@ class Podman:
 
 
 @contextmanager
-def podman(folder: Path) -> Iterator[Podman]:
-    """Give podman an empty folder, and remove all of it afterwards."""
+def podman() -> Iterator[Podman]:
+    """Give podman a new folder, and remove all of it afterwards."""
+    # podman takes no longer path than 50 characters, so this is no folder of pytest.
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
     (folder / "networks").mkdir()
     (folder / "containers.conf").write_text(_LIMITS)
     tool = Podman(folder=folder)
