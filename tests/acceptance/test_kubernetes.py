@@ -1,4 +1,6 @@
-"""The Kubernetes manifests: valid by Kubernetes' own schemas, and in step with the image."""
+"""The Kubernetes manifests: valid by Kubernetes' own schemas, in step with each other and
+with the image.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +15,74 @@ from support.place import ROOT
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="`test` is not installed")
 PACKAGING = ROOT / "runner/packaging"
 MANIFESTS = sorted((PACKAGING / "kubernetes").glob("*.yaml"))
+MONITOR = "ServiceMonitor"
+"""A resource of the operator of Prometheus, which Kubernetes' schemas do not know."""
+Resource = dict[str, Any]
 
 
-def resources(manifest: Path) -> list[dict[str, Any]]:
+def resources(manifest: Path) -> list[Resource]:
     return list(yaml.safe_load_all(manifest.read_text()))
+
+
+def one(kind: str, name: str) -> Resource:
+    """Return the only resource of a kind in a manifest."""
+    (found,) = [
+        each for each in resources(PACKAGING / f"kubernetes/{name}.yaml") if each["kind"] == kind
+    ]
+    return found
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_each_resource_is_valid_and_has_no_unknown_key(manifest: Path) -> None:
     newest = kubernetes_validate.latest_version()
     for resource in resources(manifest):
-        kubernetes_validate.validate(resource, newest, strict=True)
+        if resource["kind"] != MONITOR:
+            kubernetes_validate.validate(resource, newest, strict=True)
 
 
 def test_an_unknown_key_would_be_found() -> None:
-    claim, _ = resources(PACKAGING / "kubernetes/runner.yaml")
+    claim = one("PersistentVolumeClaim", "runner")
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(
             claim | {"spek": {}}, kubernetes_validate.latest_version(), strict=True
         )
 
 
-def test_the_deployment_fits_the_image() -> None:
-    _, deployment = resources(PACKAGING / "kubernetes/runner.yaml")
-    pod = deployment["spec"]["template"]["spec"]
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "runner"), ("StatefulSet", "fleet")])
+def test_the_pods_fit_the_image(kind: str, name: str) -> None:
+    workload = one(kind, name)
+    pod = workload["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     lines = (PACKAGING / "container/Containerfile").read_text().splitlines()
     said = dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
     user = pod["securityContext"]
     assert f"{user['runAsUser']}:{user['runAsGroup']}" == said["USER"]
-    assert container["args"] == json.loads(said["CMD"])
+    assert container["args"] == [*json.loads(said["CMD"]), "--web"]
     probe = json.loads(said["HEALTHCHECK"].partition(" CMD ")[2])
-    assert container["livenessProbe"]["exec"]["command"] == probe
-    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert mounts == {said["VOLUME"], "/jobs.d", "/tmp"}
+    assert container["startupProbe"]["exec"]["command"] == probe
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    written = {
+        mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
+    }
+    assert written == {said["VOLUME"], "/tmp"}
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    claimed = {
+        claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", ())
+    }
+    assert {mount["name"] for mount in container["volumeMounts"]} <= volumes | claimed
+
+
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "runner"), ("StatefulSet", "fleet")])
+def test_prometheus_finds_the_page_of_the_pods(kind: str, name: str) -> None:
+    service = one("Service", name)
+    monitor = one(MONITOR, "monitoring")["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["endpoints"]
+    (port,) = [each for each in service["spec"]["ports"] if each["name"] == endpoint["port"]]
+    workload = one(kind, name)
+    labels = workload["spec"]["template"]["metadata"]["labels"] | {
+        "statefulset.kubernetes.io/pod-name": f"{workload['metadata']['name']}-0"
+    }
+    assert service["spec"]["selector"].items() <= labels.items()
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    assert port["targetPort"] in {each["name"] for each in container["ports"]}
