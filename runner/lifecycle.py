@@ -124,6 +124,7 @@ class Check(StrEnum):
     DISK = "disk"
     CLOCK = "clock"
     RELOAD = "reload"
+    QUEUE = "queue"
 
 
 def status_words(status: str) -> str:

@@ -137,6 +137,11 @@ class Executor(Protocol):
         ...
 
     @property
+    def unserved(self) -> str | None:
+        """Which queues have no live worker, in words; None if each has one."""
+        ...
+
+    @property
     def starting(self) -> int:
         """How many ordered starts are in progress, apart from those that hang."""
         ...

@@ -24,6 +24,7 @@ class LocalExecutor:
     """
 
     is_local = True
+    unserved = None
 
     def __init__(
         self,

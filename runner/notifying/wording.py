@@ -31,6 +31,7 @@ _WHAT = {
     Check.DISK: "is short of disk space",
     Check.CLOCK: "distrusts the clock",
     Check.RELOAD: "cannot read the jobs folder",
+    Check.QUEUE: "has a queue without a worker",
 }
 _TIMES = frozenset({Check.FAILURE, Check.SKIPPED})
 

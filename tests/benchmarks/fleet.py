@@ -42,7 +42,7 @@ _AT = "process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: '{}', ti
 @click.option("--rounds", default=3, show_default=True, help="Of executions.")
 def main(executions: int, claims: int, fires: int, concurrency: int, rounds: int) -> None:
     """Measure a fleet, and bare Procrastinate beside it."""
-    postgres_keeper._SETTINGS = _DURABLE
+    postgres_keeper._SETTINGS = _DURABLE  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="runner-fleet-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)

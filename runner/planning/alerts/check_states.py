@@ -124,9 +124,15 @@ _TABLE: Mapping[tuple[Check, Fact], _Effect] = {
     (Check.INVALID, Fact.COUNTING): _Effect.BEGIN,
     (Check.INVALID, Fact.EXPIRED): _Effect.OPEN,
     (Check.INVALID, Fact.WORKS): _Effect.END,
-    (Check.RELOAD, Fact.COUNTING): _Effect.BEGIN,
-    (Check.RELOAD, Fact.EXPIRED): _Effect.OPEN,
-    (Check.RELOAD, Fact.WORKS): _Effect.END,
+    **{
+        (check, fact): effect
+        for check in (Check.RELOAD, Check.QUEUE)
+        for fact, effect in (
+            (Fact.COUNTING, _Effect.BEGIN),
+            (Fact.EXPIRED, _Effect.OPEN),
+            (Fact.WORKS, _Effect.END),
+        )
+    },
     **{
         (check, fact): effect
         for check in (Check.STORE, Check.LOG, Check.DISK, Check.CLOCK)

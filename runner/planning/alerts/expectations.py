@@ -20,7 +20,9 @@ from runner.values import duration_text, instant_text
 
 PATIENCE = timedelta(minutes=5)
 """How long a file may be rejected, or the jobs folder unreadable, before an alert opens."""
-COUNTED = (Check.ABSENT, Check.INVALID, Check.RELOAD)
+QUEUE_PATIENCE = timedelta(minutes=1)
+"""How long a queue of a fleet may have no live worker before an alert opens."""
+COUNTED = (Check.ABSENT, Check.INVALID, Check.RELOAD, Check.QUEUE)
 """The checks that count from an instant in their state."""
 HELD = frozenset({Check.LATE_START, Check.LATE, Check.OVERRUN, Check.ABSENT})
 """The checks of expectations: a pause holds their deadlines."""
@@ -98,7 +100,8 @@ def limit_of_state(check: Check, state: CheckState, expect: Expect | None) -> Li
     if state.counted_from is None or state.since is not None:
         return None
     if check is not Check.ABSENT:
-        return Limit(begin=state.counted_from, length=PATIENCE)
+        patience = QUEUE_PATIENCE if check is Check.QUEUE else PATIENCE
+        return Limit(begin=state.counted_from, length=patience)
     if expect is None or expect.success_every is None:
         return None
     return Limit(begin=state.counted_from, length=expect.success_every)
@@ -107,7 +110,7 @@ def limit_of_state(check: Check, state: CheckState, expect: Expect | None) -> Li
 def words_of(deadline: Deadline, expect: Expect) -> str:
     """Return the message of an alert whose deadline has passed.
 
-    Empty for `invalid` and `reload`: their message is in the state already.
+    Empty for `invalid`, `reload` and `queue`: their message is in the state already.
     """
     match deadline.check:
         case Check.LATE_START:

@@ -9,7 +9,12 @@ from itertools import islice, takewhile
 from typing import Any
 
 from runner.planning.views.cautions import AHEAD, Caution, CautionKind, cautions
-from runner.requests.building.request import RequestDraft, built, draft_from
+from runner.requests.building.request import (
+    RequestDraft,
+    built,
+    draft_from,
+    queues_named_in,
+)
 from runner.requests.dates import dates_of
 from runner.requests.model import DEFAULT_QUEUE, Outline, Schedule, Source, Timing
 from runner.requests.policies import Retention
@@ -38,20 +43,11 @@ def request_cautions(request: Outline, now: datetime) -> list[Caution]:
 def queue_caution(request: Outline) -> Caution | None:
     """Return the warning about the queues of a request whose runner belongs to no fleet."""
     definition = request.source.definition
-    if '"queue"' not in definition:  # spares almost all requests the reading of the text
-        return None
-    named = sorted(set(_queues_in(draft_from(definition).data["process"])) - {DEFAULT_QUEUE})
+    named = sorted(queues_named_in(definition) - {DEFAULT_QUEUE})
     if not named:
         return None
     message = f"`queue: {named[0]}` has no effect: this runner itself runs every queue"
     return Caution(kind=CautionKind.QUEUE, message=message)
-
-
-def _queues_in(process: Mapping[str, Any]) -> Iterator[str]:
-    if "queue" in process:
-        yield process["queue"]
-    for member in process.get("group", {}).get("members", ()):
-        yield from _queues_in(member)
 
 
 def document_cautions(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.lifecycle import Check
 from runner.planning.alerts.check_states import Fact, News
+from runner.planning.alerts.expectations import COUNTED
 from runner.service.alerts.alerts import Alerts
 from runner.system.clock import Clock
 from runner.values import size_text
@@ -60,7 +61,7 @@ class OwnChecks:
         found = []
         for check, trouble in {**self._troubles(), Check.DISK: self._disk}.items():
             if trouble is not None and check not in checks:
-                fact = Fact.COUNTING if check is Check.RELOAD else Fact.BROKEN
+                fact = Fact.COUNTING if check in COUNTED else Fact.BROKEN
                 found.append((check, News(fact=fact, at=now, message=trouble)))
             elif trouble is None and check in checks:
                 found.append((check, News(fact=Fact.WORKS, at=now, message="it is over")))

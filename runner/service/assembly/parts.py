@@ -172,6 +172,7 @@ def _own_checks(
             Check.LOG: journal.log.trouble,
             Check.CLOCK: core.watch.doubt,
             Check.RELOAD: lost,
+            Check.QUEUE: core.executor.unserved,
         }
 
     return OwnChecks(core.alerts, troubles, settings.state, clock)

@@ -30,6 +30,7 @@ from runner.execution.trees.watched import FormerExecution
 from runner.lifecycle import Reason
 from runner.service.fleet.deferring import Deferring
 from runner.service.fleet.lost_executions import LostExecutions
+from runner.service.fleet.queue_watch import QueueWatch
 from runner.service.fleet.report_inbox import ReportInbox
 from runner.store.postgres import dispatches
 from runner.store.postgres.address import Address
@@ -74,6 +75,7 @@ class FleetExecutor:
         self._link = Link(address, "runner executor")
         self._arrivals = Arrivals(address, "runner_reports")
         self._inbox = ReportInbox(self._stages, clock)
+        self._queues = QueueWatch(clock)
         self._losses = LostExecutions(clock, lost_after_s=lost_after_s)
         self._dispatched: set[str] | None = None
         self._events: list[ExecutionEvent] = []
@@ -86,6 +88,10 @@ class FleetExecutor:
     def meta(self) -> dict[str, str]:
         """What the leader notes for the workers."""
         return {LOST_AFTER: str(self._losses.lost_after_s)}
+
+    @property
+    def unserved(self) -> str | None:
+        return self._queues.trouble
 
     # --- the orders
 
@@ -122,20 +128,21 @@ class FleetExecutor:
         is_notified = bool(select.select([self.descriptor], [], [], 0)[0])
         if is_notified:
             self._arrivals.clear()
-        if is_notified or now_s >= min(self._reports_at_s, self._losses.next_s, self._offers_at_s):
+        if is_notified or now_s >= self._next_look_s:
             try:
                 with self._connected() as connection:
                     self._look(connection, now_s, is_notified=is_notified)
             except StoreError:  # the store meets the same problem, and reports it
                 self._losses.distrust()
-                self._reports_at_s = self._losses.next_s = self._offers_at_s = now_s + _PAUSE_S
+                self._reports_at_s = self._offers_at_s = now_s + _PAUSE_S
+                self._losses.next_s = self._queues.next_s = now_s + _PAUSE_S
         events, self._events = self._events, []
         return events
 
     def next_s(self) -> float | None:
         if self._events:
             return self._clock.elapsed_s()
-        return min(self._reports_at_s, self._losses.next_s, self._offers_at_s)
+        return self._next_look_s
 
     def hand_over(self) -> tuple[HandedOver, ...]:
         return ()
@@ -179,6 +186,10 @@ class FleetExecutor:
 
     # --- what the database says
 
+    @property
+    def _next_look_s(self) -> float:
+        return min(self._reports_at_s, self._offers_at_s, self._losses.next_s, self._queues.next_s)
+
     def _look(self, connection: Connection, now_s: float, *, is_notified: bool) -> None:
         self._arrivals.look()
         # Lost executions first: the report of one may arrive in between, and then it counts.
@@ -191,6 +202,8 @@ class FleetExecutor:
         for execution, node in lost.items():
             if (stage := self._stages.pop(execution, None)) is not None:
                 self._events.append(Lost(execution=execution, stage=stage, node=node))
+        if now_s >= self._queues.next_s:
+            self._queues.look(connection)
         if now_s >= self._offers_at_s:
             self._offers_at_s = now_s + _OFFERS_LOOK_S
             if Stage.STARTING in self._stages.values():

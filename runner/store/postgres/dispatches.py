@@ -20,6 +20,8 @@ DROPPED_REPORTS = "dropped_reports"
 """The key in the meta table of how many reports did not fit what the leader knew."""
 _DEAD_S = 30.0
 """A worker of the queue whose heartbeat is older is dead; it renews it every 5 s or so."""
+SILENT_S = 30.0
+"""A worker that was silent for longer counts as away, though its executions are not lost."""
 _UNSEEN_S = 5.0
 """A job may be between two states for so long."""
 
@@ -149,6 +151,30 @@ def lost(connection: Connection, lost_after_s: float) -> list[LostDispatch]:
         LostDispatch(to_text(execution), to_text(node), bool(is_silent))
         for execution, node, is_silent in rows
     ]
+
+
+def definitions_with_queues(connection: Connection) -> list[str]:
+    """Return the definitions of requests in force in whose text a queue may be named."""
+    rows = connection.execute(
+        "SELECT definition FROM definitions JOIN requests USING (name)"
+        " WHERE file IS NOT NULL AND strpos(definition, '\"queue\"') > 0"
+    )
+    return [to_text(definition) for (definition,) in rows]
+
+
+def unserved(connection: Connection, named: Collection[str]) -> list[str]:
+    """Return which of the `named` queues, and those with a waiting execution, no worker serves.
+
+    A worker that drains or was silent for a while serves none.
+    """
+    rows = connection.execute(
+        "(SELECT unnest(%(named)s::text[]) UNION SELECT queue FROM dispatches"
+        " WHERE taken_by IS NULL AND stop_reason IS NULL) EXCEPT"
+        " SELECT unnest(queues) FROM nodes WHERE kind = 'work' AND NOT is_draining"
+        " AND heartbeat > clock_timestamp() - make_interval(secs => %(silent)s) ORDER BY 1",
+        {"named": list(map(to_sql, named)), "silent": SILENT_S},
+    )
+    return [to_text(queue) for (queue,) in rows]
 
 
 class ReportRow(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -16,11 +17,14 @@ from support.place import Place, check_log, wait_until
 from runner.commands import Command, CommandKind
 from runner.execution.executor import ProcessStarted
 from runner.execution.trees.watched import ProcessId
+from runner.planning.alerts import expectations
+from runner.service.fleet import queue_watch
 from runner.service.loop import Runner, running
 from runner.service.runner_settings import Settings
 from runner.system.clock import SystemClock
 
 NOW = "run_immediately"
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 
 @pytest.fixture
@@ -143,6 +147,29 @@ def test_a_lost_worker_ends_its_executions_and_what_may_rerun_runs_again(
         assert lost["message"].startswith("the worker batch-1 was lost while the process ran")
     assert place.finished("again", attempt=2)[0]["status"] == "success"
     check_log(place.log)
+
+
+def test_a_queue_without_a_live_worker_opens_an_alert_until_there_is_one(
+    place: Place, database_url: str, worker: ScriptedWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expectations, "QUEUE_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(queue_watch, "_LOOK_EVERY_S", 0.1)
+    place.declare("usual", "true", DAILY)
+    member = {"name": "train", "shell": "true", "queue": "gpu"}
+    process = {"group": {"members": [member]}}
+    place.write("models.yaml", json.dumps({"process": process, "timing": DAILY}))
+    with leading(place, database_url) as runner:
+        until(runner, lambda: place.events("alert.opened"), "the alert")
+        (opened,) = place.events("alert.opened")
+        assert (opened["request"], opened["check"]) == (None, "queue")
+        assert opened["message"] == "no live worker serves the queue gpu"
+        worker.connection.execute("UPDATE nodes SET queues = '{default,gpu}'")
+
+        def is_closed() -> bool:
+            worker.join()
+            return bool(place.events("alert.closed"))
+
+        until(runner, is_closed, "the end of the alert")
 
 
 def test_sigterm_leaves_the_executions_to_the_workers_and_the_next_leader(

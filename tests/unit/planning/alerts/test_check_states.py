@@ -134,7 +134,7 @@ def test_what_does_not_concern_a_check_leaves_it_alone(
     assert state.count == counted.count
 
 
-@pytest.mark.parametrize("check", [Check.ABSENT, Check.INVALID, Check.RELOAD])
+@pytest.mark.parametrize("check", [Check.ABSENT, Check.INVALID, Check.RELOAD, Check.QUEUE])
 def test_the_time_of_a_check_counts_from_its_beginning(check: Check) -> None:
     state, _ = after_history(check, [(Fact.COUNTING, ""), (Fact.STARTED, ""), (Fact.COUNTING, "")])
     assert state.counted_from == NOON

@@ -93,6 +93,19 @@ def test_a_lost_folder_alerts_after_five_minutes(here: OwnWorld) -> None:
     assert own(here)[1:] == [("closed", Check.RELOAD)]
 
 
+def test_a_queue_without_a_worker_alerts_after_a_minute(here: OwnWorld) -> None:
+    here.troubles = {Check.QUEUE: "no worker serves gpu"}
+    here.turn()
+    here.wait(MINUTE - timedelta(seconds=3))
+    here.turn()
+    assert own(here) == []
+    here.wait(timedelta(seconds=4))
+    assert own(here) == [("opened", Check.QUEUE)]
+    here.troubles = {Check.QUEUE: None}
+    here.turn()
+    assert own(here)[1:] == [("closed", Check.QUEUE)]
+
+
 def test_a_folder_that_comes_back_in_time_alerts_nobody(here: OwnWorld) -> None:
     here.troubles = {Check.RELOAD: "gone"}
     here.turn()
