@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from runner.system.threads import OwnThread
 
 _POLL_S = 0.2
 _RETRY_S = 2.0
+_LOOK_S = 0.05
 _MOST_WAITING = 200
 """How many batches a stream may have waiting."""
 _MOST_REMEMBERED = 2_000
@@ -69,15 +70,21 @@ class LogStream:
         self._thread: OwnThread | None = None
         self._is_following = Event()
 
-    def wait_until_followed(self) -> None:
-        """Return when subscribers get each new record: as soon as the log is open."""
-        self._is_following.wait(_RETRY_S)
+    async def followed(self) -> None:
+        """Return when subscribers get each new record: as soon as the log is open.
+
+        A thread for each waiting stream would leave none for the pages.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_S):
+                while not self._is_following.is_set():
+                    await asyncio.sleep(_LOOK_S)
 
     @contextmanager
     def subscribed(self) -> Iterator[Subscriber]:
         """Give a stream of what is recorded from now on. Call this in an event loop.
 
-        The first one starts the thread: see `wait_until_followed`.
+        The first one starts the thread: see `followed`.
         """
         subscriber = Subscriber(loop=asyncio.get_running_loop())
         with self._lock:

@@ -63,7 +63,7 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     """Yield the stream. It ends with the viewer's login, or if the reader is too slow."""
     with stream.subscribed() as subscriber:
-        await run_in_threadpool(stream.wait_until_followed)
+        await stream.followed()
         yield _BEGIN
         repeated = [] if last is None else stream.since(last)
         if repeated is None:

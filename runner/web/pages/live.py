@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from random import uniform
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from runner.web.dependencies import CurrentIdentity, authentication_of
@@ -36,7 +35,7 @@ async def _events(request: Request) -> AsyncIterator[bytes]:
     """Yield the stream. It ends with the viewer's login."""
     stream: LogStream = request.app.state.log_stream
     with stream.subscribed() as subscriber:
-        await run_in_threadpool(stream.wait_until_followed)
+        await stream.followed()
         yield _BEGIN + _CHANGED  # what happened since the page was made
         while True:
             try:

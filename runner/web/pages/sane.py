@@ -44,27 +44,37 @@ def sane_all(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 def sane_bars(bars: Iterable[Bar]) -> list[Bar]:
     """Return the bars that have a time, with usable fields."""
-    return [
-        bar._replace(
-            reason=bar.reason if isinstance(bar.reason, str) else None,
-            started=_time(bar.started),
-            duration_s=_number(bar.duration_s),
-            missed_from=_time(bar.missed_from),
-            missed_until=_time(bar.missed_until),
-        )
-        for bar in bars
-        if _time(bar.time) is not None
-    ]
+    return [_sane_bar(bar) for bar in bars if _time(bar.time) is not None]
+
+
+def _sane_bar(bar: Bar) -> Bar:
+    found = (
+        bar.reason if isinstance(bar.reason, str) else None,
+        _time(bar.started),
+        _number(bar.duration_s),
+        _time(bar.missed_from),
+        _time(bar.missed_until),
+    )
+    reason, started, duration_s, missed_from, missed_until = found
+    if found == (bar.reason, bar.started, bar.duration_s, bar.missed_from, bar.missed_until):
+        return bar
+    return bar._replace(
+        reason=reason,
+        started=started,
+        duration_s=duration_s,
+        missed_from=missed_from,
+        missed_until=missed_until,
+    )
 
 
 def _time(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     try:
-        instant = parse_instant(value)
-    except ValueError:
+        parse_instant(value)
+    except (ValueError, OverflowError):
         return None
-    return value if instant.tzinfo is not None else None
+    return value
 
 
 def _number(value: object) -> Any:

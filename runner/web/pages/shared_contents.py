@@ -10,10 +10,15 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Lock
 
+from loguru import logger
+from starlette.exceptions import HTTPException
+
+from runner.errors import RunnerError
 from runner.system.threads import OwnThread
 from runner.web.pages.rendering import Rendered
 
@@ -22,13 +27,17 @@ _FRESH_S = 1.0
 _SHARE = 0.1
 """The part of its time that a content may be computed; on a busy machine it gets older."""
 _OLDEST_S = 3.0
-_STALE_S = 2.0
-"""How much older it may be while a new one is computed."""
+_STALE_S = 5.0
+"""How much older it may be while a new one is computed, unless that takes long."""
+_STALEST_S = 10.0
+_PATIENCE = 4
+"""How often the time of a computation a content may be older than fresh."""
 _POPULAR_S = 1.0
 """Whoever looks this soon after another one, in seconds, waits for no new content."""
 _MOST_KEPT = 128
 _AT_ONCE = 2
 """How many contents are computed at the same time. More would only slow each other down."""
+_LONGEST_PAUSE_S = 1.0
 Compute = Callable[[], Rendered]
 
 
@@ -78,10 +87,15 @@ class Contents:
     def _run(self) -> None:
         while True:
             kept, compute = self._due.get()
+            began_s = time.monotonic()
             try:
-                kept.value(compute, self._turns)
-            except Exception:  # noqa: BLE001 - the next viewer computes it and gets this
-                continue
+                # An error is for the next viewer, for whom the content is computed again.
+                with suppress(RunnerError, HTTPException):
+                    kept.value(compute, self._turns)
+            except Exception:  # noqa: BLE001 - this thread serves all viewers: it goes on
+                logger.exception("a page could not be computed")
+            # The event loop answers all viewers: leave it half of the time.
+            time.sleep(min(time.monotonic() - began_s, _LONGEST_PAUSE_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +106,20 @@ class _Known:
     since_s: float
     took_s: float
 
-    def is_fresh(self, *, for_s: float = 0.0) -> bool:
-        """Return whether it is fresh, or no longer so for less than `for_s`."""
-        fresh_s = min(max(_FRESH_S, self.took_s / _SHARE), _OLDEST_S)
-        return time.monotonic() - self.since_s < fresh_s + for_s
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it needs no computation yet."""
+        return time.monotonic() - self.since_s < self._fresh_s
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may be shown while a new one is computed."""
+        stale_s = min(max(_STALE_S, self.took_s * _PATIENCE), _STALEST_S)
+        return time.monotonic() - self.since_s < self._fresh_s + stale_s
+
+    @property
+    def _fresh_s(self) -> float:
+        return min(max(_FRESH_S, self.took_s / _SHARE), _OLDEST_S)
 
 
 class _Kept:
@@ -142,8 +166,8 @@ class _Kept:
 
     def _fresh(self) -> Rendered | None:
         known = self._known
-        return known.rendered if known and known.is_fresh() else None
+        return known.rendered if known and known.is_fresh else None
 
     def _stale(self) -> Rendered | None:
         known = self._known
-        return known.rendered if known and known.is_fresh(for_s=_STALE_S) else None
+        return known.rendered if known and known.is_usable else None

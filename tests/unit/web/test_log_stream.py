@@ -39,7 +39,7 @@ def test_each_subscriber_gets_each_new_record_and_may_ask_for_former_ones(tmp_pa
 
     async def look() -> None:
         with stream.subscribed() as first, stream.subscribed() as second:
-            await asyncio.to_thread(stream.wait_until_followed)
+            await stream.followed()
             log.rename(tmp_path / "monitor.jsonl.1")
             new = write(log, 5, 8)
             assert await followed(stream, first, 3) == new
@@ -76,7 +76,7 @@ def test_only_so_many_records_are_remembered(tmp_path: Path) -> None:
 
     async def look() -> None:
         with stream.subscribed():
-            await asyncio.to_thread(stream.wait_until_followed)
+            await stream.followed()
             ids = write(log, 0, log_stream._MOST_REMEMBERED + 10)
             await asyncio.to_thread(wait_until, lambda: stream.since(ids[-1]) == [])
             assert stream.since(ids[9]) is None

@@ -47,7 +47,8 @@ class Window:
 
     def x(self, instant: datetime) -> float:
         """Return the coordinate of an instant, cut to the window."""
-        return min(max((instant - self.begin) / timedelta(minutes=1), 0.0), self.width)
+        inside = min(max(instant, self.begin), self.end)
+        return (inside - self.begin).total_seconds() / 60
 
     @property
     def ticks(self) -> list[tuple[float, datetime]]:
