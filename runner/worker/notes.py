@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,20 +91,25 @@ class Notes:
         After a reboot nothing of them runs. Reports that were not sent are kept.
         """
         path = folder / FILE
-        try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version > _VERSION:
-                raise StoreError(f"{path} was written by a newer version of Runner")
-            self._database.executescript(_SCHEMA)
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self.state_id = self._kept("state_id", new_id)
-            self.is_same_boot = self._kept("boot", lambda: boot) == boot
-            if not self.is_same_boot:
-                self._database.execute("DELETE FROM executions")
-                self._database.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (boot,))
-        except sqlite3.Error as error:
-            raise StoreError(f"the worker's notes {path} cannot be used: {error}") from error
+        with ExitStack() as on_failure:
+            try:
+                self._database = on_failure.enter_context(
+                    closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+                )
+                (version,) = self._database.execute("PRAGMA user_version").fetchone()
+                if version > _VERSION:
+                    raise StoreError(f"{path} was written by a newer version of Runner")
+                self._database.executescript(_SCHEMA)
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self.state_id = self._kept("state_id", new_id)
+                self.is_same_boot = self._kept("boot", lambda: boot) == boot
+                if not self.is_same_boot:
+                    self._database.execute("DELETE FROM executions")
+                    self._database.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (boot,))
+            except sqlite3.Error as error:
+                words = f"the worker's notes {path} cannot be used: {error}"
+                raise StoreError(words) from error
+            on_failure.pop_all()
 
     def executions(self) -> list[Taken]:
         """Return the executions that the leader may still count as this worker's."""
