@@ -1,5 +1,5 @@
-"""The Debian package in a Debian system of its own: installed, upgraded while an execution
-runs, removed and purged.
+"""The Debian package on a Debian whose PID 1 is systemd: installed, reloaded, hung, upgraded
+while an execution runs, stopped, removed and purged.
 """
 
 from __future__ import annotations
@@ -12,37 +12,103 @@ from typing import Any
 
 import pytest
 from support.artefacts import BOUND_S, artefacts, check_row, run
-from support.debian_root import DebianRoot, debian_root, is_possible
-from support.place import ROOT, wait_until
+from support.place import wait_until
+from support.podman import BASE, NEEDED, Podman, is_possible, podman
 
 from runner import __version__
+from runner.installation import EXTRAS
 
 pytestmark = [
     pytest.mark.campaign,
-    pytest.mark.timeout(3 * BOUND_S),
-    pytest.mark.skipif(not is_possible(), reason="this needs root, on a Debian"),
+    pytest.mark.timeout(4 * BOUND_S),
+    pytest.mark.skipif(not is_possible(), reason=NEEDED),
 ]
 SAMPLE = Path(__file__).parent / "samples/store-version-1.sql"
-UNIT = ROOT / "runner/packaging/runner.service"
+PACKAGES = ("systemd", "dbus", "python3", "procps", "logrotate", "man-db", "bash-completion")
+JOBS = "/etc/runner/jobs.d"
 FOLDERS = "STATE_DIRECTORY=/var/lib/runner LOGS_DIRECTORY=/var/log/runner"
-AS_RUNNER = f"setpriv --reuid=runner --regid=runner --init-groups env {FOLDERS}"
-START = (
-    f"(exec {AS_RUNNER} runner start --jobs /etc/runner/jobs.d --drain 30s) "
-    "</dev/null >/dev/null 2>>/tmp/console & echo $! >/tmp/pid"
-)
-"""As the unit starts it."""
-HELLO = "process: {command: [echo, hello]}\ntiming: run_immediately\n"
-LONG = """process: {shell: "until [ -e /tmp/go ]; do sleep 0.1; done; exit 7"}
+AS_RUNNER = f"runuser -u runner -- env {FOLDERS}"
+DROP_INS = "/run/systemd/system/runner.service.d"
+HELLO = """process: {shell: "touch /usr/file; grep CapEff /proc/self/status"}
+timing: run_immediately
+"""
+UNTIL_FILE = """process: {{shell: "until [ -e /tmp/{name} ]; do sleep 0.1; done; exit {code}"}}
 timing: run_immediately
 """
 
 
+class System:
+    """The container."""
+
+    def __init__(self, tool: Podman) -> None:
+        self._tool = tool
+        tool.make_base("bookworm", BASE, *PACKAGES)
+        # As on a machine, systemd makes the namespaces that the hardened units ask for.
+        rights = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"]
+        own = ["--network", "none", "--systemd", "always", *rights]
+        tool("run", "--detach", "--name", "system", *own, BASE, "/lib/systemd/systemd")
+        self.eventually("systemctl is-system-running")
+
+    def run(self, line: str) -> str:
+        """Run a shell line as root; return its output."""
+        return self._tool("exec", "system", "sh", "-ec", line)
+
+    def eventually(self, line: str) -> None:
+        """Wait until a shell line succeeds."""
+        wait_until(
+            lambda: self._tool.code("exec", "system", "sh", "-ec", line) == 0,
+            within_s=120,
+            what=line,
+        )
+
+    def bring(self, file: Path, path: str) -> None:
+        """Copy a file of the machine into the system."""
+        self._tool("cp", str(file), f"system:{path}")
+
+    def request(self, name: str, content: str) -> None:
+        """Write a request."""
+        file = self._tool.folder / name
+        file.write_text(content)
+        self.bring(file, f"{JOBS}/{name}.yaml")
+
+    def main_pid(self) -> int:
+        """Return the process of runner.service; 0 while there is none."""
+        return int(self.run("systemctl show --value --property MainPID runner"))
+
+    def await_main_pid(self, *, other_than: int) -> int:
+        """Wait until the service has started again; return its process."""
+        self.eventually(
+            f'p=$(systemctl show --value --property MainPID runner); [ "$p" != 0 ]'
+            f' && [ "$p" != {other_than} ] && systemctl -q is-active runner'
+        )
+        return self.main_pid()
+
+    def await_finished(self, request: str) -> dict[str, Any]:
+        """Wait until an execution has ended; return its record."""
+
+        def found() -> dict[str, Any] | None:
+            lines = self.run("cat /var/log/runner/monitor.jsonl || true").splitlines()
+            records = [json.loads(line) for line in lines if line.startswith("{")]
+            ended = [each for each in records if each["event"] == "execution.finished"]
+            return next((each for each in ended if each["request"] == request), None)
+
+        return wait_until(found, within_s=120, what=f"{request} has ended")
+
+    def begin(self, name: str, *, code: int) -> None:
+        """Begin an execution that goes on until `end`."""
+        self.request(name, UNTIL_FILE.format(name=name, code=code))
+        self.eventually(f"pgrep -u runner -f '^/bin/sh -c until .*/tmp/{name} '")
+
+    def end(self, name: str) -> dict[str, Any]:
+        """Let an execution end; return its record."""
+        self.run(f"touch /tmp/{name}")
+        return self.await_finished(name)
+
+
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[DebianRoot]:
-    folder = tmp_path / "system"
-    folder.mkdir()
-    with debian_root(folder) as root:
-        yield root
+def system() -> Iterator[System]:
+    with podman() as tool:
+        yield System(tool)
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +127,18 @@ def next_revision(package: Path, folder: Path) -> Path:
     return folder / "next.deb"
 
 
-def finished(system: DebianRoot, request: str) -> dict[str, Any] | None:
-    lines = system.run("cat /var/log/runner/monitor.jsonl 2>&1 || true").splitlines()
-    records = [json.loads(line) for line in lines if line.startswith("{")]
-    ended = [each for each in records if each["event"] == "execution.finished"]
-    return next((each for each in ended if each["request"] == request), None)
-
-
-def await_finished(system: DebianRoot, request: str) -> dict[str, Any]:
-    return wait_until(lambda: finished(system, request), within_s=60, what=f"{request} has ended")
-
-
 def test_the_package_is_installed_upgraded_removed_and_purged(
-    system: DebianRoot, package: Path, tmp_path: Path
+    system: System, package: Path, tmp_path: Path
 ) -> None:
-    begun_s = time.monotonic()
     dpkg = "dpkg --force-unsafe-io"
-    system.run(f"{dpkg} -i {system.bring(package)}")
+    begun_s = time.monotonic()
+    system.bring(package, "/first.deb")
+    system.run(f"{dpkg} -i /first.deb")
     version, installed = system.run("runner --version").splitlines()
     assert version == f"runner {__version__}"
     assert installed == (
         "installed by a package of the system in /usr/lib/yaml-job-runner; "
-        "extras: alerts, calendars, fleet, web"
+        f"extras: {', '.join(EXTRAS)}"
     )
     assert system.run("stat -c '%U %G %a %n' /var/lib/runner /var/log/runner").splitlines() == [
         "runner runner 700 /var/lib/runner",
@@ -92,40 +148,62 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     system.run("man -w runner runner-start runner-web")
     system.run("systemd-analyze verify runner.service runner-web.service")
 
-    # A store of version 1, a first execution, and one that the upgrade finds running.
-    store = "/var/lib/runner/store.sqlite3"
-    sql = SAMPLE.read_text().replace("{folder}", "/etc/runner")
-    write = f"import sqlite3, sys; sqlite3.connect('{store}').executescript(sys.stdin.read())"
-    system.run(f'umask 077; {AS_RUNNER} python3 -c "{write}"', content=sql)
-    system.write("/etc/runner/jobs.d/hello.yaml", HELLO)
-    system.run(START)
-    assert await_finished(system, "hello")["status"] == "success"
+    # A store of version 1, and a first execution, as restricted as the unit says.
+    sql = tmp_path / "store.sql"
+    sql.write_text(SAMPLE.read_text().replace("{folder}", "/etc/runner"))
+    system.bring(sql, "/tmp/store.sql")
+    store = "sqlite3.connect('/var/lib/runner/store.sqlite3')"
+    write = f"import sqlite3; {store}.executescript(open('/tmp/store.sql').read())"
+    system.run(f'umask 077; {AS_RUNNER} python3 -c "{write}"')
+    system.request("hello", HELLO)
+    system.run("systemctl enable --now runner runner-web")
+    hello = system.await_finished("hello")
+    assert hello["status"] == "success"
     check_row("Debian package", time.monotonic() - begun_s)
-    system.write("/etc/runner/jobs.d/long.yaml", LONG)
-    wait_until(
-        lambda: "long" in system.run(f"{AS_RUNNER} runner status --jobs /etc/runner/jobs.d"),
-        within_s=60,
-        what="long runs",
+    assert "Read-only file system" in hello["output_tail"]
+    assert hello["output_tail"].endswith("CapEff:\t0000000000000000\n")
+    system.run("systemctl is-active runner runner-web")
+
+    # Reload.
+    started = system.main_pid()
+    system.run("systemctl reload runner")
+    assert system.main_pid() == started
+
+    # The watchdog restarts a runner that hangs; its execution goes on.
+    system.run(
+        f"mkdir -p {DROP_INS}; printf '[Service]\\nWatchdogSec=5\\n' > {DROP_INS}/watchdog.conf"
     )
-    system.run(f"{dpkg} -i {system.bring(next_revision(package, tmp_path))}")
-    # As `systemctl try-restart` does: the runner waits for the execution as --drain says.
-    system.run("kill -TERM $(cat /tmp/pid)")
-    wait_until(
-        lambda: "topping" in system.run("cat /tmp/console"), within_s=60, what="it is stopping"
-    )
-    system.run("touch /tmp/go; tail --pid $(cat /tmp/pid) -f /dev/null")
-    assert await_finished(system, "long")["exit_code"] == 7
-    system.run(START)
-    wait_until(
-        lambda: system.run("grep -c 'runner .* started' /tmp/console").strip() == "2",
-        within_s=60,
-        what="the upgraded runner has started",
-    )
-    checked = system.run(f"{AS_RUNNER} runner doctor --jobs /etc/runner/jobs.d")
+    system.run("systemctl daemon-reload; systemctl restart runner")
+    hung = system.main_pid()
+    system.begin("slow", code=0)
+    system.run(f"kill -STOP {hung}")
+    system.await_main_pid(other_than=hung)
+    system.run("journalctl -u runner | grep -q 'Watchdog timeout'")
+    system.end("slow")
+    system.run(f"rm -r {DROP_INS}; systemctl daemon-reload; systemctl restart runner")
+
+    # An upgrade: the new program takes over in the same process, and knows the exit code.
+    before = system.main_pid()
+    system.begin("upgraded", code=7)
+    system.bring(next_revision(package, tmp_path), "/next.deb")
+    system.run(f"{dpkg} -i /next.deb")
+    assert system.main_pid() == before
+    assert system.end("upgraded")["exit_code"] == 7
+    system.run("systemctl is-active runner runner-web")
+
+    # A stop waits for executions.
+    system.begin("last", code=3)
+    system.run("systemctl stop --no-block runner")
+    system.eventually("journalctl -u runner | grep -q 'topping: waiting'")
+    assert system.end("last")["exit_code"] == 3
+    system.eventually("systemctl show --property ActiveState runner | grep -q =inactive")
+    system.run("systemctl start runner")
+    checked = system.run(f"{AS_RUNNER} runner doctor --jobs {JOBS}")
     assert "/etc/logrotate.d/yaml-job-runner rotates the log by rename" in checked
 
     system.run(f"{dpkg} -r yaml-job-runner && test -d /var/lib/runner")
+    system.run("! pgrep -u runner")
     system.run("test ! -e /usr/lib/yaml-job-runner && test ! -e /usr/bin/runner")
-    system.run(f"{dpkg} -P yaml-job-runner && test -f /etc/runner/jobs.d/hello.yaml")
+    system.run(f"{dpkg} -P yaml-job-runner && test -f {JOBS}/hello.yaml")
     system.run("test ! -e /var/lib/runner && test ! -e /var/log/runner")
     system.run("test ! -e /etc/logrotate.d/yaml-job-runner")
