@@ -1,15 +1,17 @@
-"""The Kubernetes manifests: valid by Kubernetes' own schemas, in step with each other and
-with the image.
+"""The manifests of Kubernetes and the compose file: valid by their specifications' schemas,
+in step with each other and with the image.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.artefacts import run
 from support.place import ROOT
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="`test` is not installed")
@@ -86,3 +88,8 @@ def test_prometheus_finds_the_page_of_the_pods(kind: str, name: str) -> None:
     assert service["spec"]["selector"].items() <= labels.items()
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     assert port["targetPort"] in {each["name"] for each in container["ports"]}
+
+
+def test_the_compose_file_is_valid_by_the_compose_specification(tmp_path: Path) -> None:
+    check = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec")
+    run(*check, PACKAGING / "container/compose.yaml", cwd=tmp_path)

@@ -5,12 +5,13 @@ The other tests run on the Python of the Debian that they run on.
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.artefacts import BOUND_S, artefacts
+from support.artefacts import BOUND_S, artefacts, check_row
 from support.place import ROOT
 from support.podman import NEEDED, Podman, is_possible, podman
 
@@ -58,11 +59,14 @@ def test_a_newer_python_runs_the_wheel_and_the_unit_tests(
     dist = artefacts(tmp_path).wheel.parent
     own = ["--network", "host", *tool.pip_settings(), "-v", f"{dist}:/dist:ro"]
     tool("run", "--detach", "--name", release, *own, release, "sleep", "infinity")
+    begun_s = time.monotonic()
     said = tool("exec", release, "sh", "-ec", FIRST_MINUTES)
+    elapsed_s = time.monotonic() - begun_s
     assert f"; extras: {', '.join(EXTRAS)}\n" in said
 
     ask = "import sys; print(sys.version_info.major, sys.version_info.minor, sep='.')"
     version = tool("exec", release, "python3", "-c", ask).strip()
+    check_row(f"`pip install`, Python {version}", elapsed_s)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"Programming Language :: Python :: {version}" in project["classifiers"]
     tool("exec", release, "sh", "-ec", UNIT_TESTS, timeout_s=2 * BOUND_S)
