@@ -35,6 +35,7 @@ PAGES = ("/", "/requests", "/requests/request-7", "/executions?status=error", "/
 _SECONDLY = "process: {command: [/bin/true]}\ntiming: {schedule: {frequency: secondly}}\n"
 _ADDRESS = re.compile(r"the page is served on http://([\d.]+):(\d+)/")
 _READY_S = 600.0
+_EVERY_S = 20.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +52,9 @@ class Seen:
 @click.option("--rate", default=50, show_default=True, help="Executions a second.")
 @click.option("--past", default=1_000_000, show_default=True, help="Executions in the log before.")
 @click.option("--seconds", default=60, show_default=True, help="How long to measure.")
-@click.option("--every", default=20.0, show_default=True, help="Seconds between two pages of one.")
+@click.option(
+    "--every", default=_EVERY_S, show_default=True, help="Seconds between two pages of one."
+)
 def main(viewers: int, rate: int, past: int, seconds: int, every: float) -> None:
     """Measure the page under load, beside a runner that is measured with and without it."""
     with tempfile.TemporaryDirectory(prefix="runner-viewers-") as name:
@@ -128,13 +131,16 @@ def with_viewers(
 
 @contextmanager
 def page_looked_at(service: Service) -> Iterator[None]:
-    """Serve the page, and let 200 viewers look at it, as long as the block lasts."""
+    """Serve the page, and let 200 viewers look at it, as long as the block lasts. It begins
+    when all of them are there.
+    """
     is_over = threading.Event()
     with serving(service) as (_, host, port):
-        audience = Audience((host, port), _secret(service), _READY_S, 20.0, Seen())
+        audience = Audience((host, port), _secret(service), _READY_S, _EVERY_S, Seen())
         thread = threading.Thread(target=lambda: asyncio.run(_look_until(is_over, audience)))
         thread.start()
         try:
+            time.sleep(_EVERY_S)  # by then each has loaded a page
             yield
         finally:
             is_over.set()
