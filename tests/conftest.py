@@ -68,6 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs the tests of commands over a store in PostgreSQL."""
+    parser.addoption(
+        "--store", choices=["sqlite", "postgres"], default="sqlite", help="the store of `place`"
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """After all tests no process of theirs is there, and no state folder in the user's
@@ -93,9 +100,11 @@ def _processes_in(folder: str) -> list[Path]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     """A fresh jobs folder; afterwards its runners are ended and its monitor log is checked."""
     made = Place(tmp_path)
+    if request.config.getoption("--store") == "postgres":
+        made.environment["RUNNER_STORE"] = request.getfixturevalue("database_url")
     yield made
     (tmp_path / "go").touch()  # open `GATE`, so that a failed test leaves no waiting process
     for process in made.running:

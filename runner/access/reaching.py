@@ -29,6 +29,9 @@ def reach(
     """Return `served(answer)` if a runner answers, or `alone()` if nobody owns the
     store.
 
+    A store in PostgreSQL belongs to a fleet: this machine may have another jobs folder, and
+    what runs is on the workers. So without a leader nobody acts there: NoRunnerError.
+
     The owner may change between the check and the attempt, for example when another
     command has just finished. The function then tries again for up to PATIENCE_S
     seconds, and after that raises NoRunnerError or StoreInUseError.
@@ -38,11 +41,11 @@ def reach(
         try:
             # The owner can change after this look: `alone` then raises StoreInUseError,
             # `asked` NoRunnerError, and the loop looks again.
-            if owner_of(places.store) is None:
+            if places.store.url is None and owner_of(places.store) is None:
                 return alone()
             answer = asked(places, command)
         except (NoRunnerError, StoreInUseError):
-            if time.monotonic() > give_up_s:
+            if places.store.url is not None or time.monotonic() > give_up_s:
                 raise
             time.sleep(_PAUSE_S)
         else:

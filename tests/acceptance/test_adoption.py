@@ -19,7 +19,6 @@ from support.place import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_un
 
 from runner.execution.trees.proc import execution_of, look_at_all
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 from runner.store.rows import Phase
 
 NOW = "run_immediately"
@@ -44,7 +43,7 @@ def _started(place: Place, process: str) -> Record:
 
 
 def _on_their_way(place: Place) -> list[tuple[Phase, str]]:
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         return [(row.phase, row.request) for row in reader.executions()]
 
 
@@ -159,7 +158,7 @@ def test_a_moved_state_folder_works_at_its_new_place(place: Place) -> None:
     wait_until(partial(_is_ready, first))
     place.declare("second", "echo written", NOW)
     wait_until(lambda: (Phase.QUEUED, "second") in _on_their_way(place))
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         nodes = {row.request: row.node for row in reader.executions()}
     assert nodes == {"first": first["host"], "second": None}
     _crash(place, runner)

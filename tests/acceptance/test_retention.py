@@ -11,7 +11,6 @@ from support.clock_world import NOON, GivenClock, living
 from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -95,7 +94,7 @@ def test_each_end_has_exactly_one_result_whatever_moment_a_kill_hits(place: Plac
         for record in place.events("execution.finished")
         if record["group"] is None and record["status"] not in ("skipped", "misfired")
     ]
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         kept = [
             (row.execution, row.request, row.status)
             for name in ("fine", "bad", "group")

@@ -9,7 +9,6 @@ from contextlib import closing
 from support.place import PERSON, SECONDLY, Place, check_log, wait_until
 
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 
 STRICT = {"on_failure": {"unschedule_after": 3}}
 FAILING = "test -e ../fixed"
@@ -65,6 +64,6 @@ def test_the_runs_of_a_person_and_the_attempts_before_the_last_do_not_count(plac
 
 
 def _state_of(place: Place, name: str) -> str:
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         (row,) = (row for row in reader.snapshot().requests if row.name == name)
     return row.state

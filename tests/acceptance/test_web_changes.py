@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from support.place import GATE, Place, check_log, wait_until
 
 from runner.commands import Answer, Command, CommandKind, ask
-from runner.store.place import StorePlace
 
 BY = "web:maria"
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
@@ -15,7 +14,7 @@ DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 def pressed(place: Place, kind: CommandKind, *targets: str, **more: object) -> Answer:
     command = Command(kind=kind, targets=targets, requested_by=BY, **more)  # type: ignore[arg-type]
-    answer = ask(StorePlace(folder=place.state), command)
+    answer = ask(place.store, command)
     place.await_log()
     return answer
 

@@ -21,7 +21,6 @@ from support.place import GATE, Place, check_log, wait_until
 from runner.planning.fires.claims_ahead import AHEAD
 from runner.service.registry import FEW
 from runner.store.opening import mailbox_of
-from runner.store.place import StorePlace
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import new_id, to_microseconds
 
@@ -66,14 +65,14 @@ def post(place: Place, life: Life, kind: str, target: str) -> str:
         deadline=to_microseconds(life.clock.now()) + 60_000_000,
         status=CommandStatus.PENDING,
     )
-    mailbox_of(StorePlace(folder=place.state)).post(row)
+    mailbox_of(place.store).post(row)
     return row.id
 
 
 def _is_answered(place: Place, life: Life, command: str) -> bool:
     life.runner.wait(at_most_s=0)
     life.runner.turn()
-    return mailbox_of(StorePlace(folder=place.state)).answer_to(command) is not None
+    return mailbox_of(place.store).answer_to(command) is not None
 
 
 def reload(place: Place, life: Life) -> None:

@@ -48,7 +48,6 @@ from support.runner_inside import started
 from runner.service.clock_watch import SAVE_EVERY_S
 from runner.service.trouble import ALIVE
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 
 # Only a hang reaches this limit: on a slow machine a hundred executions take long.
 pytestmark = pytest.mark.timeout(600)
@@ -273,7 +272,7 @@ def test_a_runner_that_saves_its_running_time_after_a_step_back_counts_as_alive(
     with living(place, clock) as life:
         life.step(-2 * HOUR)
         life.go_on(timedelta(seconds=SAVE_EVERY_S))
-        with closing(read_store(StorePlace(folder=place.state))) as reader:
+        with closing(read_store(place.store)) as reader:
             assert reader.meta()[ALIVE] == str(os.getpid())
 
 

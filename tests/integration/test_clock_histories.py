@@ -40,7 +40,6 @@ from support.place import Place, Record, check_log, wait_until
 from runner import RELEASED
 from runner.commands import CommandKind
 from runner.store.opening import mailbox_of
-from runner.store.place import StorePlace
 from runner.store.rows import CommandRow, CommandStatus
 from runner.values import EPOCH, to_microseconds
 
@@ -322,11 +321,9 @@ def answer_of(place: Place, life: Life, kind: CommandKind) -> str:
         deadline=to_microseconds(life.clock.at + MINUTE),
         status=CommandStatus.PENDING,
     )
-    mailbox_of(StorePlace(folder=place.state)).post(row)
+    mailbox_of(place.store).post(row)
     life.settle()
-    return wait_until(
-        lambda: mailbox_of(StorePlace(folder=place.state)).answer_to(kind), what="an answer"
-    )
+    return wait_until(lambda: mailbox_of(place.store).answer_to(kind), what="an answer")
 
 
 def test_a_boot_in_1970_with_an_empty_store_registers_nothing(place: Place) -> None:

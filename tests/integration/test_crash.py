@@ -26,7 +26,6 @@ from support.crash_oracle import check, is_settled, read_ledger
 from support.place import GATE, Place, wait_until
 
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 from runner.values import new_id
 
 # Only a hang reaches this limit: on a slow machine many runners take long.
@@ -546,7 +545,7 @@ def test_a_full_disk_under_the_store_stops_fires_which_are_then_recorded_as_miss
         process = place.start()
         place.await_finished("tick", within_s=60)
         with closing(
-            read_store(StorePlace(folder=place.state))
+            read_store(place.store)
         ):  # otherwise the free room in the store's WAL might suffice
             filler = _fill(disk)
             wait_until(

@@ -419,7 +419,7 @@ def test_a_log_moved_away_after_a_death_at_a_marked_point_is_completed_where_it_
 
 
 def _waiting_records(place: Place) -> range:
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         return reader.snapshot().outbox
 
 

@@ -10,7 +10,6 @@ from support.runner_inside import GivenClock, started
 from runner.planning.states.pruning import KEPT
 from runner.service.output_pruning import EVERY_S
 from runner.store.opening import read_store
-from runner.store.place import StorePlace
 
 
 def test_a_runner_prunes_requests_that_were_removed_90_days_ago(place: Place) -> None:
@@ -33,5 +32,5 @@ def test_a_runner_prunes_requests_that_were_removed_90_days_ago(place: Place) ->
         clock.go_on(EVERY_S)
         runner.turn()
         assert set(runner.registry.states) == {"stays"}
-    with closing(read_store(StorePlace(folder=place.state))) as reader:
+    with closing(read_store(place.store)) as reader:
         assert [row.name for row in reader.snapshot().requests] == ["stays"]

@@ -133,6 +133,11 @@ class Place:
         self.running: list[Process] = []
         self._consoles = 0
 
+    @property
+    def store(self) -> StorePlace:
+        """Where the store is, as the environment of the commands says."""
+        return StorePlace(folder=self.state, url=self.environment.get("RUNNER_STORE"))
+
     def write(self, name: str, text: str) -> Path:
         """Write a request file atomically, by rename."""
         path = self.jobs / name
@@ -317,7 +322,7 @@ class Place:
 
         A command is answered by the commit, a moment before the log has its records.
         """
-        with closing(read_store(StorePlace(folder=self.state))) as reader:
+        with closing(read_store(self.store)) as reader:
             lines = list(reader.waiting_records())
         wait_until(lambda: all(line in self.log.read_bytes() for line in lines), what="the records")
 
