@@ -38,7 +38,9 @@ signal.pthread_sigmask(signal.SIG_SETMASK, ())
 _OTHERS = ("RUNNER_", "GIT_", "XDG_", "NOTIFY_", "WATCHDOG_", "LC_", "CLICOLOR")
 _NAMES = {"STATE_DIRECTORY", "LOGS_DIRECTORY", "LANGUAGE", "COLUMNS", "LINES", "FORCE_COLOR", "TZ"}
 _OF_TESTS = {"RUNNER_CRASH_DEATHS", "RUNNER_CRASH_SEED", "RUNNER_EXAMPLES", "RUNNER_SEED"} | {
-    "RUNNER_REQUIRE_BROWSER"
+    "RUNNER_FAULTS",
+    "RUNNER_FAULTS_SEED",
+    "RUNNER_REQUIRE_BROWSER",
 }
 """What sizes and seeds the campaigns, and what must not be skipped. No program reads it."""
 for name in [

@@ -126,7 +126,9 @@ def bring_to_rest(node: FleetNode) -> None:
     """Let nothing more fire, and wait for the end of every execution."""
     assert node.run("pause", "--reason", "the end").returncode == 0
     wait_until(
-        lambda: not execute(node.url, "SELECT FROM executions"), within_s=90, what="a fleet at rest"
+        lambda: not execute(node.url, "SELECT id FROM executions"),
+        within_s=90,
+        what="a fleet at rest",
     )
 
 
@@ -134,13 +136,13 @@ class Ledger:
     """What the processes themselves write: one line for each start, with the execution's id."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.shell = f'echo "$RUNNER_EXECUTION_ID" >> {path}'
         """The shell line that writes."""
 
     def starts(self) -> Counter[str]:
         """Return how often each execution has started."""
-        return Counter(self._path.read_text().split()) if self._path.exists() else Counter()
+        return Counter(self.path.read_text().split()) if self.path.exists() else Counter()
 
     def check(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Compare with the records of a fleet at rest.

@@ -1,0 +1,156 @@
+"""Faults that a fleet under load must survive, and the fleet that suffers them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import psycopg
+from support.database_proxy import DatabaseProxy
+from support.fleet import FleetNode, Ledger, leader_of, worker_of
+from support.fork_server import Process
+from support.place import SECONDLY, wait_until
+from support.postgres import OwnServer, execute
+
+_AGAIN = (
+    "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, status)"
+    " SELECT queue_name, task_name, priority, args, 'todo' FROM procrastinate_jobs"
+    " ORDER BY id DESC LIMIT 20"
+)
+_LONGER_THAN_A_LEASE_S = 12.0
+
+
+class FleetUnderFaults:
+    """Nodes with workers under load; the last one reaches the database through a proxy."""
+
+    def __init__(
+        self, folder: Path, url: str, server: OwnServer, way: DatabaseProxy, random: Random
+    ) -> None:
+        first = FleetNode(folder / "n0", url)
+        self.nodes = [
+            first,
+            FleetNode(folder / "n1", url, jobs=first.jobs),
+            FleetNode(folder / "n2", way.url, jobs=first.jobs),
+        ]
+        self.tick, self.guarded = Ledger(folder / "ledger"), Ledger(folder / "guarded")
+        self._url = url
+        self._server = server
+        self._way = way
+        self._random = random
+        self._processes: list[Process] = []
+        self.faults: dict[str, Callable[[], None]] = {
+            "kill -9 of the leader": self._kill_leader,
+            "kill -9 of a node": self._kill_any,
+            "SIGSTOP of the leader beyond its lease": self._freeze_leader,
+            "SIGSTOP of a node for a moment": self._freeze_any,
+            "kill -9 of a worker": self._kill_worker,
+            "SIGSTOP of a worker": self._freeze_worker,
+            "a crash of the database": self._crash_database,
+            "the end of all its connections": self._end_connections,
+            "no network for a node": self._cut_network,
+            "jobs delivered twice": self._deliver_again,
+        }
+
+    def start(self) -> None:
+        """Declare the load and start the nodes."""
+        first = self.nodes[0]
+        first.declare("tick", self.tick.shell, SECONDLY)
+        first.declare("often", self.tick.shell, SECONDLY)
+        # Two processes at once would leave two lines of one kind in a row.
+        guarded = self.guarded.path
+        line = f"echo begin >> {guarded}; {self.tick.shell}; sleep 1.5; echo end >> {guarded}"
+        first.declare("guarded", line, SECONDLY, prevent_concurrent=True)
+        self._processes = [node.join() for node in self.nodes]
+        self.await_progress()
+
+    def suffer(self, fault: str) -> None:
+        """Let a fault happen, and wait until the fleet goes on."""
+        time.sleep(self._random.uniform(0.0, 1.5))  # any moment may be the wrong one
+        self.faults[fault]()
+        self.await_progress()
+
+    def await_progress(self) -> None:
+        """Wait for further starts."""
+        before = self.tick.starts().total()
+        wait_until(
+            lambda: self.tick.starts().total() >= before + 4, within_s=180, what="more starts"
+        )
+
+    def check_guard(self) -> int:
+        """Check that no two guarded processes ran at once; return how many there were."""
+        lines = self.guarded.path.read_text().split()
+        assert lines == ["begin", "end"] * (len(lines) // 2), "an overlap"
+        return len(lines) // 2
+
+    def end(self) -> None:
+        """End everything."""
+        self._way.mend()
+        for node in self.nodes:
+            node.end_all()
+
+    def _leader(self) -> int:
+        name = wait_until(lambda: leader_of(self._url), within_s=90, what="a leader")
+        return next(index for index, node in enumerate(self.nodes) if node.name == name)
+
+    def _any(self) -> int:
+        return self._random.randrange(len(self.nodes))
+
+    def _kill(self, index: int) -> None:
+        self._processes[index].kill()
+        self._processes[index].wait()
+        self._processes[index] = self.nodes[index].join()
+
+    def _kill_leader(self) -> None:
+        self._kill(self._leader())
+
+    def _kill_any(self) -> None:
+        self._kill(self._any())
+
+    def _freeze(self, pid: int, duration_s: float) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(duration_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _freeze_leader(self) -> None:
+        self._freeze(self._processes[self._leader()].pid, _LONGER_THAN_A_LEASE_S)
+
+    def _freeze_any(self) -> None:
+        self._freeze(self._processes[self._any()].pid, self._random.uniform(0.1, 3.0))
+
+    def _worker(self) -> int:
+        process = self._processes[self._any()]
+        return wait_until(lambda: worker_of(process), within_s=90, what="a worker")
+
+    def _kill_worker(self) -> None:
+        os.kill(self._worker(), signal.SIGKILL)
+
+    def _freeze_worker(self) -> None:
+        with suppress(ProcessLookupError):
+            self._freeze(self._worker(), self._random.uniform(0.5, 6.0))
+
+    def _crash_database(self) -> None:
+        self._server.stop()
+        time.sleep(self._random.uniform(0.0, 3.0))
+        self._server.start()
+
+    def _end_connections(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    def _cut_network(self) -> None:
+        self._way.cut()
+        time.sleep(_LONGER_THAN_A_LEASE_S)
+        self._way.mend()
+
+    def _deliver_again(self) -> None:
+        execute(self._url, _AGAIN)
