@@ -100,7 +100,8 @@ def main(folder: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are meant for the worker
     supervisor = Supervisor(Path(folder))
-    os.write(sys.stdout.fileno(), b"\n")
+    with suppress(BrokenPipeError):  # the worker has ended already
+        os.write(sys.stdout.fileno(), b"\n")
     while (wait_s := supervisor.look()) is not None:
         ends, _, _ = select.select([] if supervisor.is_alone else [0], [], [], max(wait_s, 0.0))
         supervisor.is_alone = supervisor.is_alone or bool(ends)

@@ -30,6 +30,8 @@ CALLED_FROM_OUTSIDE = {
     "DOCUMENTS",
     # A bound on memory that a test of the journal measures.
     "kept_bytes",
+    # io.BufferedReader calls these.
+    *("readinto", "seekable"),
 }
 
 

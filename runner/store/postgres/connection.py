@@ -85,6 +85,8 @@ _UNWRITABLE: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.TooManyConnections, "the database has no connection left"),
     (errors.DeadlockDetected, "two sessions waited for each other"),
     (errors.SerializationFailure, "another session was faster"),
+    (errors.IdleInTransactionSessionTimeout, "this program stood still during a transaction"),
+    (errors.TransactionTimeout, "a transaction took too long"),
 )
 _ABSENT = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
 

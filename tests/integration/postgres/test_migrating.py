@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from runner.store.opening import own_store
 from runner.store.place import StorePlace
 from runner.store.postgres import migrating
 from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect
+from runner.store.postgres.connection import connect, errors_in_words
 from runner.store.postgres.migrating import NEWEST, migrate, require_current, version_of
 from runner.store.postgres.schema import MIGRATIONS
 from runner.store.rows import Batch
@@ -106,3 +107,26 @@ def test_an_older_store_is_not_migrated_while_another_node_leads(
         require_current(connection, address)
         with pytest.raises(LeaseLostError):
             store.commit(Batch(meta={"by": "the old version"}))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "SET idle_in_transaction_session_timeout = '10ms'",
+        "SET transaction_timeout = '10ms'",
+        "SELECT pg_terminate_backend(pg_backend_pid())",
+        "SET statement_timeout = '10ms'",
+    ],
+)
+def test_a_session_that_the_server_ends_is_trouble_that_passes(database_url: str, end: str) -> None:
+    """A frozen program finds its session ended in the midst of a transaction."""
+    address = address_of(database_url)
+    with (
+        closing(connect(address)) as connection,
+        pytest.raises(StoreUnwritableError),
+        errors_in_words(address),
+        connection.transaction(),
+    ):
+        connection.execute(end.encode())
+        select.select([connection.fileno()], [], [], 0.5)
+        connection.execute("SELECT pg_sleep(0.5)")
