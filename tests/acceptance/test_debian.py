@@ -146,7 +146,7 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     ]
     system.run("bash -c '. /usr/share/bash-completion/completions/runner'")
     system.run("man -w runner runner-start runner-web")
-    system.run("systemd-analyze verify runner.service runner-web.service")
+    system.run("systemd-analyze verify runner.service runner-web.service runner-worker.service")
 
     # A store of version 1, and a first execution, as restricted as the unit says.
     sql = tmp_path / "store.sql"

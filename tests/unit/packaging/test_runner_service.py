@@ -17,10 +17,15 @@ UNIT = Path(runner.__file__).parent / "packaging" / "runner.service"
 
 
 def service() -> dict[str, list[str]]:
+    """Return the settings of the runner's unit."""
+    return settings_of(UNIT)
+
+
+def settings_of(unit: Path) -> dict[str, list[str]]:
     """Return the settings of [Service], each with its values in order."""
     settings = defaultdict(list)
     section = ""
-    for line in UNIT.read_text().splitlines():
+    for line in unit.read_text().splitlines():
         if line.startswith("["):
             section = line
         elif line and not line.startswith("#") and section == "[Service]":
@@ -47,10 +52,23 @@ def test_the_stop_timeout_leaves_time_for_an_orderly_stop() -> None:
     assert float(service()["TimeoutStopSec"][0]) > drain_s + grace_s
 
 
+def test_a_worker_restricts_processes_as_the_runner_does() -> None:
+    worker = settings_of(UNIT.with_name("runner-worker.service"))
+    of_runner = {
+        "Type",
+        "NotifyAccess",
+        "ExecStart",
+        "ExecReload",
+        "TimeoutStartSec",
+        "WatchdogSec",
+    }
+    expected = {name: values for name, values in service().items() if name not in of_runner}
+    del worker["Type"], worker["ExecStart"], worker["Environment"]
+    assert worker == expected
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize(
-    "unit", [UNIT, UNIT.with_name("runner-web.service")], ids=["runner", "web"]
-)
+@pytest.mark.parametrize("unit", sorted(UNIT.parent.glob("*.service")), ids=lambda path: path.stem)
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, unit: Path) -> None:
     here = tmp_path / unit.name
     here.write_text(
