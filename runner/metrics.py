@@ -30,6 +30,7 @@ from runner.monitor.records import Event
 from runner.planning.states.results import FAILURES
 from runner.service.alerts.stored_alerts import open_alerts
 from runner.service.executions.execution import execution_of
+from runner.store.rows import WORKER_AWAY_S, Fleet, Phase
 from runner.values import parse_instant
 
 _READINGS = {Event.RUNNER_RELOADED, Event.RUNNER_STARTED}
@@ -107,6 +108,50 @@ class Metrics:
         for check, count in sorted(counts.items()):
             alerts.add_metric([check], count)
         yield alerts
+        if self._loaded.fleet is not None:
+            yield from self._of_the_fleet(self._loaded.fleet)
+
+    def _of_the_fleet(self, fleet: Fleet) -> Iterator[Metric]:
+        workers = fleet.workers
+        yield GaugeMetricFamily(
+            "runner_fleet_has_leader", "1 if a node leads, else 0.", float(fleet.leader is not None)
+        )
+        yield GaugeMetricFamily(
+            "runner_fleet_standbys",
+            "How many nodes stand by.",
+            sum(
+                node.kind == "start" and node.name != fleet.leader and node.silent_s < WORKER_AWAY_S
+                for node in fleet.nodes
+            ),
+        )
+        for name, words, values in (
+            ("heartbeat_age_seconds", "How long ago a worker was heard of.", "silent_s"),
+            ("executions", "How many executions a worker runs.", "executions"),
+            ("concurrency", "How many executions a worker runs at most.", "concurrency"),
+        ):
+            found = ((node.name, float(getattr(node, values) or 0)) for node in workers)
+            yield _gauge(f"runner_worker_{name}", words, found, label="node")
+        waiting = Counter(
+            row.queue for row in self._loaded.snapshot.executions if row.phase is not Phase.RUNNING
+        )
+        queues = sorted({*waiting, *(queue for node in workers for queue in node.queues)})
+        yield _gauge(
+            "runner_queue_waiting",
+            "How many executions of the queue have not started.",
+            ((queue, float(waiting[queue])) for queue in queues),
+            label="queue",
+        )
+        yield _gauge(
+            "runner_queue_workers",
+            "How many live workers serve the queue.",
+            ((queue, float(fleet.served(queue))) for queue in queues),
+            label="queue",
+        )
+        yield CounterMetricFamily(
+            "runner_dropped_reports",
+            "How many reports of workers did not fit what the leader knew.",
+            float(self._loaded.snapshot.meta.get("dropped_reports", "0")),
+        )
 
     def _of_the_past(self) -> Iterator[Metric]:
         ends = self._history.last_ends({ExecutionStatus.SUCCESS}).items()
@@ -162,10 +207,12 @@ def exposition(metrics: Metrics, accept: str = "") -> tuple[bytes, str]:
     return encode(registry), media_type
 
 
-def _gauge(name: str, words: str, values: Iterable[tuple[str, float]]) -> Metric:
-    gauge = GaugeMetricFamily(name, words, labels=["request"])
-    for request, value in values:
-        gauge.add_metric([request], value)
+def _gauge(
+    name: str, words: str, values: Iterable[tuple[str, float]], *, label: str = "request"
+) -> Metric:
+    gauge = GaugeMetricFamily(name, words, labels=[label])
+    for labelled, value in values:
+        gauge.add_metric([labelled], value)
     return gauge
 
 

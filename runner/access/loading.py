@@ -33,7 +33,7 @@ from runner.service.alerts.stored_alerts import open_alerts
 from runner.service.clocks.kept_zones import ZONE
 from runner.service.registry import Incumbents
 from runner.store.opening import read_store
-from runner.store.rows import Snapshot
+from runner.store.rows import Fleet, Snapshot
 from runner.system.garbage_collection import collection_disabled
 from runner.system.regular_files import is_folder, require_visible
 
@@ -54,6 +54,8 @@ class Loaded:
     results: LastResults
     kept: KeptExecutions
     snapshot: Snapshot
+    fleet: Fleet | None
+    """The nodes, if the store is a fleet's."""
     alerts: Mapping[str, Sequence[Alert]]
     """The open alerts of each request that has any."""
     now: datetime
@@ -91,7 +93,7 @@ def load(places: Places) -> Loaded:
     if (served := other_jobs(places)) is not None:
         places.report(f"past executions are not shown: {words_of(served, places)}")
     with collection_disabled():
-        snapshot = _snapshot(places)
+        snapshot, fleet = _snapshot(places)
         stored, catalog = _read(places, snapshot, is_cached=served is None)
     if catalog.missing and not stored.requests:
         require_visible(places.jobs)
@@ -106,6 +108,7 @@ def load(places: Places) -> Loaded:
         results=LastResults(own_store, change.renamed),
         kept=KeptExecutions(own_store, change.renamed),
         snapshot=snapshot,
+        fleet=fleet,
         alerts=_alerts_by_request(snapshot),
         now=datetime.now(UTC),
     )
@@ -160,9 +163,13 @@ def _alerts_by_request(snapshot: Snapshot) -> dict[str, list[Alert]]:
     return found
 
 
-def _snapshot(places: Places) -> Snapshot:
-    """Return what the store remembers of this jobs folder: nothing if it belongs to another one."""
+def _snapshot(places: Places) -> tuple[Snapshot, Fleet | None]:
+    """Return what the store remembers of this jobs folder: nothing if it belongs to another one.
+
+    In a fleet, return its nodes, too.
+    """
     with closing(read_store(places.store)) as reader:
-        snapshot = reader.snapshot()
-    is_own = serves(snapshot.meta, places.jobs)
-    return snapshot if is_own else replace(snapshot, requests=(), executions=(), alerts=(), meta={})
+        snapshot, fleet = reader.snapshot(), reader.fleet()
+    if not serves(snapshot.meta, places.jobs):
+        snapshot = replace(snapshot, requests=(), executions=(), alerts=(), meta={})
+    return snapshot, fleet

@@ -87,8 +87,12 @@ class Places:
     @property
     def has_store(self) -> bool:
         """Whether there may be a store: in PostgreSQL, or in an existing state folder."""
-        is_remote = self.given_url is not None or self.given_store_file is not None
-        return is_remote or self.has_state
+        return self.is_in_fleet or self.has_state
+
+    @property
+    def is_in_fleet(self) -> bool:
+        """Whether the store is a fleet's."""
+        return self.given_url is not None or self.given_store_file is not None
 
     @property
     def store_words(self) -> str:

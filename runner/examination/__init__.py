@@ -12,6 +12,7 @@ from runner.errors import RunnerError
 from runner.examination import (
     clock_checks,
     content_checks,
+    fleet_checks,
     machine_checks,
     notification_checks,
     permission_checks,
@@ -25,6 +26,7 @@ from runner.system.blocked_calls import BlockedCall
 _CHECKS: tuple[tuple[str, Callable[[Subject], Iterator[DoctorFinding]]], ...] = (
     ("versions", machine_checks.version_findings),
     ("runner", content_checks.runner_findings),
+    ("fleet", fleet_checks.fleet_findings),
     ("user", permission_checks.user_findings),
     ("jobs", permission_checks.jobs_findings),
     ("requests", content_checks.request_findings),

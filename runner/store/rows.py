@@ -229,6 +229,10 @@ was silent for longer, none is kept.
 """
 
 
+WORKER_AWAY_S = 30.0
+"""A worker that was silent for longer serves no queue, though its executions are not lost."""
+
+
 class NodeRow(NamedTuple):
     """A node of a fleet. Name and kind are the key."""
 
@@ -262,6 +266,19 @@ class Fleet(NamedTuple):
     now: float
     """The time of the database, in seconds since 1970-01-01T00:00Z."""
     nodes: tuple[NodeRow, ...]
+
+    @property
+    def workers(self) -> list[NodeRow]:
+        """The workers, also those that were not heard of lately."""
+        return [node for node in self.nodes if node.kind == "work"]
+
+    def served(self, queue: str) -> int:
+        """Return how many live workers serve a queue."""
+        return sum(
+            queue in worker.queues
+            for worker in self.workers
+            if worker.silent_s < WORKER_AWAY_S and not worker.is_draining
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

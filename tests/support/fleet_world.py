@@ -14,11 +14,14 @@ from runner.execution.executor import ExecutionEvent, Measured, Needs, Order, Re
 from runner.execution.node_reports import Reported, report_of
 from runner.execution.output import Tail
 from runner.execution.trees.watched import Exit, FormerExecution
+from runner.lifecycle import Channel
+from runner.requests.model import Process, Shell, Source
+from runner.service.executions.execution import Claim, execution_for, row_of
 from runner.service.fleet.fleet_executor import FleetExecutor
 from runner.store.postgres.address import address_of
 from runner.store.postgres.connection import connect
 from runner.store.postgres.store import PostgresStore
-from runner.store.rows import Batch, ExecutionRow, Phase
+from runner.store.rows import Batch, ExecutionRow
 from runner.system.clock import SystemClock
 from runner.values import new_id
 
@@ -213,17 +216,16 @@ def order_of(execution: str) -> Order:
 
 
 def _row(queue: str) -> ExecutionRow:
-    execution = new_id()
-    return ExecutionRow(
+    execution, now = new_id(), SystemClock().now()
+    process = Process(name="a", action=Shell(line="true"), directory="/", queue=queue)
+    claim = Claim(
         id=execution,
         request="a",
+        process=process,
+        channel=Channel.DIRECT,
+        scheduled_for=now,
         generation=None,
-        scheduled_for=0,
-        attempt=1,
-        sequence=0,
-        phase=Phase.STARTING,
-        pid=None,
-        pid_started=None,
-        body="{}",
-        queue=queue,
+        source=Source(file="a.yaml", line=1, sha256=""),
+        output_file=f"0/0/{execution}.out",
     )
+    return row_of(execution_for(claim, due=now))

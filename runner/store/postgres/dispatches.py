@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.texts import to_sql, to_text
+from runner.store.rows import WORKER_AWAY_S
 
 STOPS = "runner_stops"
 """The channel of NOTIFY on which workers hear that a stop was asked."""
@@ -20,8 +21,6 @@ DROPPED_REPORTS = "dropped_reports"
 """The key in the meta table of how many reports did not fit what the leader knew."""
 _DEAD_S = 30.0
 """A worker of the queue whose heartbeat is older is dead; it renews it every 5 s or so."""
-SILENT_S = 30.0
-"""A worker that was silent for longer counts as away, though its executions are not lost."""
 _UNSEEN_S = 5.0
 """A job may be between two states for so long."""
 
@@ -172,7 +171,7 @@ def unserved(connection: Connection, named: Collection[str]) -> list[str]:
         " WHERE taken_by IS NULL AND stop_reason IS NULL) EXCEPT"
         " SELECT unnest(queues) FROM nodes WHERE kind = 'work' AND NOT is_draining"
         " AND heartbeat > clock_timestamp() - make_interval(secs => %(silent)s) ORDER BY 1",
-        {"named": list(map(to_sql, named)), "silent": SILENT_S},
+        {"named": list(map(to_sql, named)), "silent": WORKER_AWAY_S},
     )
     return [to_text(queue) for (queue,) in rows]
 

@@ -108,7 +108,7 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
             file = neutral(prefix + request.file)
             if is_meant(file):
                 good.append(file)
-                cautions += _cautions_of(request, file, now)
+                cautions += _cautions_of(request, file, now, has_queues=places.is_in_fleet)
                 if set(request.receivers) - places.settings.alerts.receivers.keys():
                     whole = catalog.requests[request.name]
                     problems += _unknown_receivers(whole, folder, places.settings.alerts)
@@ -123,7 +123,9 @@ def _checked(paths: tuple[Path, ...], places: Places) -> Checked:
     )
 
 
-def _cautions_of(request: Outline, file: str, now: datetime) -> Iterator[Problem]:
+def _cautions_of(
+    request: Outline, file: str, now: datetime, *, has_queues: bool
+) -> Iterator[Problem]:
     """Yield the cautions about a request, at the line where it begins."""
     from runner.planning.views.request_cautions import queue_caution, request_cautions
 
@@ -134,7 +136,7 @@ def _cautions_of(request: Outline, file: str, now: datetime) -> Iterator[Problem
 
     for each in request_cautions(request, now):
         yield problem(each, "timing")
-    if (unserved := queue_caution(request)) is not None:
+    if not has_queues and (unserved := queue_caution(request)) is not None:
         yield problem(unserved, "process.queue")
 
 

@@ -1,0 +1,106 @@
+"""What doctor, the metrics and validate say of a fleet's workers and queues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from support.fleet_world import Leader, ScriptedWorker
+from support.place import Place
+from support.postgres import execute
+
+from runner.store.rows import Batch
+
+DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
+
+
+@pytest.fixture
+def fleet(place: Place, database_url: str, tmp_path: Path) -> Iterator[Leader]:
+    """Provide a leader, a worker for `default` and one for `gpu`, and three offers."""
+    place.environment["RUNNER_STORE"] = database_url
+    place.declare("usual", "true", DAILY)
+    place.declare("trains", "true", DAILY, queue="gpu")
+    leader = Leader(database_url, tmp_path / "leader")
+    leader.store.commit(Batch(meta={"jobs": str(place.jobs)}))
+    leader.claim(count=2)
+    leader.claim(queue="gpu")
+    for name, queue in (("one", "default"), ("two", "gpu")):
+        worker = ScriptedWorker(database_url, name)
+        worker.join(worker.take_all(queue)[:1])
+        worker.close()
+        execute(database_url, f"UPDATE nodes SET queues = '{{{queue}}}' WHERE name = '{name}'")
+    execute(database_url, "UPDATE lease SET expires = 'infinity'")  # no loop renews it
+    yield leader
+    leader.close()
+
+
+def findings(place: Place, check: str) -> list[tuple[str, str]]:
+    """Return level and message of doctor's findings of a check."""
+    lines = place.run("doctor", "--output", "json").stdout.splitlines()
+    items: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [(each["level"], each["message"]) for each in items if each["check"] == check]
+
+
+def series(place: Place) -> dict[tuple[str, str], float]:
+    """Return the metrics of the fleet by name and label."""
+    done = place.run("metrics")
+    assert done.returncode == 0, done.stderr
+    return {
+        (sample.name, "".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(done.stdout)
+        for sample in family.samples
+        if family.name.startswith(("runner_fleet", "runner_worker", "runner_queue"))
+        or "dropped" in family.name
+    }
+
+
+def test_metrics_show_the_workers_and_the_queues(place: Place, fleet: Leader) -> None:
+    found = series(place)
+    ages = [found.pop(("runner_worker_heartbeat_age_seconds", name)) for name in ("one", "two")]
+    assert all(0 <= age < 60 for age in ages)
+    assert found == {
+        ("runner_fleet_has_leader", ""): 1,
+        ("runner_fleet_standbys", ""): 0,
+        ("runner_worker_executions", "one"): 1,
+        ("runner_worker_executions", "two"): 1,
+        ("runner_worker_concurrency", "one"): 4,
+        ("runner_worker_concurrency", "two"): 4,
+        ("runner_queue_waiting", "default"): 2,
+        ("runner_queue_waiting", "gpu"): 1,
+        ("runner_queue_workers", "default"): 1,
+        ("runner_queue_workers", "gpu"): 1,
+        ("runner_dropped_reports_total", ""): 0,
+    }
+
+
+def test_doctor_names_a_queue_that_no_live_worker_serves(
+    place: Place, fleet: Leader, database_url: str
+) -> None:
+    definitions = {
+        name: json.dumps({"data": {"process": process}})
+        for name, process in (("usual", {"shell": "x"}), ("trains", {"queue": "gpu"}))
+    }
+    for name, definition in definitions.items():
+        execute(
+            database_url,
+            "INSERT INTO requests (name, file, generation, state)"
+            f" VALUES ('{name}', '{name}.yaml', 1, '{{}}')",
+            f"INSERT INTO definitions VALUES ('{name}', '{definition}')",
+        )
+    assert findings(place, "queue") == [
+        ("ok", "1 live worker for the queue default"),
+        ("ok", "1 live worker for the queue gpu"),
+    ]
+    execute(
+        database_url,
+        "UPDATE nodes SET heartbeat = now() - interval '1 minute' WHERE name = 'two'",
+    )
+    assert ("problem", "no live worker serves the queue gpu of trains") in findings(place, "queue")
+
+
+def test_validate_has_no_caution_about_queues_in_a_fleet(place: Place, fleet: Leader) -> None:
+    assert place.run("validate").stdout == ""
