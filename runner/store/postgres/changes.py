@@ -1,9 +1,11 @@
-"""The statements of a commit, inside its transaction. Writes the database."""
+"""The statements of a commit. They are made before its transaction begins: a transaction
+that waits for the program would be ended by the server. Writes the database.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
 
@@ -24,7 +26,29 @@ from runner.store.rows import AlertRow, Batch, Mark
 _SET_MARK = """UPDATE nodes SET log_seq = GREATEST(log_seq, %s), log_file = %s, log_offset = %s
     WHERE kind = 'start' AND state_id = %s"""
 _INSERT_RECORDS = """INSERT INTO records (seq, line)
-    SELECT seq, line FROM json_to_recordset(%s::json) AS r (seq bigint, line text)"""
+    SELECT %s + n, line FROM json_to_recordset(%s::json) AS r (n bigint, line text)"""
+
+
+class Statement(NamedTuple):
+    """A statement with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
+
+def execute_all(connection: Connection, statements: Iterable[Statement]) -> None:
+    """Execute statements without a wait between them.
+
+    Raises DuplicateClaimError and psycopg.Error; then the transaction must be rolled back.
+    """
+    try:
+        with connection.pipeline():
+            for statement in statements:
+                connection.execute(statement.sql.encode(), statement.parameters)
+    except UniqueViolation as error:
+        if error.diag.constraint_name == "claims":
+            raise DuplicateClaimError(f"a fire was claimed twice: {error}") from error
+        raise
 
 
 def set_mark(connection: Connection, state_id: str, number: int, mark: Mark) -> None:
@@ -32,93 +56,79 @@ def set_mark(connection: Connection, state_id: str, number: int, mark: Mark) -> 
     connection.execute(_SET_MARK, (number, str(mark.file), mark.offset, state_id))
 
 
-def write_records(connection: Connection, records: Sequence[tuple[int, bytes]]) -> None:
-    """Write records with their numbers, and wake the nodes that copy them."""
-    if records:
-        rows = [{"seq": number, "line": text_of(line)} for number, line in records]
-        connection.execute(_INSERT_RECORDS, (rows_text(rows),))
-        connection.execute("NOTIFY runner_records")
+def records_text(lines: Sequence[bytes]) -> str:
+    """Return the lines of records for `records_statements`."""
+    return rows_text([{"n": n, "line": text_of(line)} for n, line in enumerate(lines, 1)])
 
 
-def write_batch(connection: Connection, batch: Batch) -> None:
-    """Write everything of a batch but its definitions, records and answers.
+def records_statements(last: int, text: str) -> Iterator[Statement]:
+    """Write records after number `last`, and wake the nodes that copy them."""
+    yield Statement(_INSERT_RECORDS, (last, text))
+    yield Statement("NOTIFY runner_records", ())
 
-    Raises DuplicateClaimError.
-    """
-    _delete(connection, "requests", "name", batch.pruned)
-    _delete(connection, "definitions", "name", batch.pruned)
+
+def batch_statements(batch: Batch) -> Iterator[Statement]:
+    """Write everything of a batch but its definitions, records and answers."""
+    yield from _delete("requests", "name", batch.pruned)
+    yield from _delete("definitions", "name", batch.pruned)
     if batch.requests:
-        connection.execute(REQUESTS.upsert.encode(), (requests_text(batch.requests.values()),))
-    _claim(connection, batch)
-    _delete(connection, "executions", "id", batch.ended)
+        yield Statement(REQUESTS.upsert, (requests_text(batch.requests.values()),))
+    if batch.executions:
+        yield Statement(EXECUTIONS.upsert, (EXECUTIONS.text(batch.executions.values()),))
+    yield from _delete("executions", "id", batch.ended)
     # An execution may have ended under the former name, in the turn of the renaming.
-    results = {row.execution: row for row in batch.results}
-    if results:
-        connection.execute(RESULTS.upsert.encode(), (RESULTS.text(results.values()),))
+    if results := {row.execution: row for row in batch.results}:
+        yield Statement(RESULTS.upsert, (RESULTS.text(results.values()),))
     for former, name in batch.renamed.items():
-        connection.execute(
+        yield Statement(
             "UPDATE results SET request = %s WHERE request = %s", (to_sql(name), to_sql(former))
         )
-    _delete(connection, "results", "execution", batch.forgotten)
-    _write_alerts(connection, batch.alerts)
-    _write_pairs(connection, "notifications", ("id", "body"), batch.notifications)
-    _write_pairs(connection, "meta", ("key", "value"), batch.meta)
+    yield from _delete("results", "execution", batch.forgotten)
+    yield from _alerts(batch.alerts)
+    yield from _pairs("notifications", ("id", "body"), batch.notifications)
+    yield from _pairs("meta", ("key", "value"), batch.meta)
 
 
-def write_definitions(connection: Connection, definitions: dict[str, str | None]) -> None:
+def definition_statements(definitions: dict[str, str | None]) -> Iterator[Statement]:
     """Write definitions by the names of their requests; None deletes the text."""
-    _upsert_pairs(connection, "definitions", ("name", "definition"), definitions)
+    return _upsert_pairs("definitions", ("name", "definition"), definitions)
 
 
-def _claim(connection: Connection, batch: Batch) -> None:
-    if not batch.executions:
-        return
-    try:
-        text = EXECUTIONS.text(batch.executions.values())
-        connection.execute(EXECUTIONS.upsert.encode(), (text,))
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "claims":
-            raise DuplicateClaimError(f"a fire was claimed twice: {error}") from error
-        raise
-
-
-def _write_alerts(connection: Connection, rows: Iterable[AlertRow]) -> None:
+def _alerts(rows: Iterable[AlertRow]) -> Iterator[Statement]:
     last = {(row.request, row.check_name): row for row in rows}
     if kept := [row for row in last.values() if row.state]:
-        connection.execute(ALERTS.upsert.encode(), (ALERTS.text(kept),))
+        yield Statement(ALERTS.upsert, (ALERTS.text(kept),))
     for row in last.values():
         if not row.state:
-            connection.execute(
+            yield Statement(
                 "DELETE FROM alerts WHERE request = %s AND check_name = %s",
                 (to_sql(row.request), to_sql(row.check_name)),
             )
 
 
-def _write_pairs(
-    connection: Connection, table: str, columns: tuple[str, str], pairs: dict[str, Any]
-) -> None:
+def _pairs(
+    table: str, columns: tuple[str, str], pairs: dict[str, str] | dict[str, str | None]
+) -> Iterator[Statement]:
     """Write keys with their values; None deletes a row."""
-    kept = {key: value for key, value in pairs.items() if value is not None}
-    _upsert_pairs(connection, table, columns, kept)
-    _delete(connection, table, columns[0], [key for key in pairs if key not in kept])
+    kept: dict[str, str | None] = {key: value for key, value in pairs.items() if value is not None}
+    yield from _upsert_pairs(table, columns, kept)
+    yield from _delete(table, columns[0], [key for key in pairs if key not in kept])
 
 
 def _upsert_pairs(
-    connection: Connection, table: str, columns: tuple[str, str], pairs: dict[str, Any]
-) -> None:
+    table: str, columns: tuple[str, str], pairs: dict[str, str | None]
+) -> Iterator[Statement]:
     if pairs:
         key, value = columns
-        statement = (
+        rows = [dict(zip(columns, pair, strict=True)) for pair in pairs.items()]
+        yield Statement(
             f"INSERT INTO {table} ({key}, {value})"
             f" SELECT {key}, {value} FROM json_populate_recordset(NULL::{table}, %s::json)"
-            f" ON CONFLICT ({key}) DO UPDATE SET {value} = excluded.{value}"
+            f" ON CONFLICT ({key}) DO UPDATE SET {value} = excluded.{value}",
+            (rows_text(rows),),
         )
-        rows = [dict(zip(columns, pair, strict=True)) for pair in pairs.items()]
-        connection.execute(statement.encode(), (rows_text(rows),))
 
 
-def _delete(connection: Connection, table: str, column: str, keys: Sequence[str]) -> None:
+def _delete(table: str, column: str, keys: Sequence[str]) -> Iterator[Statement]:
     if keys:
-        connection.execute(
-            f"DELETE FROM {table} WHERE {column} = ANY(%s)".encode(), (list(map(to_sql, keys)),)
-        )
+        yield Statement(f"DELETE FROM {table} WHERE {column} = ANY(%s)", (list(map(to_sql, keys)),))

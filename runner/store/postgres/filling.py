@@ -12,10 +12,12 @@ from runner.errors import RefusedError
 from runner.store.postgres import lease
 from runner.store.postgres.address import Address
 from runner.store.postgres.changes import (
+    batch_statements,
+    definition_statements,
+    execute_all,
+    records_statements,
+    records_text,
     set_mark,
-    write_batch,
-    write_definitions,
-    write_records,
 )
 from runner.store.postgres.connection import Connection, connect, errors_in_words
 from runner.store.postgres.migrating import migrate
@@ -78,28 +80,26 @@ def _require_unused(connection: Connection, address: Address) -> None:
 
 def _write(connection: Connection, snapshot: Snapshot, results: tuple[ResultRow, ...]) -> None:
     requests = {row.name: row for row in snapshot.requests}
-    write_definitions(connection, {row.name: row.definition for row in snapshot.requests})
-    write_batch(
-        connection,
-        Batch(
-            requests=requests,
-            executions={row.id: row for row in snapshot.executions},
-            meta=dict(snapshot.meta),
-            alerts=list(snapshot.alerts),
-            notifications=dict(snapshot.notifications),
-        ),
+    batch = Batch(
+        requests=requests,
+        executions={row.id: row for row in snapshot.executions},
+        meta=dict(snapshot.meta),
+        alerts=list(snapshot.alerts),
+        notifications=dict(snapshot.notifications),
     )
+    definitions = {row.name: row.definition for row in snapshot.requests}
+    execute_all(connection, [*definition_statements(definitions), *batch_statements(batch)])
     rest = iter(results)
     while portion := list(islice(rest, _AT_ONCE)):
-        write_batch(connection, Batch(results=portion))
+        execute_all(connection, batch_statements(Batch(results=portion)))
 
 
 def _write_lines(connection: Connection, lines: Iterable[bytes], last: int) -> int:
     """Write records after number `last`; return the number of the last one."""
-    numbered = enumerate(lines, last + 1)
-    while portion := list(islice(numbered, _AT_ONCE)):
-        write_records(connection, portion)
-        last = portion[-1][0]
+    rest = iter(lines)
+    while portion := list(islice(rest, _AT_ONCE)):
+        execute_all(connection, records_statements(last, records_text(portion)))
+        last += len(portion)
     return last
 
 

@@ -23,10 +23,12 @@ from runner.store.postgres import inbox, lease, nodes, outputs, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.arrivals import Arrivals
 from runner.store.postgres.changes import (
+    batch_statements,
+    definition_statements,
+    execute_all,
+    records_statements,
+    records_text,
     set_mark,
-    write_batch,
-    write_definitions,
-    write_records,
 )
 from runner.store.postgres.commit_part import CommitPart
 from runner.store.postgres.connection import Connection, connect, errors_in_words
@@ -296,6 +298,8 @@ class PostgresStore:
             for row in batch.executions.values()
             if row.phase is Phase.STARTING and row.id not in self._started
         ]
+        statements = [*batch_statements(batch), *definition_statements(definitions)]
+        text = records_text(batch.records)
         with connection.transaction():
             last = lease.advance(connection, self._epoch, number, len(batch.records))
             if last is None or not inbox.answer(connection, batch.answers):
@@ -303,9 +307,9 @@ class PostgresStore:
             records = tuple(enumerate(batch.records, last + 1))
             if appended is not None:
                 set_mark(connection, self._state_id, *appended)
-            write_batch(connection, batch)
-            write_definitions(connection, definitions)
-            write_records(connection, records)
+            if records:
+                statements += records_statements(last, text)
+            execute_all(connection, statements)
             if self._part is not None:
                 self._part.write(connection, started=starting, ended=batch.ended)
             attempt = self._unanswered = _Attempt(
