@@ -125,6 +125,8 @@ class Link:
         self._asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_closed = False
         self._is_leaving = False
+        self.has_left = False
+        """Whether the registration is gone, after `leave`."""
         self._is_registered = False
         self._foreign: frozenset[str] = frozenset()
         self._next_beat_s = 0.0
@@ -195,11 +197,6 @@ class Link:
         self._ask()
         if self._thread.is_alive():
             self._thread.join(within_s)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the connection has ended, as it does after `leave`."""
-        return not self._thread.is_alive()
 
     @property
     def _beat_every_s(self) -> float:
@@ -380,7 +377,8 @@ class Link:
         )
         if self._is_leaving and not own:
             worker_side.leave(connection, self._node)
-            self._is_closed = True
+            self._is_closed = self.has_left = True
+            self._wake()
 
     def _read_lost_after(self, connection: Connection) -> None:
         noted = worker_side.meta_value(connection, worker_side.LOST_AFTER)

@@ -194,7 +194,7 @@ class Worker:
             return True
         if self._executions.is_reported:
             self._link.leave()
-        return self._link.is_over
+        return self._link.has_left
 
     def _wait(self) -> None:
         next_s = self._executor.next_s()
