@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from support.artefacts import run
 from support.place import ROOT
+
+from runner.cli.group import cli
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="`test` is not installed")
 PACKAGING = ROOT / "runner/packaging"
@@ -93,3 +96,18 @@ def test_prometheus_finds_the_page_of_the_pods(kind: str, name: str) -> None:
 def test_the_compose_file_is_valid_by_the_compose_specification(tmp_path: Path) -> None:
     check = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec")
     run(*check, PACKAGING / "container/compose.yaml", cwd=tmp_path)
+
+
+def test_further_workers_fit_the_image_and_the_store_of_the_fleet() -> None:
+    runner = one("StatefulSet", "fleet")["spec"]["template"]
+    worker = one("Deployment", "workers")["spec"]["template"]
+    (lead,), (work,) = runner["spec"]["containers"], worker["spec"]["containers"]
+    assert worker["spec"]["securityContext"] == runner["spec"]["securityContext"]
+    assert (work["image"], work["securityContext"]) == (lead["image"], lead["securityContext"])
+    assert all(variable in lead["env"] for variable in work["env"])
+    command = cli.get_command(click.Context(cli), work["args"][0])
+    assert command is not None
+    options = {option for each in command.params for option in each.opts}
+    assert {each for each in work["args"] if each.startswith("--")} <= options
+    labels = one("StatefulSet", "fleet")["spec"]["selector"]["matchLabels"]
+    assert not labels.items() <= worker["metadata"]["labels"].items(), "two owners of one pod"
