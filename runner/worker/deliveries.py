@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from secrets import randbits
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 from procrastinate import App, JobContext, PsycopgConnector
@@ -100,13 +101,14 @@ class Deliveries:
                 asyncio.run(self._serve())
                 pause_s = _FIRST_PAUSE_S
             except Exception as error:  # noqa: BLE001 - whatever it was, it starts again
-                cause = error.__cause__ or error  # Procrastinate says only "Database error."
-                self.trouble = " ".join(str(cause).split()) or type(cause).__name__
+                self.trouble = _cause_of(error)
             self._is_closed.wait(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _serve(self) -> None:
         """Serve one registration until it fails or this is closed."""
+        # A task that fails unobserved would print a traceback; `_watch` sees what matters.
+        asyncio.get_running_loop().set_exception_handler(self._note_failure)
         service = _Service(self._room, self._leave)
         self._stop = service.stop_soon
         connector = PsycopgConnector(
@@ -152,6 +154,9 @@ class Deliveries:
         worker.cancel()
         with suppress(asyncio.CancelledError):
             await worker
+
+    def _note_failure(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.trouble = _cause_of(context.get("exception")) or str(context.get("message"))
 
     def _leave(self, note: Note) -> None:
         self._notes.append(note)
@@ -247,6 +252,12 @@ def take_for(job: int) -> str:
 def token_of(take: str) -> int:
     """Return the number of the job by which a take came."""
     return UUID(take).int >> 64
+
+
+def _cause_of(error: BaseException | None) -> str:
+    """Return what went wrong, in one line. Procrastinate itself says only "Database error."."""
+    cause = error and (error.__cause__ or error)
+    return (" ".join(str(cause).split()) or type(cause).__name__) if cause else ""
 
 
 def _settle(decided: asyncio.Future[bool], is_handed_back: bool) -> None:

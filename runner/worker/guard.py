@@ -50,7 +50,13 @@ class Guard:
         return self._supervision.is_ready and self._written == self._fence
 
     def acknowledge(self, sent_s: float, lost_after_s: float) -> None:
-        """Note a heartbeat that the database acknowledged, and when it was sent."""
+        """Note a heartbeat that the database acknowledged, and when it was sent.
+
+        After a longer silence the leader may have begun what is fenced elsewhere, or be
+        about to: end it even if this process stood still and did not notice in time.
+        """
+        if sent_s >= self._fence.kill_at_s:
+            self._executions.stop_all(Reason.RUNNER_LOST, at_once=True, only_fenced=True)
         self._fence = replace(self._fence, acknowledged_s=sent_s, lost_after_s=lost_after_s)
 
     def advance(self) -> None:
