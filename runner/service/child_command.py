@@ -90,6 +90,16 @@ class ChildCommand:
         if self._child is not None:
             self._child.send(signal.SIGTERM)
 
+    def leave(self) -> None:
+        """Let the child end by itself when it has nothing left to do.
+
+        It learns from the end of its stdin that nobody needs it any more.
+        """
+        self._is_ending = True
+        if self._child is not None:
+            self._child.forget()
+            self._child = None
+
     def close(self) -> None:
         """End the child, and wait for that for a bounded time."""
         if not self._is_ending:

@@ -191,3 +191,11 @@ def worker_of(process: Process) -> int | None:
             if b"\0work\0" in Path(f"/proc/{each}/cmdline").read_bytes():
                 return int(each)
     return None
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

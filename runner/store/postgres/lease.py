@@ -12,6 +12,8 @@ from runner.store.postgres.texts import to_sql, to_text
 
 LEASE_S = 10
 """How long a lease lasts after its renewal, in seconds."""
+HANDED_OVER_S = 30
+"""How long a lease lasts for the program that replaces the leader's: it takes long to start."""
 RENEW_S = 3
 """After how long a leader renews its lease, in seconds."""
 CHANNEL = "runner_lease"
@@ -101,11 +103,11 @@ def advance(connection: Connection, epoch: int, batch: int, records: int) -> int
     return None if row is None else int(row[0])
 
 
-def renew(connection: Connection, epoch: int) -> bool:
+def renew(connection: Connection, epoch: int, *, lasts_s: int = LEASE_S) -> bool:
     """Renew the lease, also one that has expired; return False if another node leads."""
     done = connection.execute(
         "UPDATE lease SET expires = clock_timestamp() + make_interval(secs => %s) WHERE epoch = %s",
-        (LEASE_S, epoch),
+        (lasts_s, epoch),
     )
     return done.rowcount == 1
 

@@ -270,15 +270,18 @@ class PostgresStore:
         return inheritable(self._lock.fileno())
 
     def close(self) -> None:
-        """Give up the lease, unless it was handed over, and release the lock."""
+        """Give up the lease, or prolong it for the program that takes over; release the lock."""
         if self._is_closed:
             return
         self._is_closed = True
         if self._arrivals is not None:
             self._arrivals.close()
-        if not self._is_handed_over and self._link.is_open:
+        if self._link.is_open:
             with suppress(StoreError, LeaseLostError), self._connected() as connection:
-                lease.give_up(connection, self._epoch)
+                if self._is_handed_over:
+                    lease.renew(connection, self._epoch, lasts_s=lease.HANDED_OVER_S)
+                else:
+                    lease.give_up(connection, self._epoch)
         self._link.close()
         self._lock.close()
 

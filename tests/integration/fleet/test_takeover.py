@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.database_proxy import proxied
-from support.fleet import FleetNode, await_same_logs, freeze, leader_of, thaw
-from support.place import SECONDLY, wait_until
+from support.fleet import (
+    FleetNode,
+    await_same_logs,
+    freeze,
+    is_running,
+    leader_of,
+    thaw,
+    worker_of,
+)
+from support.place import GATE, SECONDLY, wait_until
 
 
 @pytest.fixture
@@ -98,3 +106,21 @@ def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
         finally:
             one.end_all()
             two.end_all()
+
+
+def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -> None:
+    one, two = nodes
+    one.declare("long", GATE, "run_immediately")
+    process = one.join()
+    two.join()
+    one.await_started("long")
+    worker = wait_until(lambda: worker_of(process), what="a worker")
+    assert one.run("restart").returncode == 0
+    assert process.poll() is None
+    assert [each["node"] for each in one.events("runner.leading")] == [one.name] * 2
+    one.open_gate()
+    (finished,) = one.await_finished("long", within_s=90)
+    assert finished["exit_code"] == 0
+    # The former worker has waited for the execution; then a new one takes its place.
+    wait_until(lambda: not is_running(worker), within_s=90, what="the end of the former worker")
+    wait_until(lambda: worker_of(process) not in (None, worker), within_s=90, what="a worker")

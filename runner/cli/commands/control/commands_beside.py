@@ -25,6 +25,7 @@ class CommandsBeside:
     """Without the name of the worker, which is that of this node."""
     drain: timedelta
     """How long the worker waits for executions when it is stopped."""
+    _worker: ChildCommand | None = None
     _children: list[ChildCommand] = field(default_factory=list)
     _clock: Clock | None = None
     _variables: Mapping[str, str] = field(default_factory=dict)
@@ -53,18 +54,24 @@ class CommandsBeside:
         """Let a worker run from now on, under the name of this node."""
         if self.worker is not None:
             line, self.worker = (*self.worker, f"--name={name}"), None
-            self._add("the worker", line, self.drain.total_seconds() + _WORKER_GRACE_S)
+            end_s = self.drain.total_seconds() + _WORKER_GRACE_S
+            self._worker = self._add("the worker", line, end_s)
 
-    def _add(self, name: str, line: Sequence[str], end_s: float | None = None) -> None:
+    def leave_worker(self) -> None:
+        """Let the worker finish what runs, however long that takes, while it takes nothing new."""
+        if self._worker is not None:
+            self._worker.leave()
+
+    def _add(self, name: str, line: Sequence[str], end_s: float | None = None) -> ChildCommand:
         from runner.service.child_command import END_S, ChildCommand
 
         assert self._clock is not None
-        self._children.append(
-            ChildCommand(
-                name,
-                line,
-                self._clock,
-                variables=self._variables,
-                end_s=END_S if end_s is None else end_s,
-            )
+        child = ChildCommand(
+            name,
+            line,
+            self._clock,
+            variables=self._variables,
+            end_s=END_S if end_s is None else end_s,
         )
+        self._children.append(child)
+        return child

@@ -260,6 +260,8 @@ def _serve(
                 joined=beside.start_worker,
                 leads=lambda runner: setattr(console, "zone", lambda: runner.zone),
             )
+            if handover is not None:
+                beside.leave_worker()
     if handover is None:
         early_signals.ignore()
     return handover
