@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import socket
@@ -39,6 +40,7 @@ _GRACE_S = 1
 _LARGEST_HEAD = 32 << 10
 """In bytes: a request's line and its headers."""
 _MOST_FILES = 65536
+_NICE = 4  # the runner and its processes go first
 _SWITCH_S = 0.001
 """How long a thread that computes a page may keep the event loop waiting, in seconds."""
 
@@ -73,6 +75,7 @@ def serve(
             OwnThread(target=_end_with_stdin, args=(server,), daemon=True).start()
         for words in _places_words(settings, listeners, authentication):
             report(words)
+        os.nice(_NICE)
         server.run(sockets=listeners)
 
 

@@ -74,6 +74,8 @@ def test_the_page_needs_a_login_and_a_signal_ends_it_in_order(place: Place) -> N
     with serving(place, *ANY_PORT) as (process, url):
         assert httpx2.get(url).headers["location"].startswith("/login")
         assert "nightly" in httpx2.get(url, headers=header).text
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) > own, "it yields to the runner"
         assert httpx2.get(f"{url}healthz").text == "alive\n"
         assert httpx2.get(f"{url}readyz").status_code == 503, "no runner is running"
         runner = place.start()
