@@ -16,6 +16,7 @@ CALLED_FROM_OUTSIDE = {
     "should_run",  # schedule
     "redirect_request",  # urllib
     "_fields_",  # ctypes
+    *("readinto", "seekable"),  # io
     "collect",  # prometheus_client
     "trouble",
     "CurrentViewer",
