@@ -260,7 +260,7 @@ class Runner:
                 "the clock": self._watch.trouble,
                 "the jobs folder": self._jobs_lock.trouble,
                 "the store": self._journal.store_trouble,
-                "the store's write-ahead log": self._journal.store_hindrance,
+                "access to the store": self._journal.store_hindrance,
                 "the monitor log": self._journal.log.trouble,
                 "this machine's clock": self._clock_offset,
                 "pinging": self._parts.messenger.trouble,

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from support.postgres import url_in
 
 _SOCKET = ".s.PGSQL.5432"
+_KEY_DATA = b"K\0\0\0\x0c"
 
 
 class Cut(Enum):
@@ -31,6 +32,8 @@ class Proxy:
     def __init__(self, folder: Path, server: Path) -> None:
         self.is_up = True
         self._cut: Cut | None = None
+        self.is_pool = False
+        """Whether it gives clients process ids of its own, as PgBouncer does."""
         self._server = str(server / _SOCKET)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / _SOCKET))
@@ -91,6 +94,8 @@ class Proxy:
                     data = end.recv(65536)
                     if not data or (end is client and self._is_cut(data, server)):
                         return
+                    if end is server and self.is_pool:
+                        data = _with_own_pid(data)
                     (server if end is client else client).sendall(data)
 
     def _is_cut(self, data: bytes, server: socket.socket) -> bool:
@@ -102,6 +107,12 @@ class Proxy:
             server.sendall(data)
             server.recv(65536)  # it has committed
         return True
+
+
+def _with_own_pid(data: bytes) -> bytes:
+    """Replace the process id in the message BackendKeyData."""
+    before, key, after = data.partition(_KEY_DATA)
+    return before + key + (b"\0\0\0\1" + after[4:] if key else after)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class Arrivals:
         self._link = Link(address, f"runner {channel}")
         self._epoll = select.epoll()
         self._connection: Connection | None = None
+        self.is_pooled = False
+        """Whether a connection pool lies between this program and the server."""
         try:
             self._listen(patience_s=2.0 * CONNECT_S)
         except BaseException:
@@ -63,8 +65,11 @@ class Arrivals:
         connection = self._link.connection(patience_s=patience_s)
         try:
             connection.execute(f"LISTEN {self._channel}".encode())
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
         except psycopg.Error:
             connection.close()
             return
+        # PgBouncer gives each client a pid of its own.
+        self.is_pooled = row is not None and row[0] != connection.info.backend_pid
         self._epoll.register(connection.fileno(), select.EPOLLIN)
         self._connection = connection

@@ -115,6 +115,11 @@ def errors_in_words(address: Address) -> Iterator[None]:
                 raise StoreUnwritableError(
                     f"the store {address.words} cannot be used: {words}"
                 ) from error
+        if "unsupported startup parameter" in str(error):
+            raise StoreError(
+                f"a connection pool such as PgBouncer lies before the store {address.words} and"
+                " refuses the settings of a session: connect to the server directly"
+            ) from error
         if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
             raise StoreUnwritableError(
                 f"the store {address.words} cannot be reached: {said(address, error)}"

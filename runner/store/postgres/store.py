@@ -129,8 +129,14 @@ class PostgresStore:
 
     @property
     def hindrance(self) -> str | None:
-        """A problem that does not stop the store but should be fixed; None without one."""
-        return None
+        """A connection pool before the database; None without one."""
+        if self._arrivals is None or not self._arrivals.is_pooled:
+            return None
+        return (
+            f"a connection pool such as PgBouncer lies before the store {self._address.words};"
+            " unless it pools sessions, it loses notifications, and the runner only looks for"
+            " commands every half second: connect to the server directly"
+        )
 
     @property
     def has_changes(self) -> bool:

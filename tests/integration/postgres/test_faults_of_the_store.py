@@ -210,6 +210,23 @@ def test_the_descriptor_of_arrivals_survives_a_lost_connection(
         wait_until(is_woken, what="a notification")
 
 
+def test_a_connection_pool_is_noticed_and_named(proxied: tuple[Proxy, StorePlace]) -> None:
+    proxy, place = proxied
+    with closing(own_store(place)) as store:
+        store.listen()
+        assert store.hindrance is None
+        proxy.is_pool = True
+        proxy.go_down()
+        proxy.is_up = True
+
+        def is_noticed() -> bool:
+            with suppress(StoreError):
+                store.clear_arrivals()
+            return "PgBouncer" in (store.hindrance or "")
+
+        wait_until(is_noticed, what="the pool")
+
+
 # A server that restarts
 
 
