@@ -58,6 +58,9 @@ def main(executions: int, claims: int, fires: int, concurrency: int, rounds: int
                 )
             committed_s = _claimed(server, folder / "claims", claims)
             click.echo(f"{claims} claims of one instant: all committed after {committed_s:.2f} s")
+            took = sorted(_takeover(server, folder / f"takeover-{number}") for number in range(3))
+            words = ", ".join(f"{each:.1f}" for each in took)
+            click.echo(f"takeover after kill -9 of the leader: {words} s")
             late = _lateness(server, folder / "lone", fires)
             click.echo(
                 f"lateness of {len(late)} lone fires: p50 {late[len(late) // 2]:.1f} ms,"
@@ -75,7 +78,7 @@ def _fleet(
     service = Service(folder)
     service.environment |= {"RUNNER_STORE": url}
     with ExitStack() as processes:
-        leader = processes.enter_context(service.running())
+        leader = processes.enter_context(service.running("--no-work"))
         for number in range(workers):
             worker = subprocess.Popen(
                 [*RUNNER, "work", f"--name=worker-{number}", f"--concurrency={concurrency}",
@@ -144,6 +147,37 @@ def _lateness(server: OwnServer, folder: Path, count: int) -> list[float]:
         until(lambda: len(service.records("execution.started")) >= count)
         records = service.records("execution.started")[:count]
         return sorted(each["lateness_s"] * 1000 for each in records)
+
+
+def _takeover(server: OwnServer, folder: Path) -> float:
+    """Return how many seconds after `kill -9` of the leader another node leads."""
+    folder.mkdir()
+    nodes = []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        nodes.append(Service(folder / name))
+    with server.new_database(is_empty=True) as url, ExitStack() as processes:
+        first, second = nodes
+        for node in nodes:
+            node.environment |= {"RUNNER_STORE": url}
+        leader = subprocess.Popen(
+            [*RUNNER, "start", "--no-work"], env=first.environment, cwd=folder / "one",
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        processes.callback(end, leader)
+        until(lambda: first.log.exists() and first.records("runner.started"))
+        standby = subprocess.Popen(
+            [*RUNNER, "start", "--no-work"], env=second.environment, cwd=folder / "two",
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        processes.callback(end, standby)
+        until(lambda: second.log.exists() and second.records("runner.standby"))
+        leader.kill()
+        leader.wait()
+        begun_s = time.time()
+        with psycopg.connect(_schema(url), autocommit=True) as connection:
+            until(lambda: _count(connection, "lease WHERE epoch = 2") == 1)
+        return time.time() - begun_s
 
 
 def _write_due(service: Service, count: int, *, lead_s: float) -> float:

@@ -54,14 +54,14 @@ class Service:
             self.write(f"idle-{number:06}", daily(f"{hour:02}:{minute:02}"))
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a runner inside the block; it is ready at the beginning and has ended
         afterwards.
         """
         before = self.log.stat().st_size if self.log.exists() else 0
         with self._console.open("ab") as console:
             process = subprocess.Popen(
-                [*RUNNER, "start"],
+                [*RUNNER, "start", *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
