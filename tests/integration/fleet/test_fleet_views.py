@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.fleet_world import Leader, ScriptedWorker
 from support.place import Place
 from support.postgres import execute
+from support.web_world import WebWorld
 
 from runner.store.rows import Batch
 
@@ -75,6 +78,17 @@ def test_metrics_show_the_workers_and_the_queues(place: Place, fleet: Leader) ->
         ("runner_queue_workers", "gpu"): 1,
         ("runner_dropped_reports_total", ""): 0,
     }
+
+
+def test_the_page_shows_the_leader_and_the_workers(
+    place: Place, fleet: Leader, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNNER_STORE", database_url)
+    page = WebWorld(place).browser("maria").get("/").text
+    words = " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert f"leader {socket.gethostname()}" in words
+    assert "worker one: 1 of 4 executions; queue default" in words
+    assert "worker two: 1 of 4 executions; queue gpu" in words
 
 
 def test_doctor_names_a_queue_that_no_live_worker_serves(

@@ -12,6 +12,7 @@ from operator import itemgetter
 from markupsafe import Markup
 
 from runner.access.former_runner import former_runner_lines
+from runner.access.shown.fleet_items import fleet_item, fleet_rows
 from runner.access.troubles import folder_trouble
 from runner.commands import CommandKind
 from runner.history.query import Query
@@ -136,6 +137,9 @@ def _facts(present: Present, past: Past) -> Iterator[Fact]:
     yield Fact(name="requests", value=str(len(_names(present))), href="/requests")
     if present.admits is None:
         yield Fact(name="rejected files", value=str(len(rejections)), href="/requests#rejected")
+        if present.loaded.fleet is not None:
+            for role, node, words in fleet_rows(fleet_item(present.loaded.fleet)):
+                yield Fact(name=role, value=": ".join(filter(None, (node, words))))
 
 
 def _is_reading(record: dict[str, object]) -> bool:
