@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from support.database_proxy import proxied
 from support.fleet import (
@@ -36,7 +38,7 @@ def test_a_standby_takes_over_from_a_leader_that_stops_or_freezes(nodes: list[Fl
     one.await_leading()
     second = two.join()
     one.await_finished("tick", count=2, within_s=60)
-    wait_until(lambda: two.finished("tick"), what="the leader's records in the standby's log")
+    wait_until(lambda: two.finished("tick"), within_s=60, what="the same records")
     assert two.console().splitlines()[0].endswith(f"{two.name} stands by; {one.name} leads")
 
     # The leader stops in order: no wait for the end of its lease.
@@ -44,22 +46,24 @@ def test_a_standby_takes_over_from_a_leader_that_stops_or_freezes(nodes: list[Fl
     two.await_leading()
     (leading,) = wait_until(lambda: two.events("runner.leading", node=two.name))
     assert leading["former_node"] == one.name
-    two.await_finished("tick", count=len(two.finished("tick")) + 1)
+    two.await_finished("tick", count=len(two.finished("tick")) + 1, within_s=60)
 
     # The former leader stands by, and has what it missed.
     first = one.join()
     await_same_logs(nodes)
-    wait_until(lambda: two.events("runner.standby", node=one.name), what="a recorded standby")
+    wait_until(lambda: two.events("runner.standby", node=one.name), within_s=60, what="a standby")
 
     # A frozen leader writes nothing more once it thaws, and stands by in the same process.
     freeze(second)
     one.await_leading()
     count = len(one.finished("tick"))
-    one.await_finished("tick", count=count + 1)
+    one.await_finished("tick", count=count + 1, within_s=60)
     thaw(second)
-    wait_until(lambda: "another node leads now" in two.console(), what="a fenced leader")
-    wait_until(lambda: f"{two.name} stands by; {one.name} leads" in two.console())
-    one.await_finished("tick", count=count + 2)
+    wait_until(
+        lambda: "another node leads now" in two.console(), within_s=90, what="a fenced leader"
+    )
+    wait_until(lambda: f"{two.name} stands by; {one.name} leads" in two.console(), within_s=60)
+    one.await_finished("tick", count=count + 2, within_s=60)
     await_same_logs(nodes)
     assert leader_of(one.url) == one.name
 
@@ -68,7 +72,7 @@ def test_a_standby_takes_over_from_a_leader_that_stops_or_freezes(nodes: list[Fl
     first.wait()
     before = len(one.events("runner.leading", node=one.name))
     first = one.join()
-    wait_until(lambda: len(one.events("runner.leading", node=one.name)) == before + 1)
+    wait_until(lambda: len(one.events("runner.leading", node=one.name)) == before + 1, within_s=60)
     assert two.stop(second) == 0
     await_same_logs([one])
     assert one.stop(first) == 0
@@ -100,7 +104,7 @@ def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
                 within_s=90,
                 what="a former leader that stands by",
             )
-            two.await_finished("tick", count=len(two.finished("tick")) + 1)
+            two.await_finished("tick", count=len(two.finished("tick")) + 1, within_s=60)
             await_same_logs([one, two])
             assert one.stop(first) == 0
         finally:
@@ -113,7 +117,7 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     one.declare("long", GATE, "run_immediately")
     process = one.join()
     two.join()
-    one.await_started("long")
+    wait_until(lambda: one.events("execution.started"), within_s=90, what="a started execution")
     worker = wait_until(lambda: worker_of(process), what="a worker")
     assert one.run("restart").returncode == 0
     assert process.poll() is None
@@ -124,3 +128,17 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     # The former worker has waited for the execution; then a new one takes its place.
     wait_until(lambda: not is_running(worker), within_s=90, what="the end of the former worker")
     wait_until(lambda: worker_of(process) not in (None, worker), within_s=90, what="a worker")
+
+
+def test_a_standby_serves_the_page_of_the_whole_fleet(nodes: list[FleetNode]) -> None:
+    one, two = nodes
+    one.declare("tick", "true", SECONDLY)
+    one.join("--no-work")
+    added = two.run("token", "add", "maria")
+    header = {"authorization": f"Bearer {added.stdout.strip()}"}
+    two.join("--no-work", "--web", "127.0.0.1:0")
+    page = re.compile(r"the page is served on (\S+)")
+    found = wait_until(lambda: page.search(two.console()), within_s=90, what="a page")
+    url = found[1]
+    wait_until(lambda: httpx2.get(f"{url}readyz").status_code == 200, within_s=60, what="readyz")
+    assert "tick" in httpx2.get(url, headers=header).text

@@ -52,6 +52,9 @@ def _walk_through(nodes: list[FleetNode], ledger: Ledger, server: OwnServer) -> 
 
     # Every node knows the whole fleet, and takes commands.
     wait_until(lambda: _roles(nodes[1]) == _ALL_ROLES, within_s=60, what="six nodes in status")
+    for node in nodes:
+        assert "tick" in node.run("monitor", "-n", "3").stdout
+        assert node.run("log", "tick").returncode == 0
     assert nodes[2].run("pause", "--reason", "a look").returncode == 0
     assert nodes[1].run("resume").returncode == 0
 
