@@ -377,8 +377,11 @@ class Link:
         )
         if self._is_leaving and not own:
             worker_side.leave(connection, self._node)
-            self._is_closed = self.has_left = True
-            self._wake()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._is_closed = self.has_left = True
+        self._wake()
 
     def _read_lost_after(self, connection: Connection) -> None:
         noted = worker_side.meta_value(connection, worker_side.LOST_AFTER)
@@ -405,3 +408,5 @@ class Link:
                 worker_side.register(connection, self._node, self._listed())
                 return
         self._tell(Replaced())
+        if self._is_leaving:  # the registration is another worker's
+            self._leave()

@@ -104,6 +104,28 @@ def test_a_worker_of_another_identity_takes_over_a_name_but_no_execution(
     assert world.noted().count(f"start {execution}") == 1
 
 
+def test_a_worker_that_was_replaced_takes_nothing_more(world: WorkerWorld) -> None:
+    """Another machine took its name while it stood still for longer than lost_after."""
+    world.note_meta("lost_after_s", "2")
+    former = world.work()
+    world.await_worker("alpha")
+    running = world.offer(world.waiting_line())
+    world.await_report(running, "started")
+    former.send_signal(signal.SIGSTOP)
+    instance = world.await_worker("alpha")["instance"]
+    successor = world.work("alpha", "--queue", "other", state=world.folder / "elsewhere")
+    wait_until(lambda: world.await_worker("alpha")["instance"] != instance, what="a successor")
+    former.send_signal(signal.SIGCONT)
+    wait_until(lambda: "another worker is registered" in world.console(), what="it notices")
+    late = world.offer(f"echo late >> {world.ledger}")
+    world.gate.touch()
+    assert world.await_report(running, "finished").body["exit_code"] == 0
+    world.settle(running)
+    assert world.end(former) == 0
+    assert world.taker_of(late) is None
+    assert world.end(successor) == 0
+
+
 def test_a_stop_reason_ends_the_tree_even_without_a_notification(world: WorkerWorld) -> None:
     world.note_meta("lost_after_s", "20")
     world.work()
