@@ -195,6 +195,16 @@ def runner_standby(facts: RunnerFacts, *, node: str, message: str | None) -> Rec
     return Record(Event.RUNNER_STANDBY, _runner(facts, message) | {"node": node})
 
 
+def worker_joined(facts: RunnerFacts, *, node: str, message: str | None) -> Record:
+    """Return the record of a worker that began to work; `facts` are the leader's."""
+    return Record(Event.WORKER_JOINED, _runner(facts, message) | {"node": node})
+
+
+def worker_lost(facts: RunnerFacts, *, node: str, message: str | None) -> Record:
+    """Return the record of a worker that was silent for too long; `facts` are the leader's."""
+    return Record(Event.WORKER_LOST, _runner(facts, message) | {"node": node})
+
+
 def web_changed(facts: WebChangeFacts) -> Record:
     """Return the record of a change that a person made on the page."""
     fields = {

@@ -49,6 +49,8 @@ class Event(StrEnum):
     RUNNER_RESUMED = "runner.resumed"
     RUNNER_LEADING = "runner.leading"
     RUNNER_STANDBY = "runner.standby"
+    WORKER_JOINED = "worker.joined"
+    WORKER_LOST = "worker.lost"
     WEB_CHANGED = "web.changed"
 
 

@@ -163,6 +163,14 @@ def _standby(record: Mapping[str, Any]) -> Line:
     return "INFO", f"● {record['node']} stands by{message}"
 
 
+def _joined(record: Mapping[str, Any]) -> Line:
+    return "INFO", f"● the worker {record['node']} joined: {record['message']}"
+
+
+def _lost(record: Mapping[str, Any]) -> Line:
+    return "WARNING", f"● the worker {record['node']} is lost: {record['message']}"
+
+
 def _changed(record: Mapping[str, Any]) -> Line:
     if record["action"] == "login":
         return "INFO", f"· {record['requested_by']} logged in"
@@ -193,6 +201,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
     "runner.resumed": _resumed,
     "runner.leading": _leading,
     "runner.standby": _standby,
+    "worker.joined": _joined,
+    "worker.lost": _lost,
     "web.changed": _changed,
 }
 

@@ -97,7 +97,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     take_over(executions, records, core, options.clock)
     note_start(records.journal, options)
     leader_watch = (
-        None if options.node is None else note_leading(options.node, records, core, options.clock)
+        None
+        if options.node is None
+        else note_leading(options.node, records, core, options.clock, settings.lost_after)
     )
     mail = Mail(records.store, options.clock)
     housekeeping = _housekeeping(settings, options.clock, core, records.store)

@@ -19,6 +19,7 @@ from runner.service.clocks.kept_zones import ZONE, zone_data_of
 from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.executions.execution import Execution, execution_of
 from runner.service.fleet.leader_watch import LEADER, FleetStore, LeaderWatch
+from runner.service.fleet.worker_watch import WorkerWatch
 from runner.service.recording.journal import Journal
 from runner.service.registry import Registry
 from runner.service.reload.reloader import Reloader
@@ -94,7 +95,9 @@ def note_start(journal: Journal, options: Options) -> None:
     )
 
 
-def note_leading(node: str, records: Records, core: Core, clock: Clock) -> LeaderWatch:
+def note_leading(
+    node: str, records: Records, core: Core, clock: Clock, lost_after: timedelta
+) -> LeaderWatch:
     """Record that this node leads; return its watch over the others."""
     store, meta = records.store, records.snapshot.meta
     assert isinstance(store, FleetStore), "only a fleet has nodes"
@@ -106,4 +109,5 @@ def note_leading(node: str, records: Records, core: Core, clock: Clock) -> Leade
         message=None,
     )
     records.journal.record(leading, clock.now())
-    return LeaderWatch(node, store, core.decisions, clock, meta=meta)
+    workers = WorkerWatch(core.decisions, clock, lost_after=lost_after, meta=meta)
+    return LeaderWatch(node, store, core.decisions, clock, workers=workers, meta=meta)

@@ -13,6 +13,7 @@ from runner.errors import LeaseLostError, StoreError
 from runner.monitor.events import runner_standby
 from runner.service.deciding.decision_maker import DecisionMaker
 from runner.service.fleet.clocks import LEAST_WRONG_OFFSET_S, clock_trouble
+from runner.service.fleet.worker_watch import WorkerWatch
 from runner.store.rows import KEPT_DAYS, Fleet, NodeRow
 from runner.system.clock import Clock
 from runner.values import duration_text
@@ -50,6 +51,7 @@ class LeaderWatch:
         decisions: DecisionMaker,
         clock: Clock,
         *,
+        workers: WorkerWatch,
         meta: Mapping[str, str],
     ) -> None:
         self.trouble: str | None = None
@@ -57,6 +59,7 @@ class LeaderWatch:
         self._store = store
         self._decisions = decisions
         self._clock = clock
+        self._workers = workers
         self._standbys: dict[str, str] = json.loads(meta.get(STANDBYS, "{}"))
         self._former: str | None = meta.get(LEADER)
         self._unseen: set[str] = set()
@@ -80,10 +83,12 @@ class LeaderWatch:
             if took_s < 1.0:
                 self._look_at_clock(fleet.now - asked.timestamp() - took_s / 2)
         except StoreError:  # the next commit meets the same problem
+            self._workers.distrust()
             return
         others = [each for each in fleet.nodes if each.kind == "start" and each.name != self._own]
         self._note_standbys(others)
         self._report_unseen(others)
+        self._workers.look(fleet.workers)
 
     def _look_at_clock(self, offset_s: float) -> None:
         self.trouble = clock_trouble(offset_s)

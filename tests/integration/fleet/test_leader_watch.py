@@ -25,6 +25,15 @@ JOIN = (
 AWAY = "UPDATE nodes SET heartbeat = clock_timestamp() - interval '31 days' WHERE name = 'two'"
 
 
+WORKER = (
+    "INSERT INTO nodes (name, kind, machine, boot, state_id, instance, version, queues,"
+    " concurrency) VALUES ('three', 'work', 'm', 'b', 's3', '{}', '1', '{{default}}', 2)"
+    " ON CONFLICT (name, kind) DO UPDATE SET instance = excluded.instance,"
+    " heartbeat = clock_timestamp()"
+)
+SILENT = "UPDATE nodes SET heartbeat = clock_timestamp() - interval '6 min' WHERE name = 'three'"
+
+
 class OtherClock(SystemClock):
     """The system's clock, but `offset` ahead."""
 
@@ -90,6 +99,39 @@ def test_a_former_leader_that_is_gone_does_not_stand_by(place: Place, database_u
         execute(database_url, JOIN.format("later"))
         look_again(runner, clock)
     assert [each["node"] for each in place.events("runner.standby")] == ["two"]
+
+
+def test_each_start_of_a_worker_and_its_loss_are_recorded_once(
+    place: Place, database_url: str
+) -> None:
+    """It is lost only after lost_after of this leader's own; one that leaves in order is not."""
+    clock = OtherClock()
+
+    def about_workers() -> list[str]:
+        return [each["event"] for each in place.records() if each["event"].startswith("worker.")]
+
+    with leading(place, database_url, clock) as runner:
+        execute(database_url, WORKER.format("first"))
+        for _ in range(2):
+            look_again(runner, clock)
+        assert about_workers() == ["worker.joined"]
+        execute(database_url, SILENT)
+        look_again(runner, clock)
+        assert about_workers() == ["worker.joined"]
+        clock.passed_s += 300
+        for _ in range(2):
+            look_again(runner, clock)
+        (lost,) = place.events("worker.lost")
+        assert (lost["node"], lost["message"]) == ("three", "nothing was heard of it for 5m")
+        execute(database_url, WORKER.format("second"))
+        look_again(runner, clock)
+    with leading(place, database_url, clock) as runner:
+        look_again(runner, clock)
+        execute(database_url, "DELETE FROM nodes WHERE name = 'three'")
+        look_again(runner, clock)
+    assert about_workers() == ["worker.joined", "worker.lost", "worker.joined"]
+    joined = place.events("worker.joined")[0]
+    assert joined["message"] == "version 1, queue default, 2 places"
 
 
 def test_a_node_that_is_unseen_for_long_is_no_longer_registered(

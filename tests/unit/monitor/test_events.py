@@ -92,6 +92,8 @@ RECORDS: dict[Callable[..., Record], Record] = {
         RUNNER, node="one", former_node="two", epoch=2, message=None
     ),
     events.runner_standby: events.runner_standby(RUNNER, node="two", message=None),
+    events.worker_joined: events.worker_joined(RUNNER, node="two", message="version 1"),
+    events.worker_lost: events.worker_lost(RUNNER, node="two", message="silent for 5m"),
     events.web_changed: events.web_changed(CHANGE),
 }
 

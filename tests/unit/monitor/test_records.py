@@ -55,6 +55,8 @@ LEAST: Mapping[Event, Mapping[str, object]] = {
     Event.WEB_CHANGED: CHANGE,
     Event.RUNNER_LEADING: {"node": "one", "epoch": 1},
     Event.RUNNER_STANDBY: {"node": "two"},
+    Event.WORKER_JOINED: {"node": "two"},
+    Event.WORKER_LOST: {"node": "two"},
 }
 
 
