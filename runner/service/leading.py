@@ -5,7 +5,6 @@ All of this happens in one process, which keeps its children, such as its worker
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from runner.service.handover import Handover
 from runner.service.loop import Runner, running
 from runner.service.runner_settings import Settings
 from runner.service.systemd import Notifier
+from runner.service.trouble import TroubleNote
 from runner.store.opening import address_of
 from runner.system.clock import Clock
 
@@ -49,6 +49,7 @@ def serve_in_fleet(
     with own_node(settings.state, settings.monitor_log, handed=handed) as own:
         not_before_s = clock.elapsed_s()
         while True:
+            TroubleNote(settings.state).take()  # it is about the time when this node led
             link = _link(settings, own, clock)
             standby = Standby(
                 link=link,
@@ -70,7 +71,7 @@ def serve_in_fleet(
                     handover=handover,
                     children=children,
                     node=link.name,
-                    state_lock=os.dup(own.lock),
+                    state_lock=own.lock,
                 ) as runner:
                     leads(runner)
                     return runner.run()

@@ -57,7 +57,7 @@ class Options:
     node: str | None = None
     """The name of this node while it leads a fleet; None for a runner of its own."""
     state_lock: int | None = None
-    """A descriptor by which this process holds the state folder already; the store closes it."""
+    """A descriptor by which this process holds the state folder already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,8 @@ class Wakeups:
 def open_records(settings: Settings, options: Options, resources: ExitStack) -> Records:
     """Own the store, and bring the records of a former runner into the log."""
     unless_stopped(lambda: _require_trusted_places(settings))
-    held = options.state_lock
-    if held is None and options.handover is not None:
-        held = options.handover.store_lock
     executor = _fleet_executor(settings, options, resources)
-    store = own_store(settings.store, handed=held, node=options.node, part=executor)
+    store = own_store(settings.store, handed=_held(options), node=options.node, part=executor)
     # The journal closes store and log. Until it exists, a failure must close the store.
     with ExitStack() as until_journal:
         until_journal.callback(store.close)
@@ -124,6 +121,13 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         journal=journal,
         executor=executor,
     )
+
+
+def _held(options: Options) -> int | None:
+    """Return a descriptor by which this process holds the state folder, for the store."""
+    if options.state_lock is not None:
+        return os.dup(options.state_lock)
+    return None if options.handover is None else options.handover.store_lock
 
 
 def _fleet_executor(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from runner.service.fleet.clocks import clock_trouble
 from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import own_node
 from runner.service.fleet.standby import Standby
-from runner.service.systemd import SILENT
+from runner.service.systemd import SILENT, Notifier
 from runner.store.postgres.address import address_of
 from runner.system.clock import SystemClock
 
@@ -217,3 +218,35 @@ def test_a_wrong_clock_is_reported_in_words() -> None:
     assert clock_trouble(-61.0) == (
         "this machine's clock is 61.0 s ahead of that of the database: this node does not lead"
     )
+
+
+def test_a_standby_is_ready_for_the_service_manager_before_it_leads(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket address has at most 107 bytes
+    execute(database_url, OTHER)
+    with (
+        linked(database_url, tmp_path / "state") as link,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind("notify")
+        manager.settimeout(60)
+        clock = SystemClock()
+        heard: list[str] = []
+
+        def listen() -> None:
+            while not any("leads" in each for each in heard):
+                heard.append(manager.recv(4096).decode())
+            execute(database_url, "UPDATE lease SET expires = '-infinity'", "NOTIFY runner_lease")
+
+        manager_thread = Thread(target=listen)
+        manager_thread.start()
+        notifier = Notifier("notify", watchdog_s=10.0, clock=clock)
+        standby = Standby(
+            link=link, clock=clock, children=(), joined=lambda _name: None, notifier=notifier
+        )
+        assert standby.run()
+        manager_thread.join()
+    assert heard[0] == "READY=1"
+    assert "WATCHDOG=1" in heard
+    assert heard[-1] == "STATUS=standing by; other leads"

@@ -158,3 +158,12 @@ def test_a_manager_that_is_gone_or_does_not_read_causes_no_error(
         flooding.stopping()
     assert len(deaf.heard()) < 2000
     deaf.socket.close()
+
+
+def test_a_standby_is_alive_to_the_manager_and_says_who_leads(manager: Manager) -> None:
+    notifier, clock = notifier_of(manager, WATCHDOG_USEC="10000000")
+    notifier.standing_by(None)
+    assert manager.heard() == [["WATCHDOG=1"], ["STATUS=standing by"]]
+    clock.at_s += 5
+    notifier.standing_by("batch-1")
+    assert manager.heard() == [["WATCHDOG=1"], ["STATUS=standing by; batch-1 leads"]]
