@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from runner.errors import RuleError, StoreError
+from runner.examination.database_checks import database_findings
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
 from runner.examination.subject import Subject
 from runner.execution.kept_outputs import kept_outputs
@@ -24,7 +25,7 @@ from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import ProcessRequest
 from runner.service.clocks.kept_zones import ZONE
 from runner.service.trouble import TroubleNote
-from runner.store.opening import read_store
+from runner.store.opening import owner_of, read_store
 from runner.store.place import StorePlace
 from runner.store.sqlite.checkup import condition_of
 from runner.store.sqlite.connection import database_path
@@ -49,9 +50,12 @@ def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
     belongs to this jobs folder.
     """
     # Not subject.pid: an unreadable lock must become a finding, not "no runner".
-    pid = subject.pid
+    owner = owner_of(subject.store)
     yield good(
-        "runner", f"runner {pid} is running" if pid else f"no runner is running on {subject.state}"
+        "runner",
+        f"runner {owner.pid} is running" + (f" on node {owner.node}" if owner.node else "")
+        if owner
+        else f"no runner is running on {subject.store.words}",
     )
     with closing(read_store(subject.store)) as reader:
         meta = reader.meta()
@@ -109,6 +113,9 @@ def store_findings(subject: Subject) -> Iterator[DoctorFinding]:
         yield problem(
             "store", f"the runner does not fire: {trouble}", "follow the advice in this message"
         )
+    if subject.url is not None:
+        yield from database_findings(subject)
+        return
     try:
         condition = condition_of(subject.state)
     except StoreError as error:

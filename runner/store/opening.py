@@ -18,6 +18,7 @@ from runner.system.regular_files import is_read_only
 
 if TYPE_CHECKING:
     from runner.store.postgres.address import Address
+    from runner.store.postgres.checkup import DatabaseCondition
     from runner.store.postgres.commit_part import CommitPart
     from runner.store.protocol import Mailbox, Store, StoreReader
 
@@ -101,6 +102,14 @@ def owner_of(place: StorePlace) -> Owner | None:
 def is_store_read_only(place: StorePlace) -> bool:
     """Return whether the state folder is on a file system that is mounted read-only."""
     return is_read_only(lock.lock_path(place.folder))
+
+
+def database_condition(place: StorePlace) -> DatabaseCondition:
+    """Return the condition of a store in PostgreSQL, for `doctor`. Raises StoreError."""
+    address = address_of(place)
+    from runner.store.postgres.checkup import condition_of
+
+    return condition_of(address)
 
 
 def migrate_store(place: StorePlace) -> tuple[int, int]:
