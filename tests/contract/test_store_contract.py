@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -330,6 +330,47 @@ def test_a_second_owner_is_refused_until_the_first_one_is_killed(store_place: St
             assert owner is not None
             assert owner.pid == os.getpid()
     assert owner_of(store_place) is None
+
+
+_COMPETE = """
+import sys
+from pathlib import Path
+from runner.errors import StoreInUseError
+from runner.store.opening import own_store
+from runner.store.place import StorePlace
+folder, url = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store = own_store(StorePlace(folder=Path(folder), url=url or None))
+    print("owned", flush=True)
+except StoreInUseError:
+    print("refused", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_of_owners_that_begin_at_once_exactly_one_succeeds(store_place: StorePlace) -> None:
+    """On one machine they share the folder; the nodes of a fleet share only the database."""
+    folders = [
+        store_place.folder if store_place.url is None else store_place.folder / str(number)
+        for number in range(3)
+    ]
+    with ExitStack() as stack:
+        owners = [
+            stack.enter_context(child(_COMPETE, folder, store_place.url or ""))
+            for folder in folders
+        ]
+        pipes = [(owner.stdin, owner.stdout) for owner in owners]
+        for _, output in pipes:
+            assert output is not None
+            assert output.readline() == "ready\n"
+        for wish, _ in pipes:
+            assert wish is not None
+            wish.write("go\n")
+            wish.flush()
+        answers = [output.readline() for _, output in pipes if output is not None]
+        assert sorted(answers) == ["owned\n", "refused\n", "refused\n"]
 
 
 def test_a_closed_store_may_be_owned_again_and_closed_twice(store_place: StorePlace) -> None:
