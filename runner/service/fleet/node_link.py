@@ -139,7 +139,7 @@ class NodeLink:
 
     def _create_tables(self, connection: Connection) -> None:
         if version_of(connection, self._address) == 0:
-            migrate(connection, self._address)
+            migrate(connection, self._address, state_id=self._own.state_id)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

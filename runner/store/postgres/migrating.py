@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -53,7 +54,7 @@ def migrate(connection: Connection, address: Address, *, state_id: str | None = 
     and StoreError.
     """
     version = version_of(connection, address)
-    if version == NEWEST:
+    if version == NEWEST and not _new_queue_scripts(connection):
         return version
     with connection.transaction():
         # Two programs that start together migrate one after the other.
@@ -70,6 +71,9 @@ def migrate(connection: Connection, address: Address, *, state_id: str | None = 
             _create_queue(connection)
         else:
             _require_no_leader(connection, address, state_id)
+            for name, script in _new_queue_scripts(connection).items():
+                connection.execute(script.read_bytes())
+                connection.execute("INSERT INTO queue_scripts (name) VALUES (%s)", (name,))
         for number, step in enumerate(MIGRATIONS[version:], version + 1):
             for statement in step:
                 connection.execute(statement)
@@ -96,8 +100,23 @@ def _require_no_leader(connection: Connection, address: Address, state_id: str |
 
 def _create_queue(connection: Connection) -> None:
     """Create the tables of Procrastinate, whose own script names no schema."""
-    script = files("procrastinate").joinpath("sql", "schema.sql").read_bytes()
-    connection.execute(script)
+    connection.execute(files("procrastinate").joinpath("sql", "schema.sql").read_bytes())
+    connection.execute("CREATE TABLE queue_scripts (name text PRIMARY KEY)")
+    names = [(name,) for name in _queue_scripts()]
+    connection.cursor().executemany("INSERT INTO queue_scripts (name) VALUES (%s)", names)
+
+
+def _queue_scripts() -> dict[str, Traversable]:
+    """Return the scripts that bring the tables of Procrastinate up to date, in their order."""
+    folder = files("procrastinate").joinpath("sql", "migrations")
+    scripts = {each.name: each for each in folder.iterdir() if each.name.endswith(".sql")}
+    return dict(sorted(scripts.items()))
+
+
+def _new_queue_scripts(connection: Connection) -> dict[str, Traversable]:
+    """Return the scripts of the installed Procrastinate that the store has not had yet."""
+    known = {name for (name,) in connection.execute("SELECT name FROM queue_scripts")}
+    return {name: script for name, script in _queue_scripts().items() if name not in known}
 
 
 def _one(connection: Connection, query: LiteralString) -> tuple[Any, ...]:

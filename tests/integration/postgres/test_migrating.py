@@ -130,3 +130,19 @@ def test_a_session_that_the_server_ends_is_trouble_that_passes(database_url: str
         connection.execute(end.encode())
         select.select([connection.fileno()], [], [], 0.5)
         connection.execute("SELECT pg_sleep(0.5)")
+
+
+def test_a_newer_procrastinate_brings_its_tables_along(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = address_of(database_url)
+    newer = tmp_path / "99.00.00_01_pre_newer.sql"
+    newer.write_text("CREATE TABLE procrastinate_newer (a int)")
+    scripts = {**migrating._queue_scripts(), newer.name: newer}
+    with closing(connect(address)) as connection:
+        assert migrating._new_queue_scripts(connection) == {}
+        monkeypatch.setattr(migrating, "_queue_scripts", lambda: scripts)
+        assert migrate(connection, address) == NEWEST
+        connection.execute("SELECT a FROM procrastinate_newer")
+        assert migrating._new_queue_scripts(connection) == {}
+        assert migrate(connection, address) == NEWEST
