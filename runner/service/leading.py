@@ -6,7 +6,8 @@ All of this happens in one process, which keeps its children, such as its worker
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from loguru import logger
 
@@ -17,7 +18,7 @@ from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import OwnNode, own_node
 from runner.service.fleet.standby import Standby
 from runner.service.handover import Handover
-from runner.service.loop import Runner, running
+from runner.service.loop import Runner
 from runner.service.runner_settings import Settings
 from runner.service.systemd import Notifier
 from runner.service.trouble import TroubleNote
@@ -28,61 +29,56 @@ _AGAIN_S = 1.0
 """How long a node that lost the lead leaves it to others, in seconds."""
 
 
-def serve_in_fleet(
-    settings: Settings,
-    clock: Clock,
-    *,
-    observer: Callable[[dict[str, Any]], None],
-    notifier: Notifier,
-    handover: Handover | None,
-    children: Sequence[ChildCommand],
-    joined: Callable[[str], None],
-    leads: Callable[[Runner], None],
-) -> Handover | None:
-    """Be a node of a fleet until a signal stops it, or another program replaces this one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node of a fleet."""
 
-    `joined` gets the name of this node whenever it begins to stand by, and `leads` the runner
-    whenever it begins to lead. The other arguments are those of `running`. Raises
-    RefusedError and StoreError for a problem that does not pass.
-    """
-    handed = None if handover is None else handover.store_lock
-    with own_node(settings.state, settings.monitor_log, handed=handed) as own:
-        not_before_s = clock.elapsed_s()
-        while True:
-            TroubleNote(settings.state).take()  # it is about the time when this node led
-            link = _link(settings, own, clock)
-            standby = Standby(
-                link=link,
-                clock=clock,
-                children=children,
-                joined=joined,
-                notifier=notifier,
-                not_before_s=not_before_s,
-            )
-            if not standby.run():
-                return None
-            runner = None
-            try:
-                with running(
-                    settings,
-                    clock,
-                    observer=observer,
-                    notifier=notifier,
-                    handover=handover,
-                    children=children,
-                    node=link.name,
-                    state_lock=own.lock,
-                ) as runner:
-                    leads(runner)
-                    return runner.run()
-            except StoreInUseError:  # another standby was faster, as the next look shows
-                pass
-            except (LeaseLostError, StoreUnwritableError) as error:
-                logger.warning("{}", error)
-                if runner is not None and runner.is_stopping:
-                    return None
-            handover, not_before_s = None, clock.elapsed_s() + _AGAIN_S
+    settings: Settings
+    clock: Clock
+    notifier: Notifier
+    children: Sequence[ChildCommand]
+    joined: Callable[[str], None]
+    """Gets the name of this node whenever it begins to stand by."""
+    running: Callable[..., AbstractContextManager[Runner]]
+    """Makes a runner that leads: `loop.running` without the arguments that are about a node."""
+    serve: Callable[[Runner], Handover | None]
+    """Runs a runner."""
 
+    def run(self, handover: Handover | None) -> Handover | None:
+        """Be a node until a signal stops it, or another program replaces this one.
 
-def _link(settings: Settings, own: OwnNode, clock: Clock) -> NodeLink:
-    return NodeLink(address_of(settings.store), own, MonitorLog(settings.monitor_log), clock.now)
+        `handover` comes from the program that this one replaced. Raises RefusedError and
+        StoreError for a problem that does not pass.
+        """
+        handed = None if handover is None else handover.store_lock
+        with own_node(self.settings.state, self.settings.monitor_log, handed=handed) as own:
+            not_before_s = self.clock.elapsed_s()
+            while (name := self._stand_by(own, not_before_s)) is not None:
+                runner = None
+                try:
+                    with self.running(handover=handover, node=name, state_lock=own.lock) as runner:
+                        return self.serve(runner)
+                except StoreInUseError:  # another standby was faster, as the next look shows
+                    pass
+                except (LeaseLostError, StoreUnwritableError) as error:
+                    logger.warning("{}", error)
+                    if runner is not None and runner.is_stopping:
+                        break
+                handover, not_before_s = None, self.clock.elapsed_s() + _AGAIN_S
+        return None
+
+    def _stand_by(self, own: OwnNode, not_before_s: float) -> str | None:
+        """Stand by; return this node's name once it may lead, None to stop."""
+        settings = self.settings
+        TroubleNote(settings.state).take()  # it is about the time when this node led
+        log = MonitorLog(settings.monitor_log)
+        link = NodeLink(address_of(settings.store), own, log, self.clock.now)
+        standby = Standby(
+            link=link,
+            clock=self.clock,
+            children=self.children,
+            joined=self.joined,
+            notifier=self.notifier,
+            not_before_s=not_before_s,
+        )
+        return link.name if standby.run() else None

@@ -62,6 +62,7 @@ def test_a_fleet_survives_a_kill_and_lost_connections(
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(7200)
 def test_a_fleet_survives_many_faults_of_every_kind(
     own_postgres: OwnServer, tmp_path: Path
 ) -> None:

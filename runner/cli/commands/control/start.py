@@ -214,7 +214,7 @@ def _serve(
     """Run the runner until a signal stops it, or until the installed program replaces it."""
     from loguru import logger
 
-    from runner.service.loop import running
+    from runner.service.loop import Runner, running
     from runner.service.stop_signals import unless_stopped
     from runner.service.systemd import Notifier
     from runner.system import early_signals
@@ -235,31 +235,36 @@ def _serve(
         logger.warning(_missing(settings.jobs, " yet; the runner waits for it (") + ")")
     if handed is None and early_signals.is_stop_asked():
         return None
-    with beside.started(clock, _store_variable(settings.url)) as children:
-        if settings.url is None:
-            with running(
-                settings,
-                clock,
-                observer=console.show,
-                notifier=notifier,
-                handover=handed,
-                children=children,
-            ) as runner:
-                console.zone = lambda: runner.zone
-                handover = runner.run()
-        else:
-            from runner.service.leading import serve_in_fleet
 
-            handover = serve_in_fleet(
-                settings,
-                clock,
-                observer=console.show,
+    def serve(runner: Runner) -> Handover | None:
+        console.zone = lambda: runner.zone
+        return runner.run()
+
+    with beside.started(clock, _store_variable(settings.url)) as children:
+        begin = partial(
+            running,
+            settings,
+            clock,
+            observer=console.show,
+            notifier=notifier,
+            children=children,
+        )
+        if settings.url is None:
+            with begin(handover=handed) as runner:
+                handover = serve(runner)
+        else:
+            from runner.service.leading import Node
+
+            node = Node(
+                settings=settings,
+                clock=clock,
                 notifier=notifier,
-                handover=handed,
                 children=children,
                 joined=beside.start_worker,
-                leads=lambda runner: setattr(console, "zone", lambda: runner.zone),
+                running=begin,
+                serve=serve,
             )
+            handover = node.run(handed)
             if handover is not None:
                 beside.leave_worker()
     if handover is None:
