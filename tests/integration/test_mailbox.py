@@ -31,6 +31,8 @@ from runner.system.clock import SystemClock
 
 _NOW = time.time_ns() // 1000
 _MINUTE = 60 * 1_000_000
+_ENDING = {CommandKind.RESTART, CommandKind.STOP, CommandKind.LEAVE}
+"""The commands that end the program."""
 
 
 def _mailbox(folder: Path) -> Mailbox:
@@ -467,7 +469,7 @@ def _hostile_rows() -> Iterator[dict[str, object]]:
         yield from (good | {column: sqlite3.Binary(str(value).encode())} for value in _VALUES[:4])
     # A well-formed `restart` would stop the runner of the test.
     for kind in (
-        *(each for each in CommandKind if each is not CommandKind.RESTART),
+        *(each for each in CommandKind if each not in _ENDING),
         "no-such-kind",
     ):
         yield from (
