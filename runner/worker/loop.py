@@ -77,7 +77,9 @@ class Worker:
         )
         resources.callback(self._link.close, _END_S)
         self._deliveries = Deliveries(
-            conninfo_of(address, f"runner work {self._identity.name}"),
+            # A job is only a hint: the row of its dispatch decides, and the leader offers anew
+            # what no job tells of.
+            conninfo_of(address, f"runner work {self._identity.name}", is_durable=False),
             settings.queues,
             self._room,
             self._wake,

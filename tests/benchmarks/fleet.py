@@ -30,6 +30,7 @@ from support.postgres import OwnServer
 WORKERS = 2
 _TASKS = Path(__file__).with_name("fleet_tasks.py")
 _WITHIN_S = 300.0
+_PER_FILE = 1000
 _DURABLE = ("listen_addresses=", "shared_buffers=128MB", "max_connections=200")
 _AT = "process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: '{}', timezone: UTC}}}}\n"
 
@@ -128,7 +129,7 @@ def _claimed(server: OwnServer, folder: Path, count: int) -> float:
     folder.mkdir()
     with server.new_database(is_empty=True) as url, _fleet(url, folder, workers=0) as service:
         with psycopg.connect(_schema(url), autocommit=True) as connection:
-            due = _write_due(service, count, lead_s=90.0)
+            due = _write_due(service, count, lead_s=75.0)
             until(lambda: _count(connection, "requests") == count)
             until(lambda: _count(connection, "dispatches") == count)
             row = connection.execute("SELECT max(offered_at) FROM dispatches").fetchone()
@@ -184,8 +185,10 @@ def _write_due(service: Service, count: int, *, lead_s: float) -> float:
     """Write requests that are all due at one instant; return it in epoch seconds."""
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=lead_s)
     text = _AT.format(due.strftime("%Y-%m-%d %H:%M:%S"))
-    documents = "---\n".join(f"name: due-{number}\n{text}" for number in range(count))
-    service.write("due", documents)
+    for first in range(0, count, _PER_FILE):
+        numbers = range(first, min(first + _PER_FILE, count))
+        documents = "---\n".join(f"name: due-{number}\n{text}" for number in numbers)
+        service.write(f"due-{first}", documents)
     return due.timestamp()
 
 

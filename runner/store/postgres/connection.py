@@ -67,9 +67,14 @@ def connect(address: Address, *, what: str = "runner") -> Connection:
         return Connection.connect(conninfo_of(address, what), autocommit=True)
 
 
-def conninfo_of(address: Address, what: str) -> str:
-    """Return a connection string for libpq, with the settings of the session."""
+def conninfo_of(address: Address, what: str, *, is_durable: bool = True) -> str:
+    """Return a connection string for libpq, with the settings of the session.
+
+    Without `is_durable`, a crash of the database may lose the last commits of the session.
+    """
     options = {"search_path": address.schema} | _SESSION
+    if not is_durable:
+        options["synchronous_commit"] = "off"
     parameters = _LIBPQ | address.parameters | {"application_name": what}
     given = parameters.pop("options", "")
     session = " ".join(f"-c {key}={value}" for key, value in options.items())
