@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -41,7 +41,8 @@ from runner.values import from_microseconds, to_microseconds
 from runner.worker.admission import refusal
 from runner.worker.deliveries import token_of
 from runner.worker.fencing import Fenced, is_fenced
-from runner.worker.link import Beat, Link
+from runner.worker.link import Link
+from runner.worker.news import Beat
 from runner.worker.notes import Notes, Step, Taken
 from runner.worker.relocation import here
 from runner.worker.room import Room
@@ -95,14 +96,6 @@ class Executions:
 
     def __contains__(self, execution: str) -> bool:
         return execution in self._mine
-
-    def __iter__(self) -> Iterator[Taken]:
-        return (each.taken for each in tuple(self._mine.values()))
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """The ids of all, also of those whose end the leader has not taken note of."""
-        return frozenset(self._mine)
 
     @property
     def running(self) -> list[str]:

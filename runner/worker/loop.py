@@ -30,7 +30,8 @@ from runner.worker.drain import Drain
 from runner.worker.executions import Executions
 from runner.worker.guard import Guard
 from runner.worker.identity import own_identity
-from runner.worker.link import Beat, Joined, Link, News, Replaced, Sent, Took
+from runner.worker.link import Link
+from runner.worker.news import Beat, Joined, News, Replaced, Sent, Took
 from runner.worker.notes import Notes
 from runner.worker.room import Room
 from runner.worker.settings import LOST_AFTER, WorkerSettings

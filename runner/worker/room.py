@@ -26,11 +26,6 @@ class Room:
         """Call `note` in any thread when a place may have become free; None for nobody."""
         self._note_free = note
 
-    @property
-    def occupied(self) -> int:
-        """How many places are occupied or reserved."""
-        return self._occupied
-
     def reserve(self) -> bool:
         """Reserve a place; return False if none is free or the room is closed."""
         with self._lock:

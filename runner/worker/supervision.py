@@ -28,7 +28,7 @@ _PROGRAM = (
 
 
 class Supervision:
-    """Keeps one supervisor running. `descriptor` is readable when one is ready or has died."""
+    """Keeps one supervisor running. The loop calls `advance` in each turn."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
