@@ -73,7 +73,9 @@ def _held_log(log: Path) -> Iterator[None]:
         place.parent.mkdir(exist_ok=True)
     try:
         descriptor = os.open(
-            place.with_name(f".{place.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            place.with_name(f".{place.name}.lock"),
+            os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o600,
         )
     except OSError:
         yield
