@@ -25,7 +25,6 @@ from runner.system.clock import Clock
 from runner.system.stalls import WATCH
 
 _LOOK_S = 0.1
-_CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +48,27 @@ class Standby:
         calls = ContinuedCalls("standby")
         try:
             with Signals() as signals:
-                may_lead = self._wait(signals, calls)
+                may_lead = self._wait(signals, calls) and self._has_closed(signals, calls)
                 if may_lead:
-                    calls.result(self.link.close, patience_s=_CLOSE_S)
                     signals.put_back()
                 return may_lead
-        except TimeoutError:  # the database hangs: nothing is lost, the next look recovers
-            return False
         finally:
             calls.close()
             WATCH.note_end()
+
+    def _has_closed(self, signals: Signals, calls: ContinuedCalls) -> bool:
+        """Close the link, however long the database takes; return False to stop instead.
+
+        Until then its thread may still use the log.
+        """
+        while not self._is_stop_asked(signals):
+            WATCH.beat()
+            try:
+                calls.result(self.link.close, patience_s=_LOOK_S)
+            except TimeoutError:
+                continue
+            return True
+        return False
 
     def _wait(self, signals: Signals, calls: ContinuedCalls) -> bool:
         reports, pause, leader = TroubleReports(), Cooldown(self.clock, lasts_s=RETRY_S), _Leader()
