@@ -16,6 +16,8 @@ from support.fleet import await_same_logs, bring_to_rest, check_fires, leader_of
 from support.fleet_faults import FleetUnderFaults
 from support.postgres import OwnServer
 
+pytestmark = pytest.mark.timeout(600)
+
 _SEED = int(os.environ.get("RUNNER_FAULTS_SEED", "1"))
 _COUNT = int(os.environ.get("RUNNER_FAULTS", "60"))
 

@@ -20,6 +20,8 @@ from support.fleet import (
 )
 from support.place import GATE, SECONDLY, wait_until
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def nodes(database_url: str, tmp_path: Path) -> Iterator[list[FleetNode]]:

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from support.fleet import (
     FleetNode,
     Ledger,
@@ -17,6 +18,8 @@ from support.fleet import (
 )
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
+
+pytestmark = pytest.mark.timeout(600)
 
 _ALL_ROLES = ["leader", "standby", "standby", "worker", "worker", "worker"]
 
