@@ -148,7 +148,7 @@ def take(
     """Take the executions that still wait for a worker; return them by the token of the take.
 
     The others were withdrawn, offered anew, or taken by another worker. Nothing is taken
-    once another instance of this worker is registered.
+    once another instance of this worker is registered, and nothing new once it is to drain.
     """
     if not deliveries:
         return {}
@@ -159,9 +159,9 @@ def take(
             " FROM unnest(%(executions)s::text[], %(dispatches)s::uuid[], %(takes)s::uuid[])"
             " AS t(execution, dispatch, take)"
             " WHERE d.execution = t.execution AND d.dispatch = t.dispatch"
-            " AND (d.taken_by IS NULL OR d.take = t.take)"
             " AND EXISTS (SELECT FROM nodes WHERE name = %(node)s AND kind = 'work'"
-            " AND instance = %(instance)s)"
+            " AND instance = %(instance)s"
+            " AND (d.take = t.take OR d.taken_by IS NULL AND NOT is_draining))"
             " RETURNING d.execution, d.take::text",
             {
                 "node": to_sql(node.name),
