@@ -271,5 +271,5 @@ def _again(job: Job) -> Job:
 
 def _silence() -> None:
     """Keep the libraries from printing: `trouble` says what went wrong."""
-    for name in ("procrastinate", "psycopg.pool"):
+    for name in ("asyncio", "procrastinate", "psycopg"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

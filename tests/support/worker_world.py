@@ -160,6 +160,9 @@ class WorkerWorld:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
+        for name in self.places:
+            if self._console(name).exists():
+                assert "Traceback" not in self.console(name), self.console(name)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
