@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 URL = "RUNNER_STORE"
 """The environment variable with the URL of a store in PostgreSQL."""
@@ -28,6 +27,8 @@ class StorePlace:
 
 def public_url(url: str) -> str:
     """Return a database's URL without password and parameters."""
+    from urllib.parse import urlsplit  # takes a while, and only a fleet needs it
+
     parts = urlsplit(url)
     # After the last @, so that a password with an @ of its own shows no part of itself.
     host = parts.netloc.rpartition("@")[2]

@@ -179,4 +179,4 @@ def test_the_monitor_imports_only_what_reading_a_log_needs(place: Place) -> None
         for name in loaded
         if name.startswith(("runner.requests.", "runner.service.", "runner.store."))
     }
-    assert own == {"runner.requests.settings"}
+    assert own == {"runner.requests.settings", "runner.store.place"}

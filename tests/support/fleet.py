@@ -32,7 +32,7 @@ class FleetNode(Place):
             self.environment["RUNNER_JOBS"] = str(jobs)
 
     def end_all(self) -> None:
-        """End what the node left running, and check its log."""
+        """End what the node left running, and check its log and its console."""
         for process in self.running:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -40,6 +40,7 @@ class FleetNode(Place):
         for process in self.running:
             process.wait(timeout=120)
         check_log(self.log)
+        assert "Traceback" not in self.console(), self.console()
 
     @property
     def name(self) -> str:

@@ -145,7 +145,10 @@ class InProgress:
         if execution.not_before_s is None:
             self.starting.append(execution.id)
         else:
-            self.claimed_ahead.set(execution.id, execution.not_before_s)
+            self._hold(execution.id, execution.not_before_s)
+
+    def _hold(self, execution: str, until_s: float) -> None:
+        self.claimed_ahead.set(execution, until_s)
 
     def _enter(self, execution: Execution) -> None:
         if execution.claim.group is not None:
