@@ -40,7 +40,7 @@ def handed_over(children: Iterable[Watched]) -> tuple[HandedOver, ...]:
 
 
 def watched_child(handed: HandedOver, former: FormerExecution, poll: epoll) -> Watched | None:
-    """Watch a child that was handed over, dead or alive; None if it is no child after all."""
+    """Watch a child that was handed over, dead or alive; None if this process is not its parent."""
     report = None
     if handed.report is not None:
         os.set_inheritable(handed.report, False)

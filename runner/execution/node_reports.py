@@ -145,7 +145,7 @@ def _tail(parts: Any) -> Tail | None:
         return None
     text, total, truncated = parts
     if not isinstance(text, str) or len(text.encode(errors="replace")) > _LONGEST_TAIL:
-        raise ValueError("the tail of the output is no text of the size of a tail")
+        raise ValueError("the tail of the output must be a text of at most the size of a tail")
     counted = _number({"total_bytes": total}, "total_bytes")
     return Tail(
         text=text,
@@ -161,28 +161,28 @@ def _perhaps(data: Mapping[str, Any], key: str, most: int = 2**63) -> int | None
 def _number(data: Mapping[str, Any], key: str, most: int = 2**63) -> int:
     value = data[key]
     if type(value) is not int or not 0 <= value < most:
-        raise ValueError(f"`{key}` is no number, or too large")
+        raise ValueError(f"`{key}` must be a number that is not too large")
     return value
 
 
 def _seconds(data: Mapping[str, Any], key: str) -> float | None:
     value = data[key]
     if value is not None and (type(value) not in (int, float) or not 0 <= value < _LATEST):
-        raise ValueError(f"`{key}` is no number of seconds")
+        raise ValueError(f"`{key}` must be a number of seconds")
     return None if value is None else float(value)
 
 
 def _flag(data: Mapping[str, Any], key: str) -> bool:
     value = data[key]
     if not isinstance(value, bool):
-        raise ValueError(f"`{key}` is neither true nor false")
+        raise ValueError(f"`{key}` must be true or false")
     return value
 
 
 def _text(data: Mapping[str, Any], key: str) -> str | None:
     value = data[key]
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"`{key}` is no text")
+        raise ValueError(f"`{key}` must be a text")
     return value
 
 

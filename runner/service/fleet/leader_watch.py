@@ -1,4 +1,4 @@
-"""What a leader does about the other nodes: it records who stands by, and reports who is gone."""
+"""What a leader does about other nodes: records which stand by, and reports which are gone."""
 
 from __future__ import annotations
 

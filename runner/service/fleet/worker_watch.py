@@ -1,4 +1,4 @@
-"""What a leader records about the workers: who joined the fleet, and who is lost."""
+"""What a leader records about the workers: which joined the fleet, and which are lost."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class SqliteReader:
         return self._ask(queries.meta_of, {})
 
     def fleet(self) -> None:
-        """Return None: one machine is no fleet."""
+        """Return None: only a store in PostgreSQL has a fleet."""
 
     def close(self) -> None:
         """Close the database."""
