@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from support.history_world import indexed_executions
 from support.place import Place, wait_until
 from support.web_world import ORIGIN, WebWorld
 
@@ -39,13 +40,9 @@ def world(place: Place) -> Iterator[WebWorld]:
     runner = place.start()
     world = WebWorld(place)
     with Keeping(place.state, world.site.places.monitor_log):
-        wait_until(lambda: world.site.history.coverage().executions if has_index(world) else 0)
+        wait_until(lambda: indexed_executions(world.site.history))
         yield world
     assert place.stop(runner) == 0
-
-
-def has_index(world: WebWorld) -> bool:
-    return (world.place.state / "history.sqlite3").exists() and world.site.history.is_followed()
 
 
 def check(world: WebWorld, examples: int) -> None:

@@ -12,10 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.history_world import AT, HistoryWorld, finished_line
+from support.history_world import AT, HistoryWorld, finished_line, indexed_executions
 from support.place import wait_until
 
-from runner.history.index import HistoryIndex, HistoryUnreadableError
 from runner.history.keeping import Keeping
 from runner.history.query import Query
 from runner.history.tables import index_path, lock_path, writer_of
@@ -32,13 +31,6 @@ def world(tmp_path: Path) -> Iterator[HistoryWorld]:
     world.close()
 
 
-def count(index: HistoryIndex) -> int:
-    try:
-        return index.coverage().executions
-    except HistoryUnreadableError:  # not made yet
-        return 0
-
-
 def pid_of(state: Path) -> int | None:
     """Return the pid of the program that holds the lock of an index."""
     holder = writer_of(state)
@@ -50,11 +42,11 @@ def test_a_new_record_is_in_the_index_soon_and_the_program_ends_with_its_parent(
 ) -> None:
     with Keeping(world.state, world.log) as kept:
         world.append(finished_line(request="first"))
-        wait_until(lambda: count(world.index) == 1)
+        wait_until(lambda: indexed_executions(world.index) == 1)
         os.kill(wait_until(lambda: pid_of(world.state)), signal.SIGINT)  # Ctrl-C reaches it, too
         world.rotate()
         world.append(finished_line(request="second"))
-        wait_until(lambda: count(world.index) == 2)
+        wait_until(lambda: indexed_executions(world.index) == 2)
         assert [each["request"] for each in world.paged(Query())] == ["second", "first"]
         assert world.index.coverage().is_followed
         assert kept.trouble is None
@@ -72,7 +64,7 @@ def test_a_kill_in_the_middle_of_building_loses_and_repeats_nothing(world: Histo
     with Keeping(world.state, world.log):
         # Kill it whenever it has got a bit further; the last time there is nothing to do.
         for least in (1, MANY // 4, MANY // 2, MANY):
-            wait_until(lambda least=least: count(world.index) >= least, within_s=120)  # type: ignore[misc]
+            wait_until(lambda least=least: indexed_executions(world.index) >= least, within_s=120)  # type: ignore[misc]
             pid = wait_until(lambda: pid_of(world.state))
             os.kill(pid, signal.SIGKILL)
     assert world.paged(Query(), limit=1000) == world.scanned(Filter())
@@ -87,7 +79,7 @@ def test_a_second_program_waits_until_the_first_one_ends(world: HistoryWorld) ->
         wait_until(lambda: pid_waits_for(lock_path(world.state)))
         assert not index_path(world.state).exists()
         os.close(lock)
-        wait_until(lambda: count(world.index) == 1)
+        wait_until(lambda: indexed_executions(world.index) == 1)
 
 
 def pid_waits_for(path: Path) -> bool:

@@ -14,7 +14,7 @@ from support.monitor_records import line_of
 
 from runner.execution.output import output_path
 from runner.history.builder import Builder
-from runner.history.index import HistoryIndex
+from runner.history.index import HistoryIndex, HistoryUnreadableError
 from runner.history.query import Query
 from runner.history.retention import Limits
 from runner.history.rows import Record
@@ -62,6 +62,14 @@ def finished_line(at: datetime = AT, **fields: object) -> bytes:
 def other_line(event: Event, at: datetime = AT, **fields: object) -> bytes:
     """Return the line of another event."""
     return line_of(_RECORDER, event, at, **fields)
+
+
+def indexed_executions(index: HistoryIndex) -> int:
+    """Return how many executions an index has: none while it does not exist or is being built."""
+    try:
+        return index.coverage().executions
+    except HistoryUnreadableError:
+        return 0
 
 
 class HistoryWorld:
