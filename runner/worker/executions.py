@@ -35,11 +35,11 @@ from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
 from runner.lifecycle import Reason
 from runner.service.executions.dispatching.launching import launch_of, needs_of
 from runner.service.executions.execution import Execution, execution_of, time_left_s
+from runner.store.postgres.worker_side import token_of
 from runner.store.rows import ExecutionRow
 from runner.system.clock import Clock
 from runner.values import from_microseconds, to_microseconds
 from runner.worker.admission import refusal
-from runner.worker.deliveries import token_of
 from runner.worker.fencing import Fenced, is_fenced
 from runner.worker.link import Link
 from runner.worker.news import Beat

@@ -24,12 +24,13 @@ from runner.execution.output import Identity
 from runner.store.postgres import worker_side
 from runner.store.postgres.address import Address
 from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.worker_side import Delivery, Holding, ReportRow, WorkerNode
+from runner.store.postgres.worker_side import Holding, ReportRow, WorkerNode
 from runner.store.rows import ExecutionRow
 from runner.system.threads import OwnThread
 from runner.worker.fencing import now_s
 from runner.worker.news import Beat, Joined, News, Replaced, Sent, Took
 from runner.worker.notes import Report
+from runner.worker.room import Room
 from runner.worker.sending import OutputSender
 
 _BEAT_S = 3.0
@@ -48,8 +49,6 @@ class _Work:
     """What the owner wants done. Guarded by the lock of its `Link`."""
 
     executions: frozenset[str] = frozenset()
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
-    """By the token of the take: an execution may be delivered twice."""
     reports: deque[Report] = field(default_factory=deque)
 
 
@@ -60,13 +59,15 @@ class Link:
         self,
         address: Address,
         node: WorkerNode,
+        room: Room,
         wake: Callable[[], None],
         *,
         default_lost_after_s: float,
     ) -> None:
-        """`wake` is called when there is news."""
+        """`wake` is called when there is news. `room` bounds what is taken."""
         self._address = address
         self._node = node
+        self._room = room
         self._wake = wake
         self._lost_after_s = default_lost_after_s
         self._lock = Lock()
@@ -74,6 +75,8 @@ class Link:
         self._news: deque[News] = deque()
         self._outputs = OutputSender()
         self._asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        room.when_free(self._ask)
+        self._may_wait = True
         self._is_closed = False
         self._is_leaving = False
         self.has_left = False
@@ -107,10 +110,9 @@ class Link:
         with self._lock:
             self._work.executions -= frozenset(executions)
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Take an execution if it still waits; `Took` says what became of it."""
-        with self._lock:
-            self._work.deliveries[delivery.take] = delivery
+    def look(self) -> None:
+        """Look for executions that wait, now or once there is room. For any thread."""
+        self._may_wait = True
         self._ask()
 
     def report(self, report: Report) -> None:
@@ -190,6 +192,9 @@ class Link:
             self._register(connection)
         connection.add_notify_handler(self._note_stop)
         connection.execute("LISTEN runner_stops")
+        if worker_side.is_registered(connection, self._node):
+            self._take_unknown(connection, self._holdings(connection))
+        self._may_wait = True
         self._next_beat_s = 0.0
         self.trouble = None
 
@@ -244,23 +249,28 @@ class Link:
             self._next_beat_s = 0.0  # reads the notification, or finds the connection broken
 
     def _take(self, connection: Connection) -> None:
-        with self._lock:
-            deliveries = tuple(self._work.deliveries.values())
-        if not deliveries:
+        """Fill the room, as far as executions wait."""
+        if not self._may_wait or not (free := self._room.reserve()):
             return
-        rows = worker_side.take(connection, self._node, deliveries)
-        self._tell_taken(connection, rows, tuple(each.take for each in deliveries))
+        self._may_wait = False  # before the look, so that a later job is not overlooked
+        taken = None
+        try:
+            taken = worker_side.take(connection, self._node, at_most=free)
+        finally:
+            self._room.give_back(free - (len(taken.rows) if taken else 0))
+        if taken.found == free:
+            self._may_wait = True
+        if taken.rows:
+            self._tell_taken(connection, taken.rows, taken.jobs)
 
     def _tell_taken(
-        self, connection: Connection, rows: Mapping[str, ExecutionRow], takes: tuple[str, ...]
+        self, connection: Connection, rows: Mapping[str, ExecutionRow], jobs: str | None
     ) -> None:
-        groups = self._groups_around(connection, rows.values())
-        jobs = worker_side.meta_value(connection, worker_side.JOBS) if rows else None
         with self._lock:
-            for take in takes:
-                self._work.deliveries.pop(take, None)
             self._work.executions |= {row.id for row in rows.values()}
-        self._tell(Took(rows=rows, groups=groups, jobs=jobs, takes=takes))
+        self._tell(
+            Took(rows=rows, groups=self._groups_around(connection, rows.values()), jobs=jobs)
+        )
 
     def _groups_around(
         self, connection: Connection, rows: Iterable[ExecutionRow]
@@ -313,8 +323,7 @@ class Link:
         if is_draining is None:
             self._rejoin(connection)
             return
-        held = worker_side.holdings(connection, self._node.name)
-        own = tuple(each for each in held if each.execution not in self._foreign)
+        own = self._holdings(connection)
         self._read_lost_after(connection)
         self._take_unknown(connection, own)
         self._tell(
@@ -338,18 +347,24 @@ class Link:
         noted = worker_side.meta_value(connection, worker_side.LOST_AFTER)
         self._lost_after_s = float(noted or self._lost_after_s)
 
+    def _holdings(self, connection: Connection) -> tuple[Holding, ...]:
+        held = worker_side.holdings(connection, self._node.name)
+        return tuple(each for each in held if each.execution not in self._foreign)
+
     def _take_unknown(self, connection: Connection, held: tuple[Holding, ...]) -> None:
         """Take what the store already counts as this worker's, though it never knew of it.
 
-        A former process of this worker died between its take and the note of it, so it
-        started none of these.
+        The answer to its take was lost, or a former process of this worker died before it
+        could note the take. So nobody started any of these.
         """
         known = self._listed()
         unknown = {each.execution: each.take for each in held if each.execution not in known}
         if unknown:
             rows = worker_side.executions(connection, list(unknown))
             taken = {unknown[execution]: row for execution, row in rows.items()}
-            self._tell_taken(connection, taken, ())
+            self._room.occupy(len(taken))
+            jobs = worker_side.meta_value(connection, worker_side.JOBS)
+            self._tell_taken(connection, taken, jobs)
 
     def _rejoin(self, connection: Connection) -> None:
         """Register again if the registration is gone; else another worker has the name."""

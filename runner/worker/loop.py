@@ -25,7 +25,7 @@ from runner.store.postgres.connection import conninfo_of
 from runner.store.postgres.worker_side import WorkerNode
 from runner.system.clock import Clock, exact_poll
 from runner.values import counted, listed, new_id
-from runner.worker.deliveries import Deliveries, Note
+from runner.worker.deliveries import Deliveries
 from runner.worker.drain import Drain
 from runner.worker.executions import Executions
 from runner.worker.guard import Guard
@@ -74,7 +74,11 @@ class Worker:
         self._room = Room(settings.concurrency)
         address = address_of(settings.url)
         self._link = Link(
-            address, self._node(), self._wake, default_lost_after_s=LOST_AFTER.total_seconds()
+            address,
+            self._node(),
+            self._room,
+            self._wake,
+            default_lost_after_s=LOST_AFTER.total_seconds(),
         )
         resources.callback(self._link.close, _END_S)
         self._deliveries = Deliveries(
@@ -82,8 +86,7 @@ class Worker:
             # what no job tells of.
             conninfo_of(address, f"runner work {self._identity.name}", is_durable=False),
             settings.queues,
-            self._room,
-            self._wake,
+            self._link.look,
         )
         resources.callback(self._deliveries.close, _END_S)
         self._supervision = Supervision(settings.folder)
@@ -94,7 +97,6 @@ class Worker:
             settings, notes, self._executor, self._link, self._room, clock
         )
         self._guard = Guard(settings.folder, self._supervision, self._executions)
-        self._notes: dict[str, Note] = {}
         self._pending: deque[News | ExecutionEvent] = deque()
         self._troubles: dict[str, str | None] = {}
         self._notes_trouble: str | None = None
@@ -119,8 +121,6 @@ class Worker:
                 self._stop.ask(number)
         with suppress(BlockingIOError):
             os.eventfd_read(self._woken)
-        for note in self._deliveries.take():
-            self._take_note(note)
         self._pending.extend(self._link.take_news())
         self._pending.extend(self._executor.events())
         self._carry_out_pending()
@@ -128,14 +128,6 @@ class Worker:
         self._executions.start_held(may_start_fenced=self._guard.is_in_force)
         self._stop.advance()
         self._report_troubles()
-
-    def _take_note(self, note: Note) -> None:
-        if self._room.is_closed:
-            note.answer(is_handed_back=True)
-            self._room.give_back()
-        else:
-            self._notes[note.delivery.take] = note
-            self._link.deliver(note.delivery)
 
     def _carry_out_pending(self) -> None:
         """Carry out the news; what the disk refuses to note waits, with all after it."""
@@ -172,16 +164,10 @@ class Worker:
 
     def _note_taken(self, taken: Took) -> None:
         for take, row in taken.rows.items():
-            if row.id not in self._executions:
-                if take not in self._notes:
-                    self._room.occupy()
+            if row.id in self._executions:
+                self._room.give_back()
+            else:
                 self._executions.accept(row, take, taken.groups, taken.jobs)
-        for take in taken.takes:
-            note = self._notes.pop(take, None)
-            if note is not None:
-                note.answer()
-                if take not in taken.rows:
-                    self._room.give_back()
 
     def _note_beat(self, beat: Beat) -> None:
         self._guard.acknowledge(beat.sent_s, beat.lost_after_s)

@@ -19,7 +19,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Took:
-    """Executions that are now this worker's, and the deliveries that came too late."""
+    """Executions that are now this worker's. Each has its place in the room."""
 
     rows: Mapping[str, ExecutionRow]
     """By the token of the take."""
@@ -27,8 +27,6 @@ class Took:
     """The group executions around them, by id."""
     jobs: str | None
     """The leader's jobs folder."""
-    takes: tuple[str, ...]
-    """All takes that are decided by this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

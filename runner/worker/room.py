@@ -3,53 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Lock
 
 
 class Room:
     """The places of a worker: `concurrency`, less what runs and what is being taken.
 
-    The thread that fetches deliveries reserves a place for each. The owner of the
-    executions keeps it until the execution ends, or gives it back.
+    The connection reserves places before it takes executions. The owner of the executions
+    keeps each place until its execution ends, or gives it back.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._lock = Lock()
         self._concurrency = concurrency
         self._occupied = 0
+        self._note_free: Callable[[], object] | None = None
         self.is_closed = False
         """Whether nobody may reserve a place."""
-        self._note_free: Callable[[], object] | None = None
 
-    def when_free(self, note: Callable[[], object] | None) -> None:
-        """Call `note` in any thread when a place may have become free; None for nobody."""
+    def when_free(self, note: Callable[[], object]) -> None:
+        """Call `note` in any thread when a place may have become free."""
         self._note_free = note
 
-    def reserve(self) -> bool:
-        """Reserve a place; return False if none is free or the room is closed."""
+    def reserve(self) -> int:
+        """Reserve all free places, and return how many; none if the room is closed."""
         with self._lock:
-            if self.is_closed or self._occupied >= self._concurrency:
-                return False
-            self._occupied += 1
-            return True
+            free = 0 if self.is_closed else max(self._concurrency - self._occupied, 0)
+            self._occupied += free
+            return free
 
-    def occupy(self) -> None:
-        """Occupy a place, free or not: a former worker started its execution."""
+    def occupy(self, count: int = 1) -> None:
+        """Occupy places, free or not: their executions are this worker's already."""
         with self._lock:
-            self._occupied += 1
+            self._occupied += count
 
-    def give_back(self) -> None:
-        """Give a place back."""
+    def give_back(self, count: int = 1) -> None:
+        """Give places back."""
         with self._lock:
-            self._occupied -= 1
-        self._say_free()
+            self._occupied -= count
+        if count and self._note_free is not None:
+            self._note_free()
 
     def close(self) -> None:
         """Let nobody reserve a place any more."""
         self.is_closed = True
-
-    def _say_free(self) -> None:
-        if (note := self._note_free) is not None:
-            with suppress(RuntimeError):  # the loop of the one who waited has ended
-                note()

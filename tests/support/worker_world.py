@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from support import dying_worker, fork_server
 from support.dying_worker import Point
@@ -33,7 +33,6 @@ from runner.store.postgres.texts import to_sql
 from runner.store.postgres.worker_side import TASK
 from runner.store.rows import ExecutionRow
 from runner.values import new_id
-from runner.worker.deliveries import take_for
 from runner.worker.fence_file import read_fence
 
 JOBS = "/leader/jobs.d"
@@ -328,7 +327,7 @@ class WorkerWorld:
             connection.execute(
                 "UPDATE dispatches SET taken_by = %s, take = %s, taken_at = clock_timestamp()"
                 " WHERE execution = %s",
-                (node, take_for(1), execution),
+                (node, str(UUID(int=1 << 64)), execution),
             )
             connection.execute("DELETE FROM procrastinate_jobs")
 

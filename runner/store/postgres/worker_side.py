@@ -9,12 +9,38 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.texts import to_sql, to_text
 from runner.store.rows import ExecutionRow, Phase
 
 _EXECUTION = ", ".join(f"e.{name}" for name in ExecutionRow._fields)
+# A take locks the row of its worker. So `drain` and a successor's registration wait for it,
+# and it sees what they wrote. A token begins with the number of the job.
+_TAKE = f"""
+    WITH me AS MATERIALIZED (
+        SELECT FROM nodes WHERE name = %(node)s AND kind = 'work' AND instance = %(instance)s
+        AND NOT is_draining FOR SHARE),
+    waiting AS MATERIALIZED (
+        SELECT id FROM procrastinate_jobs WHERE status = 'todo' AND task_name = %(task)s
+        AND queue_name = ANY(%(queues)s) AND EXISTS (SELECT FROM me)
+        ORDER BY priority DESC, id LIMIT %(at_most)s FOR UPDATE SKIP LOCKED),
+    job AS (
+        DELETE FROM procrastinate_jobs AS j USING waiting WHERE j.id = waiting.id
+        RETURNING j.id, j.args->>'execution' AS execution,
+            (j.args->>'dispatch')::uuid AS dispatch),
+    taken AS (
+        UPDATE dispatches AS d SET taken_by = %(node)s, taken_at = clock_timestamp(),
+            take = (lpad(to_hex(job.id), 16, '0')
+                || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid
+        FROM job WHERE d.execution = job.execution AND d.dispatch = job.dispatch
+        AND d.taken_by IS NULL RETURNING d.execution, d.take)
+    SELECT (SELECT value FROM meta WHERE key = %(jobs)s), counted.found, taken.take::text,
+        {_EXECUTION}
+    FROM (SELECT count(*) AS found FROM job) AS counted
+    LEFT JOIN taken ON true LEFT JOIN executions AS e ON e.id = taken.execution
+    """.encode()
 
 TASK = "runner.execute"
 """The name of Procrastinate's task. The arguments of a job are `execution` and `dispatch`."""
@@ -49,14 +75,15 @@ class Former(NamedTuple):
     """How long ago its last heartbeat arrived, in seconds of the database's clock."""
 
 
-class Delivery(NamedTuple):
-    """A job that says: this execution waits for a worker."""
+class Taken(NamedTuple):
+    """What a worker just took."""
 
-    execution: str
-    dispatch: str
-    """The id of the offer. A withdrawn or repeated offer has another one."""
-    take: str
-    """The random token of this worker's take. To repeat a take with it is harmless."""
+    rows: dict[str, ExecutionRow]
+    """By the random token of the take."""
+    jobs: str | None
+    """The leader's jobs folder."""
+    found: int
+    """How many jobs were found. The offers of some may be withdrawn, or taken already."""
 
 
 class ReportRow(NamedTuple):
@@ -142,37 +169,44 @@ def holdings(connection: Connection, name: str) -> list[Holding]:
     return [Holding(*row) for row in rows]
 
 
-def take(
-    connection: Connection, node: WorkerNode, deliveries: Sequence[Delivery]
-) -> dict[str, ExecutionRow]:
-    """Take the executions that still wait for a worker; return them by the token of the take.
+def take(connection: Connection, node: WorkerNode, *, at_most: int) -> Taken:
+    """Take executions that wait for a worker, in the order of their jobs, and end these jobs.
 
-    The others were withdrawn, offered anew, or taken by another worker. Nothing is taken
-    once another instance of this worker is registered, and nothing new once it is to drain.
+    Nothing is taken once another instance of this worker is registered, or once it is to
+    drain. If the answer is lost, `is_registered` waits until the takes are certain, and
+    `holdings` has them.
     """
-    if not deliveries:
-        return {}
-    with connection.transaction():
-        taken = connection.execute(
-            "UPDATE dispatches AS d SET taken_by = %(node)s, take = t.take,"
-            " taken_at = coalesce(d.taken_at, clock_timestamp())"
-            " FROM unnest(%(executions)s::text[], %(dispatches)s::uuid[], %(takes)s::uuid[])"
-            " AS t(execution, dispatch, take)"
-            " WHERE d.execution = t.execution AND d.dispatch = t.dispatch"
-            " AND EXISTS (SELECT FROM nodes WHERE name = %(node)s AND kind = 'work'"
-            " AND instance = %(instance)s"
-            " AND (d.take = t.take OR d.taken_by IS NULL AND NOT is_draining))"
-            " RETURNING d.execution, d.take::text",
-            {
-                "node": to_sql(node.name),
-                "instance": node.instance,
-                "executions": [each.execution for each in deliveries],
-                "dispatches": [each.dispatch for each in deliveries],
-                "takes": [each.take for each in deliveries],
-            },
-        ).fetchall()
-        rows = executions(connection, [execution for execution, _ in taken])
-        return {take: rows[execution] for execution, take in taken}
+    found = connection.execute(
+        _TAKE,
+        {
+            "node": to_sql(node.name),
+            "instance": node.instance,
+            "queues": list(node.queues),
+            "task": TASK,
+            "at_most": at_most,
+            "jobs": JOBS,
+        },
+    ).fetchall()
+    rows = {take: _row(columns) for _, _, take, *columns in found if take is not None}
+    jobs, count = (found[0][0], found[0][1]) if found else (None, 0)
+    return Taken(rows=rows, jobs=None if jobs is None else to_text(jobs), found=count)
+
+
+def token_of(take: str) -> int:
+    """Return the number of the job by which a take came: a later attempt has a higher one."""
+    return UUID(take).int >> 64
+
+
+def is_registered(connection: Connection, node: WorkerNode) -> bool:
+    """Return whether this instance of a worker is registered.
+
+    A session that broke in the midst of a take has ended by then, one way or the other.
+    """
+    row = connection.execute(
+        "SELECT instance = %s FROM nodes WHERE name = %s AND kind = 'work' FOR UPDATE",
+        (node.instance, to_sql(node.name)),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def executions(connection: Connection, ids: Sequence[str]) -> dict[str, ExecutionRow]:
@@ -185,14 +219,21 @@ def executions(connection: Connection, ids: Sequence[str]) -> dict[str, Executio
 
 def report(connection: Connection, node: str, reports: Iterable[ReportRow]) -> None:
     """Write reports, and wake the leader. One that is there already stays as it is."""
-    rows = [(each.execution, to_sql(node), *each[1:3], to_sql(each.body)) for each in reports]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO reports (execution, node, kind, sequence, body)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            rows,
-        )
-        cursor.execute("NOTIFY runner_reports")
+    written = list(reports)
+    connection.execute(
+        "INSERT INTO reports (execution, node, kind, sequence, body)"
+        " SELECT execution, %s, kind, sequence, body"
+        " FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[]) WITH ORDINALITY"
+        " AS r (execution, kind, sequence, body, place) ORDER BY place ON CONFLICT DO NOTHING",
+        (
+            to_sql(node),
+            [each.execution for each in written],
+            [each.kind for each in written],
+            [each.sequence for each in written],
+            [to_sql(each.body) for each in written],
+        ),
+    )
+    connection.execute("NOTIFY runner_reports")
 
 
 def output_written(connection: Connection, execution: str) -> tuple[int, int]:
@@ -222,7 +263,7 @@ def meta_value(connection: Connection, key: str) -> str | None:
     return None if row is None else to_text(row[0])
 
 
-def _row(columns: tuple[Any, ...]) -> ExecutionRow:
+def _row(columns: Iterable[Any]) -> ExecutionRow:
     texts = (to_text(each) if isinstance(each, str) else each for each in columns)
     row = ExecutionRow._make(texts)
     return row._replace(phase=Phase(row.phase))
