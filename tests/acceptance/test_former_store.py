@@ -1,7 +1,11 @@
-"""The store and the log of a former version, opened by this one."""
+"""The stores and the logs of former versions, opened by this one.
+
+A release adds its own: UPDATE_SAMPLES=1 (with `-n 0`) rewrites those of this version.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 from collections import Counter
@@ -9,15 +13,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.place import Place
+from support.place import GATE, Place
+
+from runner import __version__
+from runner.store.sqlite.schema import MIGRATIONS
 
 SAMPLES = Path(__file__).parent / "samples"
 """What runners of version 1 left. `store-version-1`: results of `good`, `bad` and `group`,
 none of `never`, and one of `later`, which only `runner exec` knew.
 `store-version-1-executing`: a group at its second member, a process, a follow-up, and an
 attempt to come, left by kill -9. `monitor-version-1`: the log of a run with each kind of
-result.
+result. `store-0.1.0` and `monitor-0.1.0`: what `leave_a_sample` left with that version.
 """
+RELEASES = sorted(path.stem.removeprefix("store-") for path in SAMPLES.glob("store-[0-9]*.sql"))
 RESULTS = {
     "bad": ("error", "2026-11-30T08:00:22.687492Z"),
     "good": ("success", "2026-11-30T08:00:22.432836Z"),
@@ -124,3 +132,100 @@ def test_this_version_reads_and_continues_the_log_of_version_1(place: Place) -> 
     assert (failed["reason"], failed["message"]) == ("timeout", "stopped after its timeout of 1s")
     # The check after each test demands the fields of this version.
     place.log.write_bytes(place.log.read_bytes().removeprefix(former))
+
+
+def declare_a_sample(place: Place) -> None:
+    """Declare requests that run by command, once, and again in a century."""
+    far = {"schedule": {"frequency": "daily", "at": "03:00", "start": "2100-01-01"}}
+    place.declare("good", "echo hello", far)
+    place.declare("bad", "echo broken; exit 3", far)
+    place.declare("never", "true", far)
+    place.declare("off", "true", far)
+    again = {"attempts": 2, "delay": "36500d", "max_delay": "36500d"}
+    place.declare("retried", "exit 1", "run_immediately", retry=again)
+    place.declare("running", GATE, "run_immediately")
+
+
+def leave_a_sample(place: Place) -> None:
+    """Run the requests, and kill the runner while one of them executes."""
+    declare_a_sample(place)
+    runner = place.start()
+    assert place.run("exec", "good").returncode == 0
+    assert place.run("exec", "bad").returncode == 3
+    assert place.run("unschedule", "off").returncode == 0
+    assert place.run("pause", "never", "--reason", "sample").returncode == 0
+    place.await_finished("retried")
+    place.await_started("running")
+    place.stop(runner, by=signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.environ.get("UPDATE_SAMPLES") != "1", reason="rewrites a sample")
+def test_the_samples_of_this_version_are_rewritten(place: Place) -> None:
+    leave_a_sample(place)
+    with closing(sqlite3.connect(place.state / "store.sqlite3")) as store:
+        (number,) = store.execute("PRAGMA application_id").fetchone()
+        (version,) = store.execute("PRAGMA user_version").fetchone()
+        lines = "\n".join(store.iterdump())
+    pragmas = f"PRAGMA application_id = {number};\nPRAGMA user_version = {version};\n"
+    for name, text in (
+        (f"store-{__version__}.sql", f"{pragmas}{lines}\n"),
+        (f"monitor-{__version__}.jsonl", place.log.read_text()),
+    ):
+        (SAMPLES / name).write_text(text.replace(str(place.folder), "{folder}"))
+
+
+@pytest.mark.campaign
+def test_a_release_has_samples_with_the_tables_of_its_program() -> None:
+    """This test runs before a release: in between, a version may add tables."""
+    assert __version__ in RELEASES
+    sample = (SAMPLES / f"store-{__version__}.sql").read_text()
+    assert f"PRAGMA user_version = {len(MIGRATIONS)};" in sample
+    assert (SAMPLES / f"monitor-{__version__}.jsonl").exists()
+
+
+@pytest.fixture(params=RELEASES)
+def left(request: pytest.FixtureRequest, place: Place) -> Place:
+    """Return a place with the store and the log of a release."""
+    bring(place, f"store-{request.param}")
+    text = (SAMPLES / f"monitor-{request.param}.jsonl").read_text()
+    place.log.write_text(text.replace("{folder}", str(place.folder)))
+    declare_a_sample(place)
+    return place
+
+
+def check_what_the_release_left(place: Place, former: bytes) -> None:
+    """Start this version, and look at what the former one left."""
+    runner = place.start()
+    (lost,) = place.await_finished("running")
+    assert lost["status"] == "system_restart"
+    ended = {item["request"]: (item["status"], item["last_status"]) for item in place.items("ls")}
+    assert ended == {
+        "bad": ("scheduled", "error"),
+        "good": ("scheduled", "success"),
+        "never": ("scheduled", None),
+        "off": ("unscheduled", None),
+        "retried": ("complete", "error"),
+        "running": ("system_restart", "system_restart"),
+    }
+    (status,) = place.items("status")
+    assert [item["request"] for item in status["waiting"]] == ["retried"]
+    assert "sample" in place.run("status").stdout  # the reason of the pause
+    assert place.stop(runner) == 0
+    assert place.log.read_bytes().startswith(former)
+    shown = {(item["request"], item["status"]) for item in place.items("monitor")}
+    assert {("good", "success"), ("bad", "error"), ("running", "system_restart")} <= shown
+
+
+def test_this_version_continues_the_store_and_the_log_of_each_release(left: Place) -> None:
+    check_what_the_release_left(left, left.log.read_bytes())
+
+
+def test_the_store_of_each_release_can_be_copied_to_postgresql(
+    left: Place, database_url: str
+) -> None:
+    former = left.log.read_bytes()
+    left.environment["RUNNER_STORE"] = database_url
+    copied = left.run("store", "copy")
+    assert copied.returncode == 0, copied.stderr
+    assert copied.stdout.startswith("copied ")
+    check_what_the_release_left(left, former)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tarfile
 import tomllib
 import zipfile
@@ -14,7 +15,16 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-from support.artefacts import BOUND_S, artefacts, build, first_execution, install, lend, run
+from support.artefacts import (
+    BOUND_S,
+    artefacts,
+    bare,
+    build,
+    first_execution,
+    install,
+    lend,
+    run,
+)
 from support.documents import DOCUMENTS
 from support.place import ROOT
 
@@ -81,6 +91,32 @@ def test_the_wheel_works_from_any_folder(built: tuple[Path, Path], tmp_path: Pat
     assert installed.startswith(f"installed with pip in {environment}; extras: none; ")
     assert wanted in installed
     assert installed in run(environment / "bin/runner", "doctor", cwd=tmp_path / "demo")
+    check_missing_extras(environment / "bin/runner", tmp_path / "demo", built[1].as_uri())
+
+
+def check_missing_extras(runner: Path, demo: Path, source: str) -> None:
+    """Use what each extra is for; expect a sentence with the command that adds it."""
+    (demo / "runner.yaml").write_text("receivers: {ops: {apprise: {url_variable: SERVICE}}}\n")
+    uses = {
+        "alerts": (["notify", "--test", "ops"],),
+        "calendars": (["calendar", "ES-MD"],),
+        "fleet": (["work"], ["start"], ["ls"]),
+        "web": (["web"], ["start", "--web"], ["metrics"]),
+    }
+    assert set(uses) == set(EXTRAS)
+    for extra, commands in uses.items():
+        fleet = {"RUNNER_STORE": "postgresql://nobody@/runner?host=/nonexistent"}
+        variables = bare(demo) | (fleet if extra == "fleet" else {}) | {"SERVICE": "json://x"}
+        for command in commands:
+            done = subprocess.run(
+                [runner, *command], cwd=demo, env=variables, capture_output=True, text=True,
+                timeout=BOUND_S, check=False,
+            )  # fmt: skip
+            assert done.returncode != 0, command
+            assert f"the extra `{extra}` is not installed: " in done.stderr, (command, done)
+            assert f"install --python {runner.parent}/python" in done.stderr, command
+            assert f"'yaml-job-runner[{extra}] @ {source}'" in done.stderr, command
+            assert "Traceback" not in done.stderr, command
 
 
 def check_use(installed: Path, tmp_path: Path) -> None:

@@ -124,7 +124,10 @@ def start_command(
     from runner.service.handover import Handover, replace_program
     from runner.service.runner_settings import Settings
     from runner.service.stop_signals import unless_stopped
+    from runner.store.opening import address_of
 
+    if places.store.url is not None:
+        address_of(places.store)  # refuses a wrong URL and a missing extra
     handed, environment = Handover.taken_from(os.environ), dict(os.environb)
     if unless_stopped(partial(is_missing, places.jobs.absolute().parent)):
         raise UsageError(_missing(places.jobs, "; "))
