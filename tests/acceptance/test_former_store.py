@@ -196,7 +196,7 @@ def left(request: pytest.FixtureRequest, place: Place) -> Place:
 def check_what_the_release_left(place: Place, former: bytes) -> None:
     """Start this version, and look at what the former one left."""
     runner = place.start()
-    (lost,) = place.await_finished("running")
+    (lost,) = place.await_finished("running", within_s=90)
     assert lost["status"] == "system_restart"
     ended = {item["request"]: (item["status"], item["last_status"]) for item in place.items("ls")}
     assert ended == {

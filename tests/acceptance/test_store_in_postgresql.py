@@ -20,7 +20,7 @@ def test_a_runner_and_its_commands_work_over_postgresql(fleet_place: Place) -> N
     place.declare("once", "env | grep -c RUNNER_STORE; test $? = 1", "run_immediately")
     assert place.run("status").returncode == 4
     runner = place.start()
-    place.await_finished("once")
+    place.await_finished("once", within_s=90)  # a worker starts first
     (finished,) = place.events("execution.finished")
     assert (finished["status"], finished["output_tail"]) == ("success", "0\n")
     assert place.run("exec", "once").returncode == 0
