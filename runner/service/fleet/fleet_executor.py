@@ -28,7 +28,6 @@ from runner.execution.executor import (
 from runner.execution.handed_over import HandedOver
 from runner.execution.trees.watched import FormerExecution
 from runner.lifecycle import Reason
-from runner.service.fleet.deferring import Deferring
 from runner.service.fleet.lost_executions import LostExecutions
 from runner.service.fleet.queue_watch import QueueWatch
 from runner.service.fleet.report_inbox import ReportInbox
@@ -71,7 +70,6 @@ class FleetExecutor:
         self._address = address
         self._clock = clock
         self._stages: dict[str, Stage] = {}
-        self._deferring = Deferring()
         self._link = Link(address, "runner executor")
         self._arrivals = Arrivals(address, "runner_reports")
         self._inbox = ReportInbox(self._stages, clock)
@@ -160,12 +158,10 @@ class FleetExecutor:
         self, connection: Connection, *, started: Sequence[ExecutionRow], ended: Sequence[str]
     ) -> None:
         over = frozenset(ended)
-        offers = dispatches.offer(
-            connection, {row.id: row.queue for row in started if row.id not in over}
-        )
+        if offers := {row.id: row.queue for row in started if row.id not in over}:
+            dispatches.offer(connection, offers)
         if self._unheard:
-            offers += dispatches.offer_again(connection, self._unheard)
-        self._deferring.defer(connection, offers)
+            dispatches.offer_again(connection, self._unheard)
         stops = {each: str(reason) for each, reason in self._stops.items() if each not in over}
         self._written = _Written(
             stops=dispatches.stop(connection, stops) if stops else {},

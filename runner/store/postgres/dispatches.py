@@ -1,7 +1,8 @@
 """The offers of executions to workers, and what became of them, for the leader.
 
 A row of `dispatches` decides who runs an execution; a job only says that one waits. An
-untaken row proves that nothing has started. Touches the database: each function is one
+untaken row proves that nothing has started. Jobs have no lock, retry or stalled-job feature
+of Procrastinate. Touches the database: each function is one
 statement of the caller's transaction, and raises psycopg.Error.
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.worker_side import TASK
 from runner.store.rows import WORKER_AWAY_S
 
 STOPS = "runner_stops"
@@ -23,15 +25,12 @@ _DEAD_S = 30.0
 """A worker of the queue whose heartbeat is older is dead; it renews it every 5 s or so."""
 _UNSEEN_S = 5.0
 """A job may be between two states for so long."""
-
-
-class Offer(NamedTuple):
-    """An execution that any worker of its queue may take."""
-
-    execution: str
-    dispatch: UUID
-    """A taken-back or repeated offer has another one, so a late job takes nothing."""
-    queue: str
+# Procrastinate's own function, in the caller's transaction and without a row in Python. The
+# rows come in the order in which they were written.
+_DEFER = """
+    SELECT procrastinate_defer_jobs_v1(array_agg(ROW(queue, %s, 0, NULL, NULL,
+        jsonb_build_object('execution', execution, 'dispatch', dispatch), NULL)
+        ::procrastinate_job_to_defer_v1)) FROM offered HAVING count(*) > 0"""
 
 
 class LostDispatch(NamedTuple):
@@ -43,45 +42,38 @@ class LostDispatch(NamedTuple):
     """Whether nothing is heard of the worker; else it does not list the execution."""
 
 
-def offer(connection: Connection, queues: Mapping[str, str]) -> list[Offer]:
-    """Offer executions, each in its queue; return the new offers.
+def offer(connection: Connection, queues: Mapping[str, str]) -> None:
+    """Offer executions, each in its queue, with a job for each, in this order.
 
     An execution that is offered already keeps its offer.
     """
-    offers = {each: Offer(each, uuid4(), queue) for each, queue in queues.items()}
-    rows = connection.execute(
-        "INSERT INTO dispatches (execution, dispatch, queue)"
-        " SELECT * FROM unnest(%s::text[], %s::uuid[], %s::text[])"
-        " ON CONFLICT (execution) DO NOTHING RETURNING execution",
-        (
-            [to_sql(each) for each in offers],
-            [each.dispatch for each in offers.values()],
-            [to_sql(each.queue) for each in offers.values()],
-        ),
+    connection.execute(
+        f"WITH offered AS (INSERT INTO dispatches (execution, dispatch, queue)"
+        f" SELECT execution, gen_random_uuid(), queue"
+        f" FROM unnest(%s::text[], %s::text[]) AS o (execution, queue)"
+        f" ON CONFLICT (execution) DO NOTHING RETURNING execution, dispatch, queue) {_DEFER}",
+        (list(map(to_sql, queues)), list(map(to_sql, queues.values())), TASK),
     )
-    return [offers[to_text(execution)] for (execution,) in rows]
 
 
-def offer_again(connection: Connection, unheard: Iterable[tuple[str, UUID]]) -> list[Offer]:
-    """Give untaken executions a new dispatch id, each in the place of the former one.
+def offer_again(connection: Connection, unheard: Iterable[tuple[str, UUID]]) -> None:
+    """Give untaken executions a new dispatch id, each in the place of the former one, and a job.
 
-    Return the new offers. What a worker has taken meanwhile keeps its id.
+    What a worker has taken meanwhile keeps its id.
     """
     former = list(unheard)
-    rows = connection.execute(
-        "UPDATE dispatches AS d SET dispatch = o.new, offered_at = clock_timestamp()"
-        " FROM unnest(%s::text[], %s::uuid[], %s::uuid[]) AS o(execution, old, new)"
-        " WHERE d.execution = o.execution AND d.dispatch = o.old AND d.taken_by IS NULL"
-        " AND d.stop_reason IS NULL RETURNING d.execution, d.dispatch, d.queue",
+    connection.execute(
+        f"WITH offered AS (UPDATE dispatches AS d"
+        f" SET dispatch = gen_random_uuid(), offered_at = clock_timestamp()"
+        f" FROM unnest(%s::text[], %s::uuid[]) AS o (execution, old)"
+        f" WHERE d.execution = o.execution AND d.dispatch = o.old AND d.taken_by IS NULL"
+        f" AND d.stop_reason IS NULL RETURNING d.execution, d.dispatch, d.queue) {_DEFER}",
         (
             [to_sql(execution) for execution, _ in former],
             [dispatch for _, dispatch in former],
-            [uuid4() for _ in former],
+            TASK,
         ),
     )
-    return [
-        Offer(to_text(execution), dispatch, to_text(queue)) for execution, dispatch, queue in rows
-    ]
 
 
 def stop(connection: Connection, reasons: Mapping[str, str]) -> dict[str, bool]:
