@@ -38,7 +38,8 @@ def _main() -> None:
     lost.
     """
     # The group has no options, so the command is the first argument.
-    if is_start := sys.argv[1:2] == ["start"]:
+    is_start = sys.argv[1:2] == ["start"]
+    if is_start or sys.argv[1:2] == ["work"]:
         early_signals.note()
     _open_standard_streams()
     if sys.argv[1:] in (["--help"], ["-h"]) and _is_help_written():

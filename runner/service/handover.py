@@ -74,16 +74,17 @@ def _process(content: dict[str, Any]) -> HandedOver:
     )
 
 
-def replace_program(handover: Handover, environment: Mapping[bytes, bytes]) -> NoReturn:
+def replace_program(handover: Handover | None, environment: Mapping[bytes, bytes]) -> NoReturn:
     """Start the installed program in this process, with the same arguments.
 
-    `environment` is that of this program's own start: the runner has since taken out what
-    is meant for it alone, such as NOTIFY_SOCKET. Signals that arrive meanwhile wait for
-    the new program, which takes them at its start. Raises OSError if the program cannot be
-    started; then the executions go on like after a crash.
+    Without a handover, the new program begins like any other start. `environment` is that of
+    this program's own start: the runner has since taken out what is meant for it alone, such
+    as NOTIFY_SOCKET. Signals that arrive meanwhile wait for the new program, which takes them
+    at its start. Raises OSError if the program cannot be started; then the executions go on
+    like after a crash.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, early_signals.NOTED)
     for number in early_signals.take():
         os.kill(os.getpid(), number)
-    handed = {_VARIABLE.encode(): str(handover.write()).encode()}
+    handed = {} if handover is None else {_VARIABLE.encode(): str(handover.write()).encode()}
     os.execve(sys.executable, sys.orig_argv, {**environment, **handed})

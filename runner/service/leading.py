@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from loguru import logger
 
@@ -16,7 +17,7 @@ from runner.monitor.log import MonitorLog
 from runner.service.child_command import ChildCommand
 from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import OwnNode, own_node
-from runner.service.fleet.standby import Standby
+from runner.service.fleet.standby import Outcome, Standby
 from runner.service.handover import Handover
 from runner.service.loop import Runner
 from runner.service.runner_settings import Settings
@@ -24,9 +25,18 @@ from runner.service.systemd import Notifier
 from runner.service.trouble import TroubleNote
 from runner.store.opening import address_of
 from runner.system.clock import Clock
+from runner.system.inheritance import inheritable
 
 _AGAIN_S = 1.0
 """How long a node that lost the lead leaves it to others, in seconds."""
+
+
+class _StoodBy(NamedTuple):
+    """How the time of a node as a standby ended."""
+
+    outcome: Outcome
+    name: str | None
+    """The node's name; None if it was never registered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +63,8 @@ class Node:
         handed = None if handover is None else handover.store_lock
         with own_node(self.settings.state, self.settings.monitor_log, handed=handed) as own:
             not_before_s = self.clock.elapsed_s()
-            while (name := self._stand_by(own, not_before_s)) is not None:
-                runner = None
+            while (stood := self._stand_by(own, not_before_s)).outcome is Outcome.LEAD:
+                name, runner = stood.name, None
                 try:
                     with self.running(handover=handover, node=name, state_lock=own.lock) as runner:
                         return self.serve(runner)
@@ -63,12 +73,13 @@ class Node:
                 except (LeaseLostError, StoreUnwritableError) as error:
                     logger.warning("{}", error)
                     if runner is not None and runner.is_stopping:
-                        break
+                        return None
                 handover, not_before_s = None, self.clock.elapsed_s() + _AGAIN_S
-        return None
+            if stood.outcome is Outcome.STOP:
+                return None
+            return Handover(store_lock=inheritable(own.lock), jobs_lock=None, processes=())
 
-    def _stand_by(self, own: OwnNode, not_before_s: float) -> str | None:
-        """Stand by; return this node's name once it may lead, None to stop."""
+    def _stand_by(self, own: OwnNode, not_before_s: float) -> _StoodBy:
         settings = self.settings
         TroubleNote(settings.state).take()  # it is about the time when this node led
         log = MonitorLog(settings.monitor_log)
@@ -81,4 +92,4 @@ class Node:
             notifier=self.notifier,
             not_before_s=not_before_s,
         )
-        return link.name if standby.run() else None
+        return _StoodBy(standby.run(), link.name)

@@ -224,9 +224,16 @@ class Coming(NamedTuple):
 
 
 KEPT_DAYS = 30
-"""How long a fleet's store keeps records, and for how long a node may be silent: for one that
-was silent for longer, none is kept.
+"""For how long a node of a fleet may be silent, in days. For one that was silent for longer, no
+record is kept.
 """
+
+
+class Wish(StrEnum):
+    """What a node of a fleet that does not lead is asked to do."""
+
+    STOP = "stop"
+    RESTART = "restart"
 
 
 WORKER_AWAY_S = 30.0

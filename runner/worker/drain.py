@@ -8,6 +8,7 @@ from datetime import timedelta
 from loguru import logger
 
 from runner.lifecycle import Reason
+from runner.store.rows import Wish
 from runner.system.clock import Clock
 from runner.values import counted
 from runner.worker.executions import Executions
@@ -28,6 +29,8 @@ class Drain:
         self._idle_since_s: float | None = None
         self.is_leaving = False
         """Whether the worker leaves once nothing runs any more."""
+        self.is_restarting = False
+        """Whether another program takes over then."""
 
     def drain(self, why: str) -> None:
         """Take nothing more; what runs goes on, and the worker stays."""
@@ -40,8 +43,22 @@ class Drain:
         self.drain("the runner that started it has ended")
         self.is_leaving = True
 
+    def leave(self, wish: Wish) -> None:
+        """Leave as a person asked: a stop has as much time as one by a signal.
+
+        A restart leaves after the last end, whenever that is.
+        """
+        if self.is_leaving:
+            return
+        if wish is Wish.STOP:
+            self.ask(signal.SIGTERM)
+        else:
+            self.drain("it restarts once its executions have ended")
+            self.is_leaving = self.is_restarting = True
+
     def ask(self, number: signal.Signals) -> None:
         """Stop; a second call kills what still runs."""
+        self.is_restarting = False
         running = counted(len(self._executions.running), "execution")
         if self.is_leaving and self._until_s is not None:
             logger.info("stopping: killing {}", running)

@@ -319,8 +319,8 @@ class Link:
         sent_s, listed = now_s(), self._listed()
         # Before the statements: a notification that comes with their answers counts.
         self._next_beat_s = time.monotonic() + self._beat_every_s
-        is_draining = worker_side.beat(connection, self._node, listed)
-        if is_draining is None:
+        beaten = worker_side.beat(connection, self._node, listed)
+        if beaten is None:
             self._rejoin(connection)
             return
         own = self._holdings(connection)
@@ -331,7 +331,8 @@ class Link:
                 sent_s=sent_s,
                 listed=listed,
                 holdings=own,
-                is_draining=is_draining,
+                is_draining=beaten.is_draining,
+                asked=beaten.asked,
                 lost_after_s=self._lost_after_s,
             )
         )

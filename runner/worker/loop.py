@@ -106,14 +106,18 @@ class Worker:
         if settings.drains_with_stdin:
             self._poll.register(0, select.EPOLLIN)
 
-    def run(self) -> None:
-        """Work until a signal stops the worker and its executions have ended."""
+    def run(self) -> bool:
+        """Work until somebody stops the worker, and its executions have ended.
+
+        Return whether the installed program is to take over.
+        """
         self._executions.take_over()
         self._link.start()
         self._deliveries.start()
         while not self._is_over():
             self._wait()
             self._turn()
+        return self._stop.is_restarting
 
     def _turn(self) -> None:
         for number in self._signals.take():
@@ -172,7 +176,9 @@ class Worker:
     def _note_beat(self, beat: Beat) -> None:
         self._guard.acknowledge(beat.sent_s, beat.lost_after_s)
         self._executions.note_beat(beat)
-        if beat.is_draining:
+        if beat.asked is not None:
+            self._stop.leave(beat.asked)
+        elif beat.is_draining:
             self._stop.drain("it was asked to drain")
 
     def _is_over(self) -> bool:

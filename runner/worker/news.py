@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.store.postgres.worker_side import Holding
-from runner.store.rows import ExecutionRow
+from runner.store.rows import ExecutionRow, Wish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class Beat:
     """The executions that it listed."""
     holdings: tuple[Holding, ...]
     is_draining: bool
+    asked: Wish | None
     lost_after_s: float
 
 

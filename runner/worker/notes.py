@@ -82,6 +82,18 @@ class Report(NamedTuple):
     """JSON."""
 
 
+def state_id_in(folder: Path) -> str | None:
+    """Return the id of a worker's folder; None if it has none yet. Raises StoreError."""
+    if not (folder / FILE).is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=ro", uri=True)) as database:
+            row = database.execute("SELECT value FROM meta WHERE key = 'state_id'").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"the worker's notes {folder / FILE} cannot be read: {error}") from error
+    return None if row is None else str(row[0])
+
+
 class Notes:
     """The notes in a worker's folder. Raises StoreUnwritableError where the disk refuses."""
 

@@ -36,4 +36,9 @@ class WorkerSettings:
     @property
     def folder(self) -> Path:
         """The worker's own folder, below the state folder."""
-        return self.state / "worker"
+        return worker_folder(self.state)
+
+
+def worker_folder(state: Path) -> Path:
+    """Return the folder of the worker with a state folder."""
+    return state / "worker"

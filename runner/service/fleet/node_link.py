@@ -28,7 +28,7 @@ from runner.store.postgres.lease import LeaseView
 from runner.store.postgres.migrating import migrate, version_of
 from runner.store.postgres.nodes import LogEnd, StartNode
 from runner.store.postgres.registry import names_for
-from runner.store.rows import Batch, Mark
+from runner.store.rows import Batch, Mark, Wish
 from runner.system.machine import machine_id
 from runner.values import counted, new_id
 
@@ -49,6 +49,8 @@ class Look:
     lease: LeaseView
     clock_offset_s: float
     """How far the database's clock is ahead of this machine's, in seconds."""
+    asked: Wish | None = None
+    """What this node is to do. It is said only once."""
 
 
 class NodeLink:
@@ -95,12 +97,12 @@ class NodeLink:
             view = self._do(lease.view)
             if (taken_s := time.monotonic() - asked_s) < _EXACT_S:
                 self._clock_offset_s = view.now - before.timestamp() - taken_s / 2
-            self._beat()
+            asked = self._beat()
             self._copy(view.record)
         except StoreUnwritableError:
             self._disconnect()
             raise
-        return Look(lease=view, clock_offset_s=self._clock_offset_s)
+        return Look(lease=view, clock_offset_s=self._clock_offset_s, asked=asked)
 
     def records_after(self, number: int, *, about_bytes: int) -> tuple[tuple[int, bytes], ...]:
         """Return records of the fleet, for the log (see `Store`)."""
@@ -171,14 +173,19 @@ class NodeLink:
             else "all names for this node are taken by other nodes of the fleet"
         )
 
-    def _beat(self) -> None:
+    def _beat(self) -> Wish | None:
+        """Write a heartbeat if it is time; return what this node is asked to do."""
         assert self._node is not None, "it registers when it connects"
         if time.monotonic() < self._beat_at_s:
-            return
+            return None
         node, offset_s = self._node, self._clock_offset_s
         self._beat_at_s = time.monotonic() + _BEAT_S
-        if not self._do(lambda it: nodes.beat(it, node, offset_s)):
+        beaten = self._do(lambda it: nodes.beat(it, node, offset_s))
+        if beaten is None:
             self._register()
+        elif beaten.asked is not None and self._do(lambda it: nodes.accept(it, node)):
+            return beaten.asked
+        return None
 
     def _copy(self, newest: int) -> None:
         if self._end is not None:

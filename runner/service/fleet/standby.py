@@ -10,6 +10,7 @@ import select
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from loguru import logger
 
@@ -20,11 +21,20 @@ from runner.service.fleet.node_link import Look, NodeLink
 from runner.service.stop_signals import Signals
 from runner.service.systemd import Notifier
 from runner.service.trouble import RETRY_S, Cooldown, TroubleReports
+from runner.store.rows import Wish
 from runner.system.background_calls import ContinuedCalls
 from runner.system.clock import Clock
 from runner.system.stalls import WATCH
 
 _LOOK_S = 0.1
+
+
+class Outcome(Enum):
+    """What a node does after it stood by."""
+
+    LEAD = auto()
+    STOP = auto()
+    RESTART = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +50,20 @@ class Standby:
     not_before_s: float = 0.0
     """When it may lead at the earliest, in elapsed seconds."""
 
-    def run(self) -> bool:
-        """Stand by; return True once the lease is free, False if a signal asks for a stop.
+    def run(self) -> Outcome:
+        """Stand by until the lease is free, or this node is asked to stop or to restart.
 
         Raises RefusedError and StoreError for a problem that does not pass.
         """
         calls = ContinuedCalls("standby")
         try:
             with Signals() as signals:
-                may_lead = self._wait(signals, calls) and self._has_closed(signals, calls)
-                if may_lead:
+                outcome = self._wait(signals, calls)
+                if outcome is None or not self._has_closed(signals, calls):
+                    return Outcome.STOP
+                if outcome is Outcome.LEAD:
                     signals.put_back()
-                return may_lead
+                return outcome
         finally:
             calls.close()
             WATCH.note_end()
@@ -70,13 +82,14 @@ class Standby:
             return True
         return False
 
-    def _wait(self, signals: Signals, calls: ContinuedCalls) -> bool:
+    def _wait(self, signals: Signals, calls: ContinuedCalls) -> Outcome | None:
+        """Stand by; return None if a signal asks for a stop, which waits for no database."""
         reports, pause, leader = TroubleReports(), Cooldown(self.clock, lasts_s=RETRY_S), _Leader()
         begun_s, has_joined = self.clock.elapsed_s(), False
         while True:
             WATCH.beat()
             if self._is_stop_asked(signals):
-                return False
+                return None
             for child in self.children:
                 child.advance()
             self.notifier.ready(begun_s=begun_s)
@@ -97,8 +110,18 @@ class Standby:
                 has_joined = True
                 self.joined(self.link.name)
             leader.note(look, self.link.name)
+            if look.asked is not None:
+                return self._outcome_of(look.asked)
             if self._may_lead(look):
-                return True
+                return Outcome.LEAD
+
+    def _outcome_of(self, wish: Wish) -> Outcome:
+        if wish is Wish.RESTART:
+            self.notifier.reloading()
+            logger.info("this node restarts: the installed program takes over")
+            return Outcome.RESTART
+        self._note_stop()
+        return Outcome.STOP
 
     def _may_lead(self, look: Look) -> bool:
         lease = look.lease
@@ -121,11 +144,14 @@ class Standby:
                 self.notifier.reloading()
                 self.notifier.ready(begun_s=self.clock.elapsed_s())
             else:
-                WATCH.note_stop()
-                self.notifier.stopping()
-                logger.info("stopping: this node stands by")
+                self._note_stop()
                 return True
         return False
+
+    def _note_stop(self) -> None:
+        WATCH.note_stop()
+        self.notifier.stopping()
+        logger.info("stopping: this node stands by")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from runner.store.postgres import lease
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.texts import to_sql, to_text
-from runner.store.rows import Fleet, Mark, NodeRow
+from runner.store.rows import Fleet, Mark, NodeRow, Wish
 
 SILENT_S = 15
 """A node whose heartbeat is older has probably ended, in seconds."""
@@ -30,6 +30,13 @@ class StartNode:
     instance: str
     """Random for each time that it begins to stand by."""
     version: str
+
+
+class Beaten(NamedTuple):
+    """The answer to a heartbeat."""
+
+    asked: Wish | None
+    """What the node is asked to do."""
 
 
 class LogEnd(NamedTuple):
@@ -59,7 +66,7 @@ def register(connection: Connection, node: StartNode) -> LogEnd | None:
         " %(version)s)"
         " ON CONFLICT (name, kind) DO UPDATE SET machine = excluded.machine,"
         " boot = excluded.boot, instance = excluded.instance, version = excluded.version,"
-        " joined = clock_timestamp(), heartbeat = clock_timestamp()"
+        " asked = NULL, joined = clock_timestamp(), heartbeat = clock_timestamp()"
         " WHERE nodes.state_id = excluded.state_id AND (nodes.machine = excluded.machine"
         " OR nodes.heartbeat < clock_timestamp() - make_interval(secs => %(silent)s))"
         " RETURNING log_seq, log_file, log_offset",
@@ -81,12 +88,22 @@ def mark_in(file: str | None, offset: int | None) -> Mark | None:
     return None if file is None or offset is None else Mark(file=int(file), offset=offset)
 
 
-def beat(connection: Connection, node: StartNode, clock_offset_s: float) -> bool:
-    """Write a heartbeat. Return False if this instance is not registered any more."""
-    done = connection.execute(
+def beat(connection: Connection, node: StartNode, clock_offset_s: float) -> Beaten | None:
+    """Write a heartbeat. Return None if this instance is not registered any more."""
+    row = connection.execute(
         "UPDATE nodes SET heartbeat = clock_timestamp(), clock_offset_s = %s"
-        " WHERE name = %s AND kind = 'start' AND instance = %s",
+        " WHERE name = %s AND kind = 'start' AND instance = %s RETURNING asked",
         (clock_offset_s, to_sql(node.name), node.instance),
+    ).fetchone()
+    return None if row is None else Beaten(row[0] and Wish(row[0]))
+
+
+def accept(connection: Connection, node: StartNode) -> bool:
+    """Accept what a node is asked to do; return False if it was withdrawn."""
+    done = connection.execute(
+        "UPDATE nodes SET asked = NULL"
+        " WHERE name = %s AND kind = 'start' AND instance = %s AND asked IS NOT NULL",
+        (to_sql(node.name), node.instance),
     )
     return done.rowcount == 1
 

@@ -36,6 +36,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             heartbeat timestamptz NOT NULL DEFAULT clock_timestamp(),
             queues text[], concurrency integer, executions text[] NOT NULL DEFAULT '{}',
             is_draining boolean NOT NULL DEFAULT false,
+            asked text CHECK (asked IN ('stop', 'restart')),
             clock_offset_s double precision NOT NULL DEFAULT 0,
             -- What the node's own monitor log has: records up to a number, and its end. A
             -- file's number has 64 bits without a sign, so it is text.

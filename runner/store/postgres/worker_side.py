@@ -13,7 +13,7 @@ from uuid import UUID
 
 from runner.store.postgres.connection import Connection
 from runner.store.postgres.texts import to_sql, to_text
-from runner.store.rows import ExecutionRow, Phase
+from runner.store.rows import ExecutionRow, Phase, Wish
 
 _EXECUTION = ", ".join(f"e.{name}" for name in ExecutionRow._fields)
 # A take locks the row of its worker. So `drain` and a successor's registration wait for it,
@@ -124,7 +124,8 @@ def register(connection: Connection, node: WorkerNode, executions: Collection[st
         " boot = excluded.boot, state_id = excluded.state_id, instance = excluded.instance,"
         " version = excluded.version, queues = excluded.queues,"
         " concurrency = excluded.concurrency, executions = excluded.executions,"
-        " is_draining = false, joined = clock_timestamp(), heartbeat = clock_timestamp()",
+        " is_draining = false, asked = NULL, joined = clock_timestamp(),"
+        " heartbeat = clock_timestamp()",
         (
             to_sql(node.name),
             node.machine,
@@ -139,17 +140,25 @@ def register(connection: Connection, node: WorkerNode, executions: Collection[st
     )
 
 
-def beat(connection: Connection, node: WorkerNode, executions: Collection[str]) -> bool | None:
+class Beaten(NamedTuple):
+    """The answer to a heartbeat."""
+
+    is_draining: bool
+    asked: Wish | None
+    """What the worker is asked to do once its executions have ended."""
+
+
+def beat(connection: Connection, node: WorkerNode, executions: Collection[str]) -> Beaten | None:
     """Write a heartbeat with the list of the worker's executions.
 
-    Return whether the worker is asked to drain; None if this instance is not registered.
+    Return None if this instance is not registered.
     """
     row = connection.execute(
         "UPDATE nodes SET heartbeat = clock_timestamp(), executions = %s"
-        " WHERE name = %s AND kind = 'work' AND instance = %s RETURNING is_draining",
+        " WHERE name = %s AND kind = 'work' AND instance = %s RETURNING is_draining, asked",
         (list(executions), to_sql(node.name), node.instance),
     ).fetchone()
-    return None if row is None else bool(row[0])
+    return None if row is None else Beaten(row[0], row[1] and Wish(row[1]))
 
 
 def leave(connection: Connection, node: WorkerNode) -> None:

@@ -20,7 +20,7 @@ from runner.monitor.log import MonitorLog
 from runner.service.fleet.clocks import clock_trouble
 from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import own_node
-from runner.service.fleet.standby import Standby
+from runner.service.fleet.standby import Outcome, Standby
 from runner.service.systemd import SILENT, Notifier
 from runner.store.postgres.address import address_of
 from runner.system.clock import SystemClock
@@ -163,7 +163,7 @@ def test_a_standby_leads_as_soon_as_the_lease_is_given_up(
 
         leader = Thread(target=give_up)
         leader.start()
-        assert standby_on(link).run()
+        assert standby_on(link).run() is Outcome.LEAD
         leader.join()
 
 
@@ -175,7 +175,7 @@ def test_a_node_takes_its_own_lease_again_without_a_wait(database_url: str, tmp_
             "UPDATE lease SET (node, state_id) = (SELECT name, state_id FROM nodes),"
             " expires = 'infinity'",
         )
-        assert standby_on(link).run()
+        assert standby_on(link).run() is Outcome.LEAD
 
 
 def test_a_standby_stops_at_once_while_the_database_is_away(
@@ -195,7 +195,7 @@ def test_a_standby_stops_at_once_while_the_database_is_away(
 
             stop = Thread(target=stop_it)
             stop.start()
-            assert not standby_on(link).run()
+            assert standby_on(link).run() is Outcome.STOP
             stop.join()
         finally:
             own_postgres.start()
@@ -245,7 +245,7 @@ def test_a_standby_is_ready_for_the_service_manager_before_it_leads(
         standby = Standby(
             link=link, clock=clock, children=(), joined=lambda _name: None, notifier=notifier
         )
-        assert standby.run()
+        assert standby.run() is Outcome.LEAD
         manager_thread.join()
     assert heard[0] == "READY=1"
     assert "WATCHDOG=1" in heard

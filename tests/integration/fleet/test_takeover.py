@@ -20,6 +20,8 @@ from support.fleet import (
 )
 from support.place import GATE, SECONDLY, wait_until
 
+from runner import __version__
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -130,6 +132,29 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     # The former worker has waited for the execution; then a new one takes its place.
     wait_until(lambda: not is_running(worker), within_s=90, what="the end of the former worker")
     wait_until(lambda: worker_of(process) not in (None, worker), within_s=90, what="a worker")
+
+
+def test_restart_and_stop_mean_the_node_of_the_machine_on_which_they_are_typed(
+    nodes: list[FleetNode],
+) -> None:
+    one, two = nodes
+    leader, standby = one.join("--no-work"), two.join("--no-work")
+    one.await_leading()
+    done = two.run("restart")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"restarted: {two.name} stands by again; runner {__version__}, process {standby.pid}\n",
+    ), done.stderr
+    done = two.run("stop")
+    assert done.stdout == f"stopped: {two.name}, process {standby.pid}\n", done.stderr
+    assert standby.wait(timeout=60) == 0
+    assert leader.poll() is None
+    assert len(one.events("runner.started")) == 1
+    # Where no node runs, the leader is meant.
+    assert two.run("restart").stdout.startswith("restarted: runner ")
+    assert len(one.events("runner.started")) == 2
+    assert two.run("stop").returncode == 0
+    assert leader.wait(timeout=60) == 0
 
 
 def test_a_standby_serves_the_page_of_the_whole_fleet(nodes: list[FleetNode]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support.place import wait_until
 from support.worker_world import WorkerWorld, row_for
 
+from runner import __version__
 from runner.values import new_id
 
 
@@ -153,6 +154,32 @@ def test_a_drained_worker_finishes_and_takes_nothing_new(world: WorkerWorld) -> 
     assert world.taker_of(second) is None
     unknown = world.places["alpha"].run("drain", "beta")
     assert unknown.returncode == 2 and "there is no worker 'beta'" in unknown.stderr
+
+
+def test_a_worker_restarts_and_stops_where_it_runs(world: WorkerWorld) -> None:
+    world.note_meta("lost_after_s", "10")
+    worker = world.work("alpha")
+    place = world.places["alpha"]
+    running = world.offer(f"{world.waiting_line()} exit 3")
+    world.await_report(running, "started")
+    done = place.run("restart")
+    expected = "alpha takes nothing new, and restarts after the end of 1 execution\n"
+    assert (done.returncode, done.stdout) == (0, expected), done.stderr
+    later = world.offer("true")
+    world.gate.touch()
+    assert world.await_report(running, "finished").body["exit_code"] == 3
+    world.settle(running)
+    world.await_report(later, "finished")
+    world.settle(later)
+    wait_until(lambda: not world.await_worker("alpha")["executions"], what="nothing is listed")
+    done = place.run("restart")
+    assert done.stdout == (
+        f"restarted: alpha works again; runner {__version__}, process {worker.pid}\n"
+    ), done.stderr
+    assert place.run("stop", "--leave-running").returncode == 1
+    done = place.run("stop")
+    assert done.stdout == f"stopped: alpha, process {worker.pid}\n", done.stderr
+    assert worker.wait(timeout=60) == 0
 
 
 def test_a_stopped_worker_waits_for_its_executions_and_a_second_signal_kills_them(

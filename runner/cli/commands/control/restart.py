@@ -15,11 +15,13 @@ import click
 from runner.access.ownership import meta_of
 from runner.access.places import Places
 from runner.access.reaching import asked, require_runner
+from runner.cli.access.local_node import LocalNode, ask, local_node
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.commands import Command, CommandKind
 from runner.errors import NoRunnerError, RefusedError
 from runner.store.opening import owner_of, read_store
+from runner.store.rows import Wish
 from runner.values import counted
 
 _PATIENCE_S = 60.0
@@ -39,10 +41,17 @@ def restart_command(places: Places) -> None:
 
     If the installed program does not work, the running one goes on.
 
+    In a fleet, this restarts the node of this state folder: the one that leads, a standby,
+    or a worker, which first finishes what it runs. Where no node runs, it restarts the
+    leader.
+
     \b
     Examples:
       runner restart
     """
+    if (node := local_node(places)) is not None:
+        _restart_node(node, places)
+        return
     require_runner(places)
     owner = owner_of(places.store)
     if owner is not None and owner.node is None:
@@ -53,6 +62,17 @@ def restart_command(places: Places) -> None:
         raise RefusedError("; ".join(answer.lines))
     meta = _next_start(places, before)
     echo(f"restarted: runner {meta['version']}, process {meta['pid']}; {_executions(places)}")
+
+
+def _restart_node(node: LocalNode, places: Places) -> None:
+    _require_sound(node.pid)
+    done = ask(node, Wish.RESTART, places)
+    if done.version is None:
+        running = counted(done.running, "execution")
+        echo(f"{done.name} takes nothing new, and restarts after the end of {running}")
+        return
+    stands = "works again" if node.is_worker else "stands by again"
+    echo(f"restarted: {done.name} {stands}; runner {done.version}, process {node.pid}")
 
 
 def _require_sound(pid: int) -> None:
@@ -66,14 +86,15 @@ def _require_sound(pid: int) -> None:
         owner = process.stat()
     except OSError:  # it has ended, which the command to it will show
         return
-    if b"start" not in words or os.geteuid() not in (0, owner.st_uid):
+    command = next((each for each in words if each in (b"start", b"work")), None)
+    if command is None or os.geteuid() not in (0, owner.st_uid):
         return
     as_owner: dict[str, Any] = (
         {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
         if os.geteuid() == 0
         else {}
     )
-    program = [*words[: words.index(b"start")], b"--version"]
+    program = [*words[: words.index(command)], b"--version"]
     try:
         done = subprocess.run(
             program,

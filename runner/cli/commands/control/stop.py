@@ -9,11 +9,13 @@ import click
 from runner.access.ownership import meta_of
 from runner.access.places import Places
 from runner.access.reaching import asked, require_runner
+from runner.cli.access.local_node import LocalNode, ask, local_node
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.commands import Command, CommandKind
 from runner.errors import RefusedError
 from runner.store.opening import owner_of
+from runner.store.rows import Wish
 
 _LOOK_EVERY_S = 0.05
 
@@ -35,11 +37,17 @@ def stop_command(is_leaving: bool, places: Places) -> None:
     the exit code of a process that ended without a runner or outlived one: `runner
     restart` loses none.
 
+    In a fleet, this stops the node of this state folder: the one that leads, a standby, or
+    a worker. Where no node runs, it stops the leader, and another node takes over.
+
     \b
     Examples:
       runner stop
       runner stop --leave-running
     """
+    if (node := local_node(places)) is not None:
+        _stop_node(node, places, is_leaving=is_leaving)
+        return
     require_runner(places)
     owner = owner_of(places.store)
     kind = CommandKind.LEAVE if is_leaving else CommandKind.STOP
@@ -50,3 +58,10 @@ def stop_command(is_leaving: bool, places: Places) -> None:
         time.sleep(_LOOK_EVERY_S)
     version = meta_of(places.store).get("version", "")
     echo(f"stopped: runner {version}" + (f", process {owner.pid}" if owner else ""))
+
+
+def _stop_node(node: LocalNode, places: Places, *, is_leaving: bool) -> None:
+    if is_leaving and node.is_worker:
+        raise RefusedError("a worker does not leave its executions; `runner drain` ends it gently")
+    done = ask(node, Wish.STOP, places)
+    echo(f"stopped: {done.name}, process {node.pid}")

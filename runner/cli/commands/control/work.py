@@ -12,6 +12,7 @@ from runner.access.places import Places
 from runner.cli.options import place_options
 from runner.cli.output.tables import echo
 from runner.errors import RefusedError
+from runner.store.place import URL
 
 if TYPE_CHECKING:
     from runner.worker.settings import WorkerSettings
@@ -73,7 +74,11 @@ def work_command(
 
     limit_arenas()
     with Console("text", places.own_zone), running(settings, SystemClock()) as worker:
-        worker.run()
+        is_replaced = worker.run()
+    if is_replaced:
+        from runner.service.handover import replace_program
+
+        replace_program(None, {**os.environb, URL.encode(): settings.url.encode()})
 
 
 @click.command("drain")
