@@ -105,6 +105,8 @@ class _Round:
         self._begun_s = begun_s
         self._now_s = begun_s if is_age_counted else None
         self._kept = prunable.kept()
+        self._longest = failures_kept_for(prunable.settings.retention)
+        """How long the outputs of any request are kept."""
         # A heap of what stays, the oldest first: to sort all of it would block the loop.
         self._rest: list[tuple[float, str, KeptOutput]] = []
         self._size = self._files = 0
@@ -116,17 +118,20 @@ class _Round:
         while judged := list(islice(found, SLICE)):
             self._carry_out(judged)
             yield
+        self._store.keep_records(self._longest)
         yield from self._without_results()
         yield from self._beyond_bounds()
 
     def _verdicts(self) -> Iterator[RetentionVerdict]:
         """Yield the verdict on each result, request by request."""
         for name, rows in groupby(self._results(), key=attrgetter("request")):
+            retention = retention_in_force(
+                name, self._registry.requests, self._registry.states, self._settings.retention
+            )
+            self._longest = max(self._longest, failures_kept_for(retention))
             yield from verdicts(
                 map(self._ended, rows),
-                retention_in_force(
-                    name, self._registry.requests, self._registry.states, self._settings.retention
-                ),
+                retention,
                 now_s=self._now_s,
                 keeps_results=name in self._registry.states,
             )

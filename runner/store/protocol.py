@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from runner.store.rows import (
@@ -115,6 +116,9 @@ class Store(Protocol):
 
     def delete_outputs(self, executions: Collection[str]) -> None:
         """Delete outputs that the store has. Raises StoreUnwritableError."""
+
+    def keep_records(self, longest: timedelta) -> None:
+        """Note for how long records stay that every log has, if the store keeps such ones."""
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first; at most `MOST_COMMANDS`.

@@ -113,7 +113,6 @@ class Worker:
         """
         self._executions.take_over()
         self._link.start()
-        self._deliveries.start()
         while not self._is_over():
             self._wait()
             self._turn()
@@ -159,6 +158,7 @@ class Worker:
                 self._executions.note(self._guard.judged(news))
 
     def _note_joined(self) -> None:
+        self._deliveries.start()  # the tables are there, and stay
         logger.info(
             "{} works on {} for at most {} at a time",
             self._identity.name,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import uuid4
 
 from runner import __version__
@@ -49,12 +50,17 @@ def registered_name(connection: Connection, state_id: str) -> str:
     raise StoreError(f"other nodes of the fleet have all names of this one ({name})")
 
 
-def prune_records(connection: Connection) -> None:
-    """Delete a limited number of old records that every node has in its log."""
+def prune_records(connection: Connection, longest: timedelta) -> None:
+    """Delete a limited number of records older than `longest` that every node has in its log.
+
+    A node that was silent for `KEPT_DAYS` does not count.
+    """
     connection.execute(
         "DELETE FROM records WHERE seq IN (SELECT seq FROM records ORDER BY seq LIMIT 1000)"
-        " AND at < clock_timestamp() - make_interval(days => %(days)s)"
+        " AND at < clock_timestamp() - %(longest)s"
         " AND seq <= (SELECT min(log_seq) FROM nodes WHERE kind = 'start'"
-        " AND heartbeat > clock_timestamp() - make_interval(days => %(days)s))",
-        {"days": KEPT_DAYS},
+        # The leader's sign of life is its lease.
+        " AND (heartbeat > clock_timestamp() - make_interval(days => %(days)s)"
+        " OR state_id = (SELECT state_id FROM lease)))",
+        {"days": KEPT_DAYS, "longest": longest},
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -93,6 +94,7 @@ class PostgresStore:
         self._arrivals: Arrivals | None = None
         self._renewed_s = time.monotonic()
         self._tidied_s = time.monotonic()
+        self._records_kept: timedelta | None = None
         self._is_handed_over = self._is_closed = False
         self._note_last(held.record)
 
@@ -219,6 +221,10 @@ class PostgresStore:
         with self._connected() as connection:
             outputs.delete_outputs(connection, executions)
 
+    def keep_records(self, longest: timedelta) -> None:
+        """Note for how long records stay; until then `tidy` deletes none."""
+        self._records_kept = longest
+
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""
         self._require_answer()
@@ -269,7 +275,8 @@ class PostgresStore:
         self._tidied_s = time.monotonic()
         with suppress(StoreUnwritableError), self._connected() as connection:
             inbox.prune(connection)
-            prune_records(connection)
+            if self._records_kept is not None:
+                prune_records(connection, self._records_kept)
 
     def hand_over(self) -> int:
         self._is_handed_over = True

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -170,6 +171,9 @@ class SqliteStore:
 
     def delete_outputs(self, executions: Collection[str]) -> None:
         """Do nothing: outputs are files in the state folder."""
+
+    def keep_records(self, longest: timedelta) -> None:
+        """Do nothing: records leave this store once the log has them."""
 
     def take_commands(self, now: int) -> tuple[CommandRow, ...]:
         """Take the pending commands durably, the oldest first."""

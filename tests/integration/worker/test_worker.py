@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.place import wait_until
+from support import fork_server
+from support.place import Place, wait_until
 from support.worker_world import WorkerWorld, row_for
 
 from runner import __version__
@@ -180,6 +182,28 @@ def test_a_worker_restarts_and_stops_where_it_runs(world: WorkerWorld) -> None:
     done = place.run("stop")
     assert done.stdout == f"stopped: alpha, process {worker.pid}\n", done.stderr
     assert worker.wait(timeout=60) == 0
+
+
+def test_a_worker_waits_for_a_store_and_says_what_it_lacks(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    place = Place(tmp_path)
+    place.environment["RUNNER_STORE"] = empty_database_url
+    with (tmp_path / "console").open("wb") as console, open(os.devnull, "rb") as empty:  # noqa: PTH123
+        worker = fork_server.start(
+            ("work", "--name", "early"),
+            environment=place.environment,
+            folder=place.folder,
+            streams=(empty.fileno(), console.fileno(), console.fileno()),
+        )
+    said = tmp_path / "console"
+    wait_until(lambda: "there is no store in the schema runner" in said.read_text())
+    assert place.run("store", "migrate").returncode == 0
+    wait_until(lambda: "early works on queue default" in said.read_text(), what="it works")
+    worker.terminate()
+    assert worker.wait(timeout=60) == 0
+    assert "taking from the queues" not in said.read_text()
+    assert "relation" not in said.read_text()
 
 
 def test_a_stopped_worker_waits_for_its_executions_and_a_second_signal_kills_them(
