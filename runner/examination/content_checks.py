@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
-from runner.errors import RuleError, StoreError
+from runner.errors import RuleError, StoreError, StoreUnwritableError
 from runner.examination.database_checks import database_findings
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem, warning
 from runner.examination.subject import Subject
@@ -50,7 +50,12 @@ def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
     belongs to this jobs folder.
     """
     # Not subject.pid: an unreadable lock must become a finding, not "no runner".
-    owner = owner_of(subject.store)
+    try:
+        owner = owner_of(subject.store)
+    except StoreUnwritableError:
+        message = "it is unknown whether a node leads: the store cannot be reached"
+        yield warning("runner", message, "see the check of the store")
+        return
     yield good(
         "runner",
         f"runner {owner.pid} is running" + (f" on node {owner.node}" if owner.node else "")

@@ -1,16 +1,18 @@
-"""Checks of a fleet: whether a node leads, and whether workers serve the queues. Reads the
-store.
+"""Checks of a fleet: whether a node leads, whether it serves the requests of this machine's jobs
+folder, and whether workers serve the queues. Reads the store and the folder.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import closing
 
+from runner.errors import StoreUnwritableError
 from runner.examination.doctor_findings import DoctorFinding, advice, good, problem
 from runner.examination.subject import Subject
 from runner.requests.building.request import queues_named_in
+from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import DEFAULT_QUEUE
 from runner.store.opening import read_store
 from runner.store.rows import RequestRow
@@ -20,13 +22,19 @@ _MOST_NAMED = 3
 
 
 def fleet_findings(subject: Subject) -> Iterator[DoctorFinding]:
-    """Report a fleet without a leader, and each queue of a request that no live worker serves."""
+    """Report a fleet without a leader or with other requests than the jobs folder has, and each
+    queue of a request that no live worker serves.
+    """
     if subject.url is None:
         return
-    with closing(read_store(subject.store)) as reader:
-        fleet, requests = reader.fleet(), reader.snapshot().requests
+    try:
+        with closing(read_store(subject.store)) as reader:
+            fleet, requests = reader.fleet(), reader.snapshot().requests
+    except StoreUnwritableError:  # the check of the store says so
+        return
     if fleet is None:
         return
+    yield from _difference(subject, {row.name for row in requests if row.file is not None})
     if fleet.leader is None:
         yield advice("fleet", "no node leads, so nothing fires", "start one: `runner start`")
     else:
@@ -37,6 +45,27 @@ def fleet_findings(subject: Subject) -> Iterator[DoctorFinding]:
             continue
         message = f"no live worker serves the queue {queue} of {listed(names, _MOST_NAMED)}"
         yield problem("queue", message, f"start one: `runner work --queue {queue}`")
+
+
+def _difference(subject: Subject, served: Set[str]) -> Iterator[DoctorFinding]:
+    """Report how the names of the served requests differ from those in the jobs folder."""
+    if subject.listing is None or not served:
+        return
+    own = CatalogReader(subject.jobs, default_zone=subject.zone).read().requests.keys()
+    if own and own.isdisjoint(served):
+        yield problem(
+            "fleet",
+            f"the fleet serves other requests ({listed(sorted(served), _MOST_NAMED)}) than those in"
+            f" {subject.jobs}, which never run",
+            "if this folder is another fleet's, give that one a schema of its own: `?schema=NAME`"
+            " in the URL of its store",
+        )
+    elif different := sorted(own ^ served):
+        yield advice(
+            "fleet",
+            f"{subject.jobs} differs from what the fleet serves: {listed(different, _MOST_NAMED)}",
+            "deliver the same commit to each node, or `runner reload` for the leader's folder",
+        )
 
 
 def _users_of_queues(requests: Iterable[RequestRow]) -> dict[str, list[str]]:

@@ -118,3 +118,39 @@ def test_doctor_names_a_queue_that_no_live_worker_serves(
 
 def test_validate_has_no_caution_about_queues_in_a_fleet(place: Place, fleet: Leader) -> None:
     assert place.run("validate").stdout == ""
+
+
+def test_doctor_notices_a_fleet_that_serves_other_requests_than_the_folder_has(
+    place: Place, fleet: Leader, database_url: str
+) -> None:
+    def serve(*names: str) -> list[tuple[str, str]]:
+        execute(database_url, "DELETE FROM requests")
+        for name in names:
+            execute(
+                database_url,
+                "INSERT INTO requests (name, file, generation, state)"
+                f" VALUES ('{name}', '{name}.yaml', 1, '{{}}')",
+            )
+        return [found for found in findings(place, "fleet") if found[0] != "ok"]
+
+    assert serve("usual", "trains") == []
+    assert serve("usual", "newer") == [
+        ("advice", f"{place.jobs} differs from what the fleet serves: newer, trains")
+    ]
+    assert serve("alien") == [
+        (
+            "problem",
+            f"the fleet serves other requests (alien) than those in {place.jobs}, which never run",
+        )
+    ]
+
+
+def test_doctor_says_once_that_the_database_cannot_be_reached(place: Place) -> None:
+    place.environment["RUNNER_STORE"] = "postgresql://me@/x?host=/nonexistent"
+    assert findings(place, "runner") == [
+        ("warning", "it is unknown whether a node leads: the store cannot be reached")
+    ]
+    assert findings(place, "fleet") == []
+    ((level, message),) = findings(place, "store")
+    assert level == "problem"
+    assert "cannot be reached" in message
