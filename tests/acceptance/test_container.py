@@ -1,5 +1,5 @@
-"""The image of the Containerfile, built and run by podman as its comment says; and the fleet
-of compose.yaml, run by podman-compose as its comment says.
+"""The image of the Containerfile, built and run by podman as its comment says; the fleet of
+compose.yaml, run by podman-compose as its comment says; and the pod of runner.yaml.
 """
 
 from __future__ import annotations
@@ -144,6 +144,41 @@ def test_a_container_runs_requests_without_root_and_goes_on_with_its_volume(imag
     tool("kill", "--signal", "KILL", "one")
     tool("wait", "one")
     assert tool.code("run", "--rm", *documented("run"), "runner", "status") == 4
+
+
+DEPLOYMENT = ROOT / "runner/packaging/kubernetes/runner.yaml"
+
+
+def test_the_pod_of_the_deployment_runs_the_requests_of_a_config_map(image: Image) -> None:
+    """podman plays the manifest, unchanged, as far as it can without a cluster: the pod with
+    its volumes and its rights, but neither the service nor the probes.
+    """
+    tool = image.tool
+    (pods,) = (
+        each["spec"]["template"]
+        for each in yaml.safe_load_all(DEPLOYMENT.read_text())
+        if each["kind"] == "Deployment"
+    )
+    tool("tag", "runner", pods["spec"]["containers"][0]["image"])
+    (tool.folder / "runner-jobs.yaml").write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "runner-jobs"},
+                "data": {"unprivileged.yaml": UNPRIVILEGED},
+            }
+        )
+    )
+    begun_s = time.monotonic()
+    own = ["--network", "none", "--configmap", f"{tool.folder}/runner-jobs.yaml"]
+    tool("play", "kube", *own, DEPLOYMENT)
+    (ended,) = image.await_records("runner-pod-0-runner", "execution.finished")
+    check_row("Kubernetes, one pod", image.built_s + time.monotonic() - begun_s)
+    assert ended["output_tail"].splitlines()[0] == "user 990, capabilities 0000000000000000"
+    assert ended["output_tail"].endswith("read-only\n")
+    tool("exec", "runner-pod-0-runner", "runner", "status")
+    tool("play", "kube", "--down", DEPLOYMENT)
 
 
 def make_postgresql(tool: Podman) -> None:

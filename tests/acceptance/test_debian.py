@@ -1,5 +1,5 @@
 """The Debian package on a Debian whose PID 1 is systemd: installed, reloaded, hung, upgraded
-while an execution runs, stopped, removed and purged.
+while an execution runs, stopped, removed and purged; and its worker, in a fleet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.artefacts import BOUND_S, artefacts, check_row, run
+from support.artefacts import BOUND_S, artefacts, check_row, lines_of, run
 from support.place import wait_until
 from support.podman import BASE, NEEDED, Podman, is_possible, podman
 
@@ -40,9 +40,10 @@ timing: run_immediately
 class System:
     """The container."""
 
-    def __init__(self, tool: Podman) -> None:
+    def __init__(self, tool: Podman, *more_packages: str) -> None:
         self._tool = tool
-        tool.make_base("bookworm", BASE, *PACKAGES)
+        self.log = "/var/log/runner/monitor.jsonl"
+        tool.make_base("bookworm", BASE, *PACKAGES, *more_packages)
         # As on a machine, systemd makes the namespaces that the hardened units ask for.
         rights = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"]
         own = ["--network", "none", "--systemd", "always", *rights]
@@ -57,7 +58,7 @@ class System:
         """Wait until a shell line succeeds."""
         wait_until(
             lambda: self._tool.code("exec", "system", "sh", "-ec", line) == 0,
-            within_s=120,
+            within_s=600,
             what=line,
         )
 
@@ -71,9 +72,9 @@ class System:
         file.write_text(content)
         self.bring(file, f"{JOBS}/{name}.yaml")
 
-    def main_pid(self) -> int:
-        """Return the process of runner.service; 0 while there is none."""
-        return int(self.run("systemctl show --value --property MainPID runner"))
+    def main_pid(self, unit: str = "runner") -> int:
+        """Return the process of a service; 0 while there is none."""
+        return int(self.run(f"systemctl show --value --property MainPID {unit}"))
 
     def await_main_pid(self, *, other_than: int) -> int:
         """Wait until the service has started again; return its process."""
@@ -87,12 +88,12 @@ class System:
         """Wait until an execution has ended; return its record."""
 
         def found() -> dict[str, Any] | None:
-            lines = self.run("cat /var/log/runner/monitor.jsonl || true").splitlines()
+            lines = self.run(f"cat {self.log} || true").splitlines()
             records = [json.loads(line) for line in lines if line.startswith("{")]
             ended = [each for each in records if each["event"] == "execution.finished"]
             return next((each for each in ended if each["request"] == request), None)
 
-        return wait_until(found, within_s=120, what=f"{request} has ended")
+        return wait_until(found, within_s=600, what=f"{request} has ended")
 
     def begin(self, name: str, *, code: int) -> None:
         """Begin an execution that goes on until `end`."""
@@ -109,6 +110,20 @@ class System:
 def system() -> Iterator[System]:
     with podman() as tool:
         yield System(tool)
+
+
+@pytest.fixture
+def fleet_system() -> Iterator[System]:
+    """Provide a system with PostgreSQL and a database for the store."""
+    with podman() as tool:
+        system = System(tool, "postgresql")
+        system.eventually("runuser -u postgres -- psql -c 'SELECT 1'")
+        for statement in (
+            "CREATE ROLE runner LOGIN PASSWORD 's3cret'",
+            "CREATE DATABASE runner OWNER runner",
+        ):
+            system.run(f'runuser -u postgres -- psql -c "{statement}"')
+        yield system
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +146,10 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     system: System, package: Path, tmp_path: Path
 ) -> None:
     dpkg = "dpkg --force-unsafe-io"
+    _, install, add_requests, start = lines_of("Debian package")
     begun_s = time.monotonic()
-    system.bring(package, "/first.deb")
-    system.run(f"{dpkg} -i /first.deb")
+    system.bring(package, f"/{package.name}")
+    system.run(install)
     version, installed = system.run("runner --version").splitlines()
     assert version == f"runner {__version__}"
     assert installed == (
@@ -156,10 +172,13 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     write = f"import sqlite3; {store}.executescript(open('/tmp/store.sql').read())"
     system.run(f'umask 077; {AS_RUNNER} python3 -c "{write}"')
     system.request("hello", HELLO)
-    system.run("systemctl enable --now runner runner-web")
+    system.run(add_requests)
+    system.run(start)
+    assert system.await_finished("welcome")["status"] == "success"
+    check_row("Debian package", time.monotonic() - begun_s)
+    system.run("systemctl enable --now runner-web")
     hello = system.await_finished("hello")
     assert hello["status"] == "success"
-    check_row("Debian package", time.monotonic() - begun_s)
     assert "Read-only file system" in hello["output_tail"]
     assert hello["output_tail"].endswith("CapEff:\t0000000000000000\n")
     system.run("systemctl is-active runner runner-web")
@@ -207,3 +226,56 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     system.run(f"{dpkg} -P yaml-job-runner && test -f {JOBS}/hello.yaml")
     system.run("test ! -e /var/lib/runner && test ! -e /var/log/runner")
     system.run("test ! -e /etc/logrotate.d/yaml-job-runner")
+
+
+def test_a_worker_executes_is_upgraded_and_stops_in_order(
+    fleet_system: System, package: Path, tmp_path: Path
+) -> None:
+    """As runner-worker.service says; the leader stands in for another machine."""
+    system, dpkg = fleet_system, "dpkg --force-unsafe-io"
+    begun_s = time.monotonic()
+    system.bring(package, "/first.deb")
+    system.run(f"{dpkg} -i /first.deb")
+    system.run(
+        "umask 077; echo postgresql://runner:s3cret@127.0.0.1/runner > /etc/runner/store.url;"
+        "chown runner: /etc/runner/store.url"
+    )
+    system.request("hello", HELLO)
+    system.run("install -d -o runner -g runner -m 700 /var/lib/leader")
+    system.log = "/var/lib/leader/monitor.jsonl"
+    system.run(
+        "systemd-run --unit leader --uid runner --setenv RUNNER_STORE_FILE=/etc/runner/store.url"
+        f" runner start --no-work --jobs {JOBS} --state /var/lib/leader"
+    )
+    system.run("systemctl enable --now runner-worker")
+    hello = system.await_finished("hello")
+    assert hello["status"] == "success"
+    check_row("Debian package, a fleet", time.monotonic() - begun_s)
+    assert "Read-only file system" in hello["output_tail"]
+    assert hello["output_tail"].endswith("CapEff:\t0000000000000000\n")
+    system.run("! grep -q s3cret /proc/$(systemctl show --value -p MainPID runner-worker)/cmdline")
+
+    # An upgrade: the worker waits for its execution, and the new program takes its place.
+    before = system.main_pid("runner-worker")
+    system.begin("upgraded", code=7)
+    system.bring(next_revision(package, tmp_path), "/next.deb")
+    system.run(f"systemd-run --unit upgrade --remain-after-exit {dpkg} -i /next.deb")
+    system.eventually("systemctl show -p ActiveState runner-worker | grep -q =deactivating")
+    assert system.end("upgraded")["exit_code"] == 7
+    system.eventually("systemctl show -p SubState upgrade | grep -q =exited")
+    system.eventually("systemctl is-active runner-worker")
+    assert system.main_pid("runner-worker") != before
+
+    # A stop waits for executions, and the next start takes what waited.
+    system.begin("last", code=3)
+    system.run("systemctl stop --no-block runner-worker")
+    system.eventually("systemctl show -p ActiveState runner-worker | grep -q =deactivating")
+    system.request("after", "process: {shell: 'true'}\ntiming: run_immediately\n")
+    assert system.end("last")["exit_code"] == 3
+    system.eventually("systemctl show -p ActiveState runner-worker | grep -q =inactive")
+    system.run("systemctl show -p Result runner-worker | grep -q =success")
+    system.run("systemctl start runner-worker")
+    assert system.await_finished("after")["status"] == "success"
+
+    system.run(f"systemctl stop leader && {dpkg} -r yaml-job-runner")
+    system.run("! pgrep -u runner")

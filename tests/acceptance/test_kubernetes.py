@@ -5,6 +5,7 @@ in step with each other and with the image.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,44 @@ def test_each_resource_is_valid_and_has_no_unknown_key(manifest: Path) -> None:
     for resource in resources(manifest):
         if resource["kind"] != MONITOR:
             kubernetes_validate.validate(resource, newest, strict=True)
+
+
+CHECK_MONITOR = """
+import json, sys
+from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+
+given = json.load(sys.stdin)
+read = ServiceMonitor.model_validate(given)
+kept = read.model_dump(by_alias=True, exclude_unset=True, mode="json")
+assert kept == given, f"unknown keys: {given} became {kept}"
+"""
+"""Reads a ServiceMonitor by the models that are generated from the operator's own schema. They
+drop a key that they do not know.
+"""
+
+
+@pytest.mark.campaign
+def test_the_monitor_of_the_service_is_valid_and_has_no_unknown_key(tmp_path: Path) -> None:
+    """In an environment of its own: the models take seconds to import."""
+    run(sys.executable, "-m", "venv", "venv", cwd=tmp_path)
+    wanted = "cloudcoil-models-prometheus-operator"
+    run("venv/bin/pip", "install", "-q", wanted, cwd=tmp_path)
+
+    def check(resource: Resource) -> str:
+        done = subprocess.run(
+            [tmp_path / "venv/bin/python", "-c", CHECK_MONITOR],
+            input=json.dumps(resource), text=True, capture_output=True, check=False,
+        )  # fmt: skip
+        return done.stderr
+
+    monitor = one(MONITOR, "monitoring")
+    assert check(monitor) == ""
+    spec = monitor["spec"]
+    assert "selector" in check(monitor | {"spec": {"endpoints": spec["endpoints"]}})
+    (endpoint,) = spec["endpoints"]
+    unknown, wrong = endpoint | {"pfad": "/metrics"}, endpoint | {"interval": "30 seconds"}
+    assert "unknown keys" in check(monitor | {"spec": spec | {"endpoints": [unknown]}})
+    assert "interval" in check(monitor | {"spec": spec | {"endpoints": [wrong]}})
 
 
 def test_an_unknown_key_would_be_found() -> None:

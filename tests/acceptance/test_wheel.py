@@ -45,6 +45,18 @@ def test_no_document_says_to_install_the_foreign_project_named_runner() -> None:
         ), path
 
 
+def test_the_documents_and_the_manifests_name_this_version() -> None:
+    manifests = (ROOT / "runner/packaging").rglob("*.yaml")
+    named = [
+        (path.name, version)
+        for path in [*DOCUMENTS, *manifests]
+        for version in re.findall(
+            r"(?:runner@v|runner, rev: v|/runner:)(\d[\w.]*)", path.read_text()
+        )
+    ]
+    assert {version for _, version in named} == {__version__}, named
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the sdist and the wheel."""

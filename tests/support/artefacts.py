@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -117,26 +117,55 @@ def lend(requirements: Iterable[str], environment: Path) -> None:
 
 def first_execution(start: Path, folder: Path) -> None:
     """Start a runner in a folder from `runner init`, and wait until `welcome` has run."""
-    log = folder / "state/monitor.jsonl"
+    _await_welcome([start, "start"], folder, "state/monitor.jsonl")
+
+
+def first_minutes(way: str, home: Path, log: str) -> None:
+    """Run the lines of a way of installing in an empty home, until `welcome` has run.
+
+    `log` is a pattern for the path of the monitor log.
+    """
+    *lines, last = lines_of(way)
+    before, and_, start = last.rpartition("&& ")
+    # The shell becomes the runner, which the test can then stop.
+    script = "\n".join([*lines, f"{before}{and_}exec {start}"])
+    _await_welcome(["sh", "-ec", script], home, log)
+
+
+def lines_of(way: str) -> list[str]:
+    """Return the lines that install Runner in a way, as runner/README.md has them."""
+    (block,) = re.findall(
+        rf"^```sh\n# {re.escape(way)}\n(.+?)\n```$", OPERATING.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(block).splitlines()
+
+
+def _await_welcome(command: Sequence[str | Path], folder: Path, log: str) -> None:
     process = subprocess.Popen(
-        [start, "start"],
+        command,
         cwd=folder,
         env=bare(folder),
         stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
+
+    def has_run() -> bool:
+        written = "".join(path.read_text() for path in folder.glob(log))
+        if '"execution.finished"' in written:
+            return True
+        assert process.poll() is None, process.communicate()[0]
+        return False
+
     try:
-        wait_until(
-            lambda: '"execution.finished"' in (log.read_text() if log.exists() else ""),
-            within_s=60,
-            what="welcome has finished",
-        )
+        wait_until(has_run, within_s=BOUND_S, what="welcome has finished")
     finally:
         process.terminate()
-        _, console = process.communicate(timeout=30)
+        console, _ = process.communicate(timeout=60)
     assert process.returncode == 0, console
-    finished = [each for each in check_log(log) if each["event"] == "execution.finished"]
+    (path,) = folder.glob(log)
+    finished = [each for each in check_log(path) if each["event"] == "execution.finished"]
     assert [each["status"] for each in finished if each["request"] == "welcome"] == ["success"]
     assert "✓ welcome  success" in console
 
@@ -144,8 +173,11 @@ def first_execution(start: Path, folder: Path) -> None:
 def check_row(way: str, elapsed_s: float) -> None:
     """Compare the row of a way of installing in runner/README.md, or rewrite it."""
     text = OPERATING.read_text()
-    row = re.compile(rf"^\| {re.escape(way)} \| yes \| yes \| \d+ s \|$", re.MULTILINE)
-    assert row.search(text), f"the table has no row for {way}"
+    row = re.compile(rf"^\| {re.escape(way)} \|(.*)$", re.MULTILINE)
+    found = row.search(text)
+    assert found, f"the table has no row for {way}"
     if os.environ.get("UPDATE_README") == "1":
         new = f"| {way} | yes | yes | {elapsed_s:.0f} s |"
         OPERATING.write_text(row.sub(lambda _: new, text))
+    else:
+        assert re.fullmatch(r" yes \| yes \| \d+ s \|", found[1]), found[0]

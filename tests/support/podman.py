@@ -18,7 +18,9 @@ from support.artefacts import BOUND_S, PIP, run
 
 _NAMES = "golang-github-containernetworking-plugin-dnsname"
 """The package with which containers of a network find each other by name."""
-NEEDED = f"this needs root, a Debian, and: apt-get install podman runc debootstrap {_NAMES}"
+NEEDED = (
+    f"this needs root, a Debian, and: apt-get install podman runc debootstrap catatonit {_NAMES}"
+)
 BASE = "docker.io/library/debian:12-slim"
 _LIMITS = '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=1000:1000"]\n'
 """podman's own defaults are above what a machine may allow."""
@@ -26,7 +28,7 @@ _LIMITS = '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=1000:10
 
 def is_possible() -> bool:
     """Return whether containers can be run on this machine."""
-    tools = ("podman", "runc", "debootstrap")
+    tools = ("podman", "runc", "debootstrap", "catatonit")
     has_names = Path("/usr/lib/cni/dnsname").exists()
     return os.geteuid() == 0 and has_names and all(shutil.which(tool) for tool in tools)
 
