@@ -92,16 +92,11 @@ Identity = tuple[int, int]
 """Device and inode: they identify a file even after another file took its name."""
 
 
-def identity_of(descriptor: int) -> Identity:
-    """Return the identity of an open file."""
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
-
-
-def open_output(path: str) -> int:
+def open_output(path: str) -> tuple[int, Identity]:
     """Open the output file for appending; create it and its folder if missing.
 
-    Raises SpawnError, also if a link or a FIFO is in its place.
+    Return its descriptor and its identity. Raises SpawnError, also if a link or a FIFO is
+    in its place.
     """
     try:
         try:
@@ -109,8 +104,8 @@ def open_output(path: str) -> int:
         except FileNotFoundError:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, _APPENDING, 0o600)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return descriptor
+        if stat.S_ISREG((status := os.fstat(descriptor)).st_mode):
+            return descriptor, (status.st_dev, status.st_ino)
         os.close(descriptor)
     except OSError as error:
         raise SpawnError(f"output file {path!r} cannot be written: {cause(error)}") from None
@@ -125,7 +120,8 @@ def open_to_read(path: str | os.PathLike[str], *, only: Identity | None = None) 
     the output was written to, if known; another file is refused.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode) and only in (None, identity_of(descriptor)):
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and only in (None, (status.st_dev, status.st_ino)):
         return open(descriptor, "rb")  # noqa: PTH123  (a descriptor)
     os.close(descriptor)
     raise OSError(errno.EINVAL, "its process has put something else in its place", str(path))

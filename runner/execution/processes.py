@@ -231,7 +231,7 @@ class Processes:
     def _limit_output(self, former: FormerExecution, now_s: float) -> None:
         if former.output_limit is not None:
             with suppress(SpawnError):
-                output = open_output(former.output_file)
+                output, _ = open_output(former.output_file)
                 self._outputs.watch(former.execution, output, former.output_limit, now_s)
 
     def _watch(self, watched: Watched, timeout_s: float | None, now_s: float) -> ProcessId:

@@ -31,6 +31,8 @@ class _Raised:
     """The limits after the raise."""
     permitted: str = ""
     """The execution whose program may start now."""
+    look_from: int = _FEW
+    """The descriptor at which half of the limit is in use, as far as known."""
 
 
 _raised = _Raised()
@@ -43,9 +45,10 @@ def make_room(descriptor: int) -> None:
     The number of the latest descriptor shows that. Raising it earlier would cost 10 µs at
     each start of a program (see `below_former_limit`).
     """
-    if descriptor < _FEW:
+    if descriptor < _raised.look_from:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _raised.look_from = max(_FEW, soft // 2)
     if _raised.former is not None or soft == hard or descriptor < soft // 2:
         return
     with suppress(OSError, ValueError):  # macOS refuses "unlimited" although it reports it

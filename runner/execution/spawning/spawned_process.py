@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.execution.launch import Launch
-from runner.execution.output import Identity, identity_of, open_output
+from runner.execution.output import Identity, open_output
 from runner.execution.report import Report
 from runner.execution.spawning.spawn import spawn
 from runner.execution.trees import proc, tree_signals
@@ -74,7 +74,7 @@ class SpawnedProcess:
 
 def spawn_process(launch: Launch, *, cgroups: Cgroups | None, clock: Clock) -> SpawnedProcess:
     """Start a process. May hang on a disk or a name service. Raises SpawnError."""
-    output = open_output(launch.output_file)
+    output, identity = open_output(launch.output_file)
     is_kept = False
     try:
         at, at_s, before = clock.now(), clock.elapsed_s(), proc.tick()
@@ -89,7 +89,7 @@ def spawn_process(launch: Launch, *, cgroups: Cgroups | None, clock: Clock) -> S
             own_peak=own_peak(),  # after the start: the runner may have grown until the exec
             at=at,
             at_s=at_s,
-            output=identity_of(output),
+            output=identity,
             limited_output=output if is_kept else None,
         )
     finally:
