@@ -114,12 +114,15 @@ class Builder:
         ]
         self._note_pending(connection, unread)
         if unread:
-            self._read_some(connection, *unread[0])
+            is_at_end = self._read_some(connection, *unread[0])
+            if not is_at_end or len(unread) > 1 or obsolete:
+                return True
+            self._note_pending(connection, [])
         elif obsolete:
             self._drop_some(connection, obsolete[0], is_gone=obsolete[0].head not in present)
-        else:
-            return prune(connection, self._limits)
-        return True
+            return True
+        # What the log got meanwhile is read with what it gets next: not record by record.
+        return prune(connection, self._limits)
 
     def _is_in_place(self) -> bool:
         try:
@@ -148,15 +151,18 @@ class Builder:
         pending = sum(max(part.signature[2] - file.end, 0) for part, file in unread)
         connection.execute("UPDATE progress SET pending = ?1 WHERE pending <> ?1", (pending,))
 
-    def _read_some(self, connection: sqlite3.Connection, part: LogPart, file: _File) -> None:
-        """Index the next piece of a file, or notice that it has another content now."""
+    def _read_some(self, connection: sqlite3.Connection, part: LogPart, file: _File) -> bool:
+        """Index the next piece of a file, or notice that it has another content now.
+
+        Return whether its end is reached.
+        """
         try:
             content, carried = self._content(part, file)
         except OSError:  # gone since it was listed
-            return
+            return False
         if content is None:
             _put(connection, replace(file, end=-1))
-            return
+            return False
         signature = signature_of(content.status())
         block = carried + content.read(CHUNK)
         is_at_end = len(block) - len(carried) < CHUNK
@@ -176,6 +182,7 @@ class Builder:
                 self._insertion.add(read, seq_of(file.number, file.end))
             _put(connection, read_file)
         self._keep(part, content, rest, is_at_end=is_at_end)
+        return is_at_end
 
     def _content(self, part: LogPart, file: _File) -> tuple[Content | None, bytes]:
         """Open a file at the end of what is indexed, with the bytes already read after it.

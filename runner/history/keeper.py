@@ -14,8 +14,10 @@ import signal
 import sys
 from pathlib import Path
 
-POLL_S = 0.2
-"""How often the log is looked at: a record is in the index well within a second."""
+POLL_S = 0.5
+"""How often the log is looked at: a record is in the index within a second, and in a burst
+many of them at once.
+"""
 RETRY_S = 1.0
 _NICE = 5  # pages and the runner's loop go first
 

@@ -10,22 +10,34 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
+_SHARE = 0.1
+"""The part of its time that a value may be computed; on a busy machine it gets older."""
+_OLDEST_S = 5.0
+
+
 class Shared(Generic[Value]):
-    """The result of `compute`, at most `fresh_s` old. One thread computes, others wait."""
+    """The result of `compute`, at most `fresh_s` old, or 5 s if it takes long to compute.
+
+    One thread computes, others wait.
+    """
 
     def __init__(self, compute: Callable[[], Value], fresh_s: float) -> None:
         self._compute = compute
         self._fresh_s = fresh_s
         self._lock = Lock()
         self._known: tuple[Value, float] | None = None
+        """The value, and until when it is fresh."""
 
     def value(self) -> Value:
         """Return the value. Raises what `compute` raises."""
         with self._lock:
-            if self._known is None or time.monotonic() - self._known[1] > self._fresh_s:
+            if self._known is None or time.monotonic() > self._known[1]:
                 self._known = None  # so that a failure is not followed by an old value
                 began_s = time.monotonic()
-                self._known = (self._compute(), began_s)
+                value = self._compute()
+                took_s = time.monotonic() - began_s
+                fresh_s = max(self._fresh_s, min(took_s / _SHARE, _OLDEST_S))
+                self._known = (value, began_s + fresh_s)
             return self._known[0]
 
     def forget(self) -> None:

@@ -32,7 +32,7 @@ Record = dict[str, Any]
 _ZONE_S = 10.0
 """How old, in seconds, the runner's zone may be."""
 _FRESH_S = 1.0
-"""How old, in seconds, what all viewers share may be."""
+"""How old, in seconds, what all viewers share may be, unless it takes long to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +62,18 @@ class Site:
         return self._places.value()
 
     def loaded(self) -> Loaded:
-        """Return the requests, states, alerts and rejections; at most 1 s old.
+        """Return the requests, states, alerts and rejections; about 1 s old at most.
 
         Raises UsageError without a jobs folder, and StoreError.
         """
         return self._loaded.value()
 
     def running(self) -> Sequence[Record]:
-        """Return the started records of the executions in progress; at most 1 s old."""
+        """Return the started records of the executions in progress; about 1 s old at most."""
         return self._running.value()
 
     def health(self) -> Health:
-        """Return whether a runner fires; at most 1 s old. Raises StoreError."""
+        """Return whether a runner fires; about 1 s old at most. Raises StoreError."""
         return self._health.value()
 
     def require(self, viewer: Viewer, command: Command) -> None:

@@ -30,8 +30,9 @@ from runner.history.index import HistoryIndex, HistoryUnreadableError
 from runner.web.identity.roles import Role, Scope
 from runner.web.identity.tokens import Tokens, new_token
 
-REQUESTS = 500
-PAGES = ("/", "/requests", "/requests/request-7", "/executions?status=error", "/changes")
+REQUESTS, VIEWERS = 500, 200
+PAGES = ("/", "/requests", "/requests/{}", "/executions?status=error", "/changes")
+"""What viewers look at; `{}` is the name of a request."""
 _SECONDLY = "process: {command: [/bin/true]}\ntiming: {schedule: {frequency: secondly}}\n"
 _ADDRESS = re.compile(r"the page is served on http://([\d.]+):(\d+)/")
 _READY_S = 600.0
@@ -39,7 +40,7 @@ _EVERY_S = 20.0
 _OTHER_MACHINES = 15
 _LOOKING = (
     "import sys; from benchmarks.viewers import look_as_long_as_possible;"
-    " look_as_long_as_possible(sys.argv[1], int(sys.argv[2]), sys.stdin.readline().strip())"
+    " look_as_long_as_possible(sys.argv[1:], sys.stdin.readline().strip())"
 )
 
 
@@ -51,18 +52,20 @@ class Seen:
     events: int = 0
     failures: int = 0
     streams: int = 0
-    when_there: tuple[int, Callable[[], None]] | None = None
-    """What to call when that many streams are open."""
+    settled: Callable[[], None] | None = None
+    """What to call once every viewer has a stream, and every page was looked at twice."""
 
-    def note_stream(self) -> None:
-        """Note that one more viewer has an open stream."""
-        self.streams += 1
-        if self.when_there is not None and self.when_there[0] == self.streams:
-            self.when_there[1]()
+    def note_page(self, path: str, took_ms: float) -> None:
+        """Note how long a page took."""
+        self.took_ms.setdefault(path, []).append(took_ms)
+        is_warm = len(self.took_ms) == len(PAGES) and min(map(len, self.took_ms.values())) > 1
+        if self.settled is not None and is_warm and self.streams >= VIEWERS:
+            self.settled()
+            self.settled = None
 
 
 @click.command()
-@click.option("--viewers", default=200, show_default=True, help="Open pages, each live.")
+@click.option("--viewers", default=VIEWERS, show_default=True, help="Open pages, each live.")
 @click.option("--rate", default=50, show_default=True, help="Executions a second.")
 @click.option("--past", default=1_000_000, show_default=True, help="Executions in the log before.")
 @click.option("--seconds", default=60, show_default=True, help="How long to measure.")
@@ -146,13 +149,14 @@ def with_viewers(
 @contextmanager
 def page_looked_at(service: Service) -> Iterator[None]:
     """Serve the page, and let 200 viewers look at it, as long as the block lasts. It begins
-    when all of them are there.
+    when all of them are there and have seen the pages.
 
     They are a process that yields to all others, as if they were on other machines.
     """
     with serving(service) as (_, host, port):
+        request = next(service.jobs.glob("*.yaml")).stem
         looking = subprocess.Popen(
-            [sys.executable, "-c", _LOOKING, host, str(port)],
+            [sys.executable, "-c", _LOOKING, host, str(port), request],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -168,11 +172,16 @@ def page_looked_at(service: Service) -> Iterator[None]:
                 end(looking)
 
 
-def look_as_long_as_possible(host: str, port: int, secret: str) -> None:
-    """Let 200 viewers look until this process is killed; print a line when they are there."""
+def look_as_long_as_possible(place: Sequence[str], secret: str) -> None:
+    """Let 200 viewers look until this process is killed; print a line when they have settled.
+
+    `place` is the host, the port, and a request to look at.
+    """
     os.nice(_OTHER_MACHINES)
-    seen = Seen(when_there=(200, lambda: print("there", flush=True)))
-    asyncio.run(look(Audience((host, port), secret, _READY_S, _EVERY_S, seen), 200))
+    host, port, request = place
+    seen = Seen(settled=lambda: print("settled", flush=True))
+    audience = Audience((host, int(port)), secret, _READY_S, _EVERY_S, seen, request)
+    asyncio.run(look(audience, VIEWERS))
 
 
 def _secret(service: Service) -> str:
@@ -191,6 +200,7 @@ class Audience:
     seconds: float
     every: float
     seen: Seen
+    request: str = "request-7"
 
 
 async def look(audience: Audience, viewers: int) -> None:
@@ -206,7 +216,7 @@ async def _stream(audience: Audience) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(audience.seconds):
             await reader.readuntil(b"\r\n\r\n")
-            audience.seen.note_stream()
+            audience.seen.streams += 1
             while piece := await reader.read(1 << 16):
                 audience.seen.events += piece.count(b"event: changed")
             audience.seen.failures += 1  # the stream ended
@@ -217,12 +227,12 @@ async def _pages(audience: Audience, number: int, viewers: int) -> None:
     until_s = time.monotonic() + audience.seconds
     await asyncio.sleep(audience.every * number / viewers)
     while time.monotonic() < until_s:
-        begun_s, path = time.monotonic(), PAGES[number % len(PAGES)]
+        path = PAGES[number % len(PAGES)].format(audience.request)
+        begun_s = time.monotonic()
         reader, writer = await _asked(audience, path)
         answer = await reader.read()
         writer.close()
-        took_ms = (time.monotonic() - begun_s) * 1000
-        audience.seen.took_ms.setdefault(path, []).append(took_ms)
+        audience.seen.note_page(path, (time.monotonic() - begun_s) * 1000)
         audience.seen.failures += not answer.startswith(b"HTTP/1.1 200")
         number += 1
         await asyncio.sleep(max(begun_s + audience.every - time.monotonic(), 0))

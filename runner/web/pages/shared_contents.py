@@ -26,7 +26,7 @@ _FRESH_S = 1.0
 """How old, in seconds, a content may be, unless it takes long to compute."""
 _SHARE = 0.1
 """The part of its time that a content may be computed; on a busy machine it gets older."""
-_OLDEST_S = 3.0
+_OLDEST_S = 10.0
 _STALE_S = 5.0
 """How much older it may be while a new one is computed, unless that takes long."""
 _STALEST_S = 10.0
@@ -37,7 +37,9 @@ _POPULAR_S = 1.0
 _MOST_KEPT = 128
 _AT_ONCE = 2
 """How many contents are computed at the same time. More would only slow each other down."""
-_LONGEST_PAUSE_S = 1.0
+_REST = 4
+"""How much longer than it computed the thread rests: it takes a fifth of a processor."""
+_LONGEST_PAUSE_S = 5.0
 Compute = Callable[[], Rendered]
 
 
@@ -94,8 +96,8 @@ class Contents:
                     kept.value(compute, self._turns)
             except Exception:  # noqa: BLE001 - this thread serves all viewers: it goes on
                 logger.exception("a page could not be computed")
-            # The event loop answers all viewers: leave it half of the time.
-            time.sleep(min(time.monotonic() - began_s, _LONGEST_PAUSE_S))
+            # The event loop answers all viewers, and the runner comes first.
+            time.sleep(min((time.monotonic() - began_s) * _REST, _LONGEST_PAUSE_S))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 
 const main = document.getElementById("main");
 const NEVER_FASTER_MS = 1500, AT_LEAST_MS = 30_000;
-const AGAIN_MS = 3000, SETTLED_MS = 15_000;  // a busy server may show what is up to 13 s old
+const AGAIN_MS = 3000, SETTLED_MS = 20_000;  // a busy server may show what is up to 18 s old
 
 // --- Times: from the runner's zone to the viewer's; UTC stays in the tooltip.
 
@@ -48,15 +48,16 @@ function tick() {
 
 // --- Live updates: an event says that something happened; the page asks for its content anew.
 
-let stream = null, timer = null, lastMs = Date.now(), eventMs = 0, isBusy = false;
+let stream = null, timer = null, lastMs = Date.now(), eventMs = 0, againMs = AGAIN_MS, isBusy = false;
 
 function plan(delayMs) {
   clearTimeout(timer);
   timer = setTimeout(refresh, delayMs);
 }
 
-function soon() {
+function soon(event) {
   eventMs = Date.now();
+  againMs = Math.max(Number(event.data) * 1000, AGAIN_MS);
   if (!isBusy) plan(Math.max(lastMs + NEVER_FASTER_MS - Date.now(), 150));
 }
 
@@ -77,7 +78,7 @@ async function refresh() {
     say("Not connected");
   } finally {
     isBusy = false;
-    plan(Date.now() - eventMs < SETTLED_MS ? AGAIN_MS : idleMs());
+    plan(Date.now() - eventMs < SETTLED_MS ? againMs : idleMs());
   }
 }
 
