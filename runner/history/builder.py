@@ -22,6 +22,8 @@ from runner.history.seqs import delete_rows, range_of, seq_of
 from runner.history.writing import HistoryError, unwritable
 from runner.system.garbage_collection import collection_disabled
 
+_CHUNKS = 4
+"""How many chunks a transaction has: each writes most leaves of the indexes anew."""
 _TAIL = 256  # bytes: more than two records have in common
 
 
@@ -157,19 +159,35 @@ class Builder:
         Return whether its end is reached.
         """
         try:
-            content, carried = self._content(part, file)
+            content, rest = self._content(part, file)
         except OSError:  # gone since it was listed
             return False
         if content is None:
             _put(connection, replace(file, end=-1))
             return False
+        with _transaction(connection):
+            for _ in range(_CHUNKS):
+                file, rest, is_at_end = self._read_chunk(content, file, rest)
+                if is_at_end:
+                    break
+            _put(connection, file)
+        self._keep(part, content, rest, is_at_end=is_at_end)
+        return is_at_end
+
+    def _read_chunk(self, content: Content, file: _File, rest: bytes) -> tuple[_File, bytes, bool]:
+        """Index one chunk after the `rest` of the one before.
+
+        Return the file's new row, the new rest, and whether the end is reached.
+        """
         signature = signature_of(content.status())
-        block = carried + content.read(CHUNK)
-        is_at_end = len(block) - len(carried) < CHUNK
+        block = rest + content.read(CHUNK)
+        is_at_end = len(block) - len(rest) < CHUNK
         cut = block.rfind(b"\n") + 1
         if not cut and len(block) >= CHUNK:
             cut = len(block)  # no line is that long: it holds no record
-        read, rest = block[:cut], block[cut:]
+        read = block[:cut]
+        if read:
+            self._insertion.add(read, seq_of(file.number, file.end))
         read_file = replace(
             file,
             signature=signature if is_at_end else (*signature[:2], -1, 0),
@@ -177,12 +195,7 @@ class Builder:
             crc=zlib.crc32(read, file.crc),
             tail=(file.tail + read)[-_TAIL:],
         )
-        with _transaction(connection):
-            if read:
-                self._insertion.add(read, seq_of(file.number, file.end))
-            _put(connection, read_file)
-        self._keep(part, content, rest, is_at_end=is_at_end)
-        return is_at_end
+        return read_file, block[cut:], is_at_end
 
     def _content(self, part: LogPart, file: _File) -> tuple[Content | None, bytes]:
         """Open a file at the end of what is indexed, with the bytes already read after it.
