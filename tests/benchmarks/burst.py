@@ -54,12 +54,13 @@ from pathlib import Path
 
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, end, epoch_s
-from benchmarks.viewers import page_looked_at
+from benchmarks.viewers import memory_looked_at, page_looked_at
 
 _HERE = Path(__file__).parent
-_OURS, _WITH_PAGE, _DURABLE, _BARE = (
+_OURS, _WITH_PAGE, _WITH_VIEWERS, _DURABLE, _BARE = (
     "runner",
     "runner, with 200 viewers of its page",
+    "runner, with 200 viewers of a server in memory",
     "runner, due instant to last record in the log",
     "bare posix_spawn loop",
 )
@@ -107,6 +108,9 @@ def measure(setting: Setting) -> Result:
         _WITH_PAGE: lambda number: runner_rate(
             setting.place(f"page-{number}"), setting.size, [], Burst(beside=page_looked_at)
         ),
+        _WITH_VIEWERS: lambda number: runner_rate(
+            setting.place(f"viewers-{number}"), setting.size, [], Burst(beside=memory_looked_at)
+        ),
         _BARE: lambda _: _printed(bare),
         _BOUND: lambda number: _printed([*bare, setting.place(f"bound-{number}")]),
     }
@@ -118,11 +122,11 @@ def measure(setting: Setting) -> Result:
             setting, setting.place(f"cronstable-{number}")
         )
     found = alternately(setting.rounds, measures)
-    ours, with_page, *beside = in_unit(found, "/s")
+    ours, with_page, with_viewers, *beside = in_unit(found, "/s")
     (written,) = in_unit({_DURABLE: durable}, "/s")
     ratio = ours.median / beside[0].median
     return Result(
-        ours=(ours, with_page, written),
+        ours=(ours, with_page, with_viewers, written),
         beside=tuple(beside),
         targets=(
             Target(

@@ -153,23 +153,41 @@ def page_looked_at(service: Service) -> Iterator[None]:
 
     They are a process that yields to all others, as if they were on other machines.
     """
-    with serving(service) as (_, host, port):
-        request = next(service.jobs.glob("*.yaml")).stem
-        looking = subprocess.Popen(
-            [sys.executable, "-c", _LOOKING, host, str(port), request],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert looking.stdin is not None and looking.stdout is not None
-        with looking.stdin, looking.stdout:
-            try:
-                looking.stdin.write(_secret(service).encode() + b"\n")
-                looking.stdin.flush()
-                assert looking.stdout.readline(), "the viewers did not arrive"
+    with serving(service) as (_, host, port), _looked_at(service, host, port, _secret(service)):
+        yield
+
+
+@contextmanager
+def memory_looked_at(service: Service) -> Iterator[None]:
+    """Let the same viewers look at a server that answers from memory."""
+    program = Path(__file__).with_name("memory_server.py")
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            with _looked_at(service, "127.0.0.1", int(server.stdout.readline()), "none"):
                 yield
-            finally:
-                end(looking)
+        finally:
+            end(server)
+
+
+@contextmanager
+def _looked_at(service: Service, host: str, port: int, secret: str) -> Iterator[None]:
+    request = next(service.jobs.glob("*.yaml")).stem
+    looking = subprocess.Popen(
+        [sys.executable, "-c", _LOOKING, host, str(port), request],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert looking.stdin is not None and looking.stdout is not None
+    with looking.stdin, looking.stdout:
+        try:
+            looking.stdin.write(secret.encode() + b"\n")
+            looking.stdin.flush()
+            assert looking.stdout.readline(), "the viewers did not arrive"
+            yield
+        finally:
+            end(looking)
 
 
 def look_as_long_as_possible(place: Sequence[str], secret: str) -> None:
