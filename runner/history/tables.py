@@ -15,7 +15,8 @@ _BUSY_S = 5.0
 _CACHE_KIB = 65_536
 _PAGE_BYTES = 8192
 """Twice SQLite's default: a tenth less time to build the index."""
-_WAL_PAGES = 8_192
+_WAL_PAGES = 16_384
+"""128 MB: a page that is overwritten meanwhile is copied into the index only once."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's primary error codes for an index that has to be built again."""
 SIDES = ("", "-wal", "-shm")
