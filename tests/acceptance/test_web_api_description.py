@@ -6,14 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 from support.history_world import indexed_executions
 from support.place import Place, wait_until
 from support.web_world import ORIGIN, WebWorld
@@ -22,12 +15,6 @@ from runner.history.keeping import Keeping
 from runner.web.identity.roles import Role
 
 _ENDLESS = "/api/v1/events"
-_CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
 _EXAMPLES, _MANY = 12, 400
 
 
@@ -47,6 +34,8 @@ def world(place: Place) -> Iterator[WebWorld]:
 
 def check(world: WebWorld, examples: int) -> None:
     """Send requests to every route of the description, and check the answers."""
+    import schemathesis  # slow: only this test needs it
+
     authorization = f"Bearer {world.secret('fuzz', Role.ADMIN)}"
     headers = {"authorization": authorization, "host": "localhost:8080", "origin": ORIGIN}
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", world.app, headers=headers)
@@ -58,6 +47,16 @@ def check(world: WebWorld, examples: int) -> None:
 
 
 def _check(operation: Any, headers: dict[str, str], examples: int) -> None:
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    expected = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
+
     @settings(
         max_examples=examples,
         deadline=None,
@@ -66,7 +65,7 @@ def _check(operation: Any, headers: dict[str, str], examples: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def send(case: Any) -> None:
-        case.call_and_validate(headers=headers, checks=_CHECKS)
+        case.call_and_validate(headers=headers, checks=expected)
 
     given(case=operation.as_strategy())(send)()
 
