@@ -52,6 +52,13 @@ def commands() -> Iterator[Commands]:
         yield commands
 
 
+@pytest.fixture(scope="module")
+def runners() -> Iterator[Commands]:
+    """Runs one runner at a time, beside `commands`."""
+    with Commands() as commands:
+        yield commands
+
+
 class World:
     """A jobs folder in a repository, with all kinds of files that a command reads, and
     a used state.
@@ -305,7 +312,7 @@ def test_an_unreadable_place_is_reported_by_the_command_not_as_a_usage_error(
 @needs_root
 @pytest.mark.parametrize("which", ["jobs.d", "its parent", ".git", "a file"])
 def test_a_runner_survives_an_unreadable_folder_and_reads_it_once_it_is_readable(
-    world: World, which: str
+    world: World, runners: Commands, which: str
 ) -> None:
     subprocess.run(["chown", "-R", str(FOREIGN_UID), str(world.folder)], check=True)
     closed = {
@@ -330,8 +337,8 @@ def test_a_runner_survives_an_unreadable_folder_and_reads_it_once_it_is_readable
         seen = len(events("execution.finished"))
         wait_until(lambda: len(events("execution.finished")) > seen, what="executions go on")
 
-    with Commands() as other, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(other.run, world.case("start", uid=FOREIGN_UID, term_after_s=120.0))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runners.run, world.case("start", uid=FOREIGN_UID, term_after_s=120.0))
         wait_until(lambda: events("runner.started"))
         pid = owner_pid(world.state)
         assert pid
@@ -357,7 +364,7 @@ def test_a_runner_survives_an_unreadable_folder_and_reads_it_once_it_is_readable
 
 @needs_root
 def test_a_folder_without_search_permission_is_reported_as_such(
-    world: World,
+    world: World, runners: Commands
 ) -> None:
     places = {name: world.folder / name / name for name in ("state", "log", "jobs")}
     for place in places.values():
@@ -383,7 +390,7 @@ def test_a_folder_without_search_permission_is_reported_as_such(
     def is_longer(than: int) -> bool:
         return log.stat().st_size > than
 
-    with Commands() as other, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         case = world.case(
             "start",
             *line,
@@ -393,7 +400,7 @@ def test_a_folder_without_search_permission_is_reported_as_such(
         )
         console.touch()
         console.chmod(0o666)
-        running = pool.submit(other.run, case)
+        running = pool.submit(runners.run, case)
         wait_until(lambda: log.exists() and "runner.started" in log.read_text())
         pid = owner_pid(places["state"])
         assert pid

@@ -9,7 +9,8 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,8 @@ def linked_by_another(path: Path) -> None:
 
 
 CHANGES = (opened, given_away, linked_by_another)
+_IN_STATE = ("store.sqlite3", "lock", "wake", "catalog.jsonl", "outputs", "monitor.jsonl")
+PLACES = ("jobs.d", "state", "runner.yaml", *(f"state/{each}" for each in _IN_STATE))
 
 
 @pytest.fixture
@@ -101,40 +104,56 @@ def used(place: Place) -> Place:
 
 
 def _problems(place: Place) -> list[str]:
-    lines = place.run("doctor", "--output", "json").stdout.splitlines()
-    return [each["message"] for each in map(json.loads, lines) if each["level"] == "problem"]
+    return _problems_in(place.run("doctor", "--output", "json").stdout)
+
+
+def _problems_in(shown: str) -> list[str]:
+    findings = map(json.loads, shown.splitlines())
+    return [each["message"] for each in findings if each["level"] == "problem"]
+
+
+@contextmanager
+def _changed(path: Path, change: Callable[[Path], None]) -> Iterator[None]:
+    """Change a file for a while."""
+    before = path.stat()
+    change(path)
+    yield
+    if path.is_symlink():
+        path.unlink()
+        path.with_name(f"{path.name}.aside").rename(path)
+        return
+    for each in (path, *path.parent.glob(f"{path.name}-*")):  # SQLite's are like the database
+        os.chown(each, before.st_uid, before.st_gid)
+        each.chmod(before.st_mode)
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize(
-    "name",
-    ["jobs.d", "state", "runner.yaml"]
-    + [
-        f"state/{each}"
-        for each in ("store.sqlite3", "lock", "wake", "catalog.jsonl", "outputs", "monitor.jsonl")
-    ],
-)
 def test_acting_commands_refuse_a_place_that_another_user_can_change(
-    used: Place, name: str, change: Callable[[Path], None]
+    used: Place, change: Callable[[Path], None]
 ) -> None:
     before = used.log.read_bytes()
-    change(used.folder / name)
+    for name in PLACES:
+        with _changed(used.folder / name, change):
+            _check_refusals(used, name)
+            shown = used.run("doctor", "--output", "json").stdout
+            if (name, change) == ("state", given_away):  # it is then the runner of that user
+                assert "a runner that is root does not use it" in shown
+            else:
+                assert [each for each in _problems_in(shown) if str(used.folder / name) in each]
+    assert used.log.read_bytes() == before
+    assert _problems(used) == []
+
+
+def _check_refusals(used: Place, name: str) -> None:
     codes = {}
     for line in (["start"], ["exec", "plain"], ["reschedule", "plain"]):
         done = used.run(*line)
         codes[line[0]] = done.returncode
-        assert "root does not use" in done.stderr or "root does not read" in done.stderr, (
-            done.stderr
-        )
-        assert str(used.folder / name) in done.stderr
+        assert "root does not use" in done.stderr or "root does not read" in done.stderr, done
+        assert str(used.folder / name) in done.stderr, done
     assert codes == {"start": 1, "exec": 125, "reschedule": 1} or (
         name == "runner.yaml" and set(codes.values()) == {2}  # as for every wrong setting
-    )
-    assert used.log.read_bytes() == before
-    if (name, change) == ("state", given_away):  # it is then the runner of that user
-        assert "a runner that is root does not use it" in used.run("doctor").stdout
-    else:
-        assert [each for each in _problems(used) if str(used.folder / name) in each]
+    ), name
 
 
 @pytest.mark.parametrize("change", CHANGES)
