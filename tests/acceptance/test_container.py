@@ -149,36 +149,38 @@ def test_a_container_runs_requests_without_root_and_goes_on_with_its_volume(imag
 DEPLOYMENT = ROOT / "runner/packaging/kubernetes/runner.yaml"
 
 
-def test_the_pod_of_the_deployment_runs_the_requests_of_a_config_map(image: Image) -> None:
-    """podman plays the manifest, unchanged, as far as it can without a cluster: the pod with
-    its volumes and its rights, but neither the service nor the probes.
+def playable(requests: dict[str, str]) -> str:
+    """Return the manifest of one runner with its requests, as far as podman plays it.
+
+    podman 4.3 knows no service and no `subPath`, and would occupy the port of the host.
     """
+    resources = [
+        each for each in yaml.safe_load_all(DEPLOYMENT.read_text()) if each["kind"] != "Service"
+    ]
+    (deployment,) = (each for each in resources if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    del container["ports"]
+    mounts = container["volumeMounts"]
+    container["volumeMounts"] = [mount for mount in mounts if "subPath" not in mount]
+    container["image"] = "localhost/runner"
+    metadata = {"name": "runner-jobs"}
+    jobs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": requests}
+    return str(yaml.safe_dump_all([*resources, jobs]))
+
+
+def test_the_pod_of_the_deployment_runs_the_requests_of_a_config_map(image: Image) -> None:
+    """The pod with its volumes and rights; its probes and its page need a cluster."""
     tool = image.tool
-    (pods,) = (
-        each["spec"]["template"]
-        for each in yaml.safe_load_all(DEPLOYMENT.read_text())
-        if each["kind"] == "Deployment"
-    )
-    tool("tag", "runner", pods["spec"]["containers"][0]["image"])
-    (tool.folder / "runner-jobs.yaml").write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": "runner-jobs"},
-                "data": {"unprivileged.yaml": UNPRIVILEGED},
-            }
-        )
-    )
+    manifest = tool.folder / "played.yaml"
+    manifest.write_text(playable({"unprivileged.yaml": UNPRIVILEGED}))
     begun_s = time.monotonic()
-    own = ["--network", "none", "--configmap", f"{tool.folder}/runner-jobs.yaml"]
-    tool("play", "kube", *own, DEPLOYMENT)
+    tool("play", "kube", "--network", "none", manifest)
     (ended,) = image.await_records("runner-pod-0-runner", "execution.finished")
     check_row("Kubernetes, one pod", image.built_s + time.monotonic() - begun_s)
     assert ended["output_tail"].splitlines()[0] == "user 990, capabilities 0000000000000000"
     assert ended["output_tail"].endswith("read-only\n")
     tool("exec", "runner-pod-0-runner", "runner", "status")
-    tool("play", "kube", "--down", DEPLOYMENT)
+    tool("play", "kube", "--down", manifest)
 
 
 def make_postgresql(tool: Podman) -> None:
