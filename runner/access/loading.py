@@ -170,6 +170,16 @@ def _snapshot(places: Places) -> tuple[Snapshot, Fleet | None]:
     """
     with closing(read_store(places.store)) as reader:
         snapshot, fleet = reader.snapshot(), reader.fleet()
-    if not serves(snapshot.meta, places.jobs):
-        snapshot = replace(snapshot, requests=(), executions=(), alerts=(), meta={})
-    return snapshot, fleet
+    if serves(snapshot.meta, places.jobs):
+        return snapshot, fleet
+    if fleet is not None and "jobs" in snapshot.meta:
+        return _relocated(snapshot, str(places.jobs.absolute())), fleet
+    return replace(snapshot, requests=(), executions=(), alerts=(), meta={}), fleet
+
+
+def _relocated(snapshot: Snapshot, jobs: str) -> Snapshot:
+    """Return what a fleet remembers as if its leader had the jobs folder at this place."""
+    from runner.service.assembly.taking_over import moved  # seldom needed
+
+    source = snapshot.meta["jobs"]
+    return replace(snapshot, requests=tuple(moved(row, source, jobs) for row in snapshot.requests))

@@ -39,7 +39,7 @@ def load(
     jobs, outputs = str(settings.jobs.absolute()), settings.outputs
     meta, rows = records.snapshot.meta, records.rows
     if meta.get("jobs") not in (None, jobs):  # a fleet's former leader had it elsewhere
-        rows = (_moved(row, meta["jobs"], jobs) for row in rows)
+        rows = (moved(row, meta["jobs"], jobs) for row in rows)
     with records.store.row_errors_in_words():
         # Use the zone of the former runner. If the zone has changed since, that is
         # noticed later like any other change.
@@ -56,7 +56,7 @@ def load(
     return executions
 
 
-def _moved(row: RequestRow, source: str, target: str) -> RequestRow:
+def moved(row: RequestRow, source: str, target: str) -> RequestRow:
     """Return a request as if it had been read in the folder `target`."""
     if row.definition is None:
         return row
