@@ -42,7 +42,7 @@ from runner.values import from_microseconds, to_microseconds
 from runner.worker.admission import refusal
 from runner.worker.fencing import Fenced, is_fenced
 from runner.worker.link import Link
-from runner.worker.news import Beat
+from runner.worker.news import Beat, Took
 from runner.worker.notes import Notes, Step, Taken
 from runner.worker.relocation import here
 from runner.worker.room import Room
@@ -94,9 +94,6 @@ class Executions:
             name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
         }
 
-    def __contains__(self, execution: str) -> bool:
-        return execution in self._mine
-
     @property
     def running(self) -> list[str]:
         """The ids of those that have not ended."""
@@ -138,24 +135,34 @@ class Executions:
             self._room.occupy()
             self._adopt(mine)
 
-    def accept(
-        self, row: ExecutionRow, take: str, groups: Mapping[str, ExecutionRow], jobs: str | None
-    ) -> None:
-        """Begin an execution that was just taken. Its place in the room is reserved.
+    def accept(self, took: Took) -> None:
+        """Begin executions that were just taken. Their places in the room are reserved.
 
-        `jobs` is the leader's jobs folder.
+        May be repeated after the disk refused a part of it.
         """
-        execution = self._read(row, jobs)
-        is_guarded = execution is not None and self._is_fenced(execution, groups)
-        taken = Taken(row=row, take=take, step=Step.STARTING, is_fenced=is_guarded, jobs=jobs)
-        self._notes.put([taken])
-        mine = self._mine[row.id] = _Mine(taken=taken, execution=execution)
-        if execution is None:
-            self._refuse(mine, "its definition cannot be read by this worker's version")
-        elif why := refusal(execution.process, self._settings.allowed_users):
-            self._refuse(mine, why)
-        else:
-            self._held.append(mine)
+        new = [
+            self._mine.get(row.id) or self._new(row, take, took) for take, row in took.rows.items()
+        ]
+        self._notes.put(mine.taken for mine in new)
+        self._mine |= {mine.taken.id: mine for mine in new}
+        fit = []
+        for mine in new:
+            if (why := self._why_refused(mine)) is None:
+                fit.append(mine)
+            elif not self._unsent[mine.taken.id]:
+                self._refuse(mine, why)
+        self._held += fit
+
+    def _why_refused(self, mine: _Mine) -> str | None:
+        if mine.execution is None:
+            return "its definition cannot be read by this worker's version"
+        return refusal(mine.execution.process, self._settings.allowed_users)
+
+    def _new(self, row: ExecutionRow, take: str, took: Took) -> _Mine:
+        execution = self._read(row, took.jobs)
+        is_guarded = execution is not None and self._is_fenced(execution, took.groups)
+        taken = Taken(row=row, take=take, step=Step.STARTING, is_fenced=is_guarded, jobs=took.jobs)
+        return _Mine(taken=taken, execution=execution)
 
     def start_held(self, *, may_start_fenced: bool) -> None:
         """Order the start of what was accepted. The fence must already list it."""

@@ -292,7 +292,7 @@ class Link:
             waiting = list(self._work.reports)[:_MOST_REPORTS]
         if not waiting and not self._outputs.is_due(is_look):
             return False
-        with connection.transaction():
+        with connection.pipeline(), connection.transaction():
             self._outputs.send(connection, is_look=is_look)
             ready = [each for each in waiting if not self._is_held(each)]
             if ready:

@@ -147,7 +147,7 @@ class Worker:
             case Joined():
                 self._note_joined()
             case Took():
-                self._note_taken(news)
+                self._executions.accept(news)
             case Sent():
                 self._executions.note_sent(frozenset(news.numbers))
             case Beat():
@@ -165,13 +165,6 @@ class Worker:
             listed([f"queue {queue}" for queue in self._settings.queues], 5),
             counted(self._settings.concurrency, "execution"),
         )
-
-    def _note_taken(self, taken: Took) -> None:
-        for take, row in taken.rows.items():
-            if row.id in self._executions:
-                self._room.give_back()
-            else:
-                self._executions.accept(row, take, taken.groups, taken.jobs)
 
     def _note_beat(self, beat: Beat) -> None:
         self._guard.acknowledge(beat.sent_s, beat.lost_after_s)

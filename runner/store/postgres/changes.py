@@ -5,6 +5,7 @@ that waits for the program would be ended by the server. Writes the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -37,14 +38,21 @@ class Statement(NamedTuple):
 
 
 def execute_all(connection: Connection, statements: Iterable[Statement]) -> None:
-    """Execute statements without a wait between them.
+    """Execute statements as `at_once` does."""
+    with at_once(connection):
+        for statement in statements:
+            connection.execute(statement.sql.encode(), statement.parameters)
+
+
+@contextmanager
+def at_once(connection: Connection) -> Iterator[None]:
+    """Let the statements of the block be executed without a wait between them.
 
     Raises DuplicateClaimError and psycopg.Error; then the transaction must be rolled back.
     """
     try:
         with connection.pipeline():
-            for statement in statements:
-                connection.execute(statement.sql.encode(), statement.parameters)
+            yield
     except UniqueViolation as error:
         if error.diag.constraint_name == "claims":
             raise DuplicateClaimError(f"a fire was claimed twice: {error}") from error

@@ -24,8 +24,9 @@ _REFUSE_MALFORMED = f"""UPDATE commands
 _TAKE = """UPDATE commands SET status = 'taken' WHERE id IN
     (SELECT id FROM commands WHERE status = 'pending' ORDER BY posted LIMIT %s FOR UPDATE)
     RETURNING posted, id, kind, arguments, requested_by, deadline"""
-_ANSWER = """UPDATE commands SET status = 'answered', answer = %s, arguments = '{}'
-    WHERE id = %s AND status = 'taken'"""
+_ANSWER = """UPDATE commands AS c SET status = 'answered', answer = a.answer, arguments = '{}'
+    FROM unnest(%s::text[], %s::text[]) AS a (id, answer)
+    WHERE c.id = a.id AND status = 'taken' RETURNING c.id"""
 
 
 def is_any_pending(connection: Connection) -> bool:
@@ -63,10 +64,10 @@ def take(connection: Connection, now: int) -> tuple[CommandRow, ...]:
 
 def answer(connection: Connection, answers: dict[str, str]) -> bool:
     """Write the answers of taken commands; return False if one was withdrawn meanwhile."""
-    return all(
-        connection.execute(_ANSWER, (to_sql(text), to_sql(command))).rowcount == 1
-        for command, text in answers.items()
-    )
+    if not answers:
+        return True
+    texts = list(map(to_sql, answers)), list(map(to_sql, answers.values()))
+    return len(connection.execute(_ANSWER, texts).fetchall()) == len(answers)
 
 
 def prune(connection: Connection) -> None:

@@ -24,6 +24,7 @@ from runner.store.postgres import inbox, lease, nodes, outputs, queries
 from runner.store.postgres.address import Address
 from runner.store.postgres.arrivals import Arrivals
 from runner.store.postgres.changes import (
+    at_once,
     batch_statements,
     definition_statements,
     execute_all,
@@ -316,18 +317,20 @@ class PostgresStore:
         ]
         statements = [*batch_statements(batch), *definition_statements(definitions)]
         text = records_text(batch.records)
-        with connection.transaction():
+        # Three waits for the server: for the row of the lease, for all changes, for COMMIT.
+        with connection.pipeline(), connection.transaction():
             last = lease.advance(connection, self._epoch, number, len(batch.records))
             if last is None or not inbox.answer(connection, batch.answers):
                 raise self._lost()
             records = tuple(enumerate(batch.records, last + 1))
-            if appended is not None:
-                set_mark(connection, self._state_id, *appended)
             if records:
                 statements += records_statements(last, text)
-            execute_all(connection, statements)
-            if self._part is not None:
-                self._part.write(connection, started=starting, ended=batch.ended)
+            with at_once(connection):
+                if appended is not None:
+                    set_mark(connection, self._state_id, *appended)
+                execute_all(connection, statements)
+                if self._part is not None:
+                    self._part.write(connection, started=starting, ended=batch.ended)
             attempt = self._unanswered = _Attempt(
                 number=number, batch=batch, records=records, definitions=definitions,
                 started=tuple(row.id for row in starting),

@@ -90,7 +90,7 @@ def test_a_worker_of_another_identity_takes_over_a_name_but_no_execution(
     world: WorkerWorld,
 ) -> None:
     """It waits until the former one counts as lost, and starts nothing that it does not know."""
-    world.note_meta("lost_after_s", "2")
+    world.note_meta("lost_after_s", "120")
     world.work()
     execution = world.offer(world.waiting_line())
     world.await_report(execution, "started")
@@ -99,6 +99,7 @@ def test_a_worker_of_another_identity_takes_over_a_name_but_no_execution(
     former = world.await_worker("alpha")["instance"]
     world.work()
     wait_until(lambda: "another worker was seen as alpha" in world.console(), what="a refusal")
+    world.note_meta("lost_after_s", "2")
     wait_until(lambda: world.await_worker("alpha")["instance"] != former, what="the name is free")
     assert world.await_worker("alpha")["executions"] == []
     other = world.offer(f"echo other >> {world.ledger}")
