@@ -72,6 +72,10 @@ class Notifier:
         """
         self._turn(lambda: f"{counted(requests, 'request')}, {running} running")
 
+    def working(self, *, running: int, trouble: str | None) -> None:
+        """Report like `turn` that the loop of a worker turns, and what it cannot do."""
+        self._turn(lambda: trouble or f"{running} running")
+
     def standing_by(self, leader: str | None) -> None:
         """Report like `turn` that the loop of a standby turns, and who leads."""
         self._turn(lambda: "standing by" + (f"; {leader} leads" if leader else ""))

@@ -10,19 +10,22 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import BinaryIO
 
 from loguru import logger
 
 from runner import __version__
-from runner.errors import StoreUnwritableError
+from runner.errors import StoreInUseError, StoreUnwritableError
 from runner.execution.executor import ExecutionEvent
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
 from runner.service.stop_signals import Signals
+from runner.service.systemd import SILENT, Notifier
 from runner.store.lock import take_lock
 from runner.store.postgres.address import address_of
 from runner.store.postgres.connection import conninfo_of
 from runner.store.postgres.worker_side import WorkerNode
+from runner.system import early_signals
 from runner.system.clock import Clock, exact_poll
 from runner.values import counted, listed, new_id
 from runner.worker.deliveries import Deliveries
@@ -38,6 +41,7 @@ from runner.worker.settings import LOST_AFTER, WorkerSettings
 from runner.worker.supervision import Supervision
 
 _LONGEST_WAIT_S = 1.0
+_LOCK_LOOK_S = 1.0
 _END_S = 3.0
 """How long the threads may take to end, in seconds."""
 _LAST_WORDS_S = 10.0
@@ -45,26 +49,54 @@ _LAST_WORDS_S = 10.0
 
 
 @contextmanager
-def running(settings: WorkerSettings, clock: Clock) -> Iterator[Worker]:
+def running(
+    settings: WorkerSettings, clock: Clock, notifier: Notifier = SILENT
+) -> Iterator[Worker]:
     """Own the worker's folder, and yield a worker that `run` starts.
 
     Raises StoreInUseError if another worker owns the folder, and StoreError.
     """
     with ExitStack() as resources:
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        resources.enter_context(take_lock(settings.folder))
+        resources.enter_context(_lock_of(settings))
         notes = Notes(settings.folder, boot_id())
         resources.callback(notes.close)
-        yield Worker(settings, notes, clock, resources)
+        yield Worker(settings, notes, clock, notifier, resources)
+
+
+def _lock_of(settings: WorkerSettings) -> BinaryIO:
+    """Take the folder's lock. The worker beside a runner waits for the former one.
+
+    That one outlives `kill -9` of its runner until its executions have ended. Raises
+    StoreInUseError: for any other worker, or once somebody stops this one.
+    """
+    is_announced = False
+    while True:
+        try:
+            return take_lock(settings.folder)
+        except StoreInUseError:
+            if not settings.drains_with_stdin:
+                raise
+            if not is_announced:
+                logger.info("waits for the worker of the former runner, which finishes")
+                is_announced = True
+            if select.select([0], [], [], _LOCK_LOOK_S)[0] or early_signals.is_stop_asked():
+                raise
 
 
 class Worker:
     """A worker on one store; `running` builds it."""
 
     def __init__(
-        self, settings: WorkerSettings, notes: Notes, clock: Clock, resources: ExitStack
+        self,
+        settings: WorkerSettings,
+        notes: Notes,
+        clock: Clock,
+        notifier: Notifier,
+        resources: ExitStack,
     ) -> None:
         self._settings = settings
+        self._notifier = notifier
         self._clock = clock
         self._identity = own_identity(settings.name, notes.state_id)
         self._poll = resources.enter_context(select.epoll())
@@ -113,9 +145,12 @@ class Worker:
         """
         self._executions.take_over()
         self._link.start()
+        # An outage of the database is no failed start: executions may have been adopted.
+        self._notifier.ready(begun_s=self._clock.elapsed_s())
         while not self._is_over():
             self._wait()
             self._turn()
+        self._notifier.stopping()
         return self._stop.is_restarting
 
     def _turn(self) -> None:
@@ -131,6 +166,8 @@ class Worker:
         self._executions.start_held(may_start_fenced=self._guard.is_in_force)
         self._stop.advance()
         self._report_troubles()
+        running = len(self._executions.running)
+        self._notifier.working(running=running, trouble=self._link.trouble)
 
     def _carry_out_pending(self) -> None:
         """Carry out the news; what the disk refuses to note waits, with all after it."""

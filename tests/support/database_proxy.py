@@ -14,6 +14,7 @@ from support.postgres import url_in
 
 _SOCKET = ".s.PGSQL.5432"
 _BYTES = 65536
+_NOTIFICATION = b"A"
 
 
 class DatabaseProxy:
@@ -24,6 +25,8 @@ class DatabaseProxy:
         (server,) = parse_qs(parts.query)["host"]
         self.url = url_in(folder, parts.path.removeprefix("/"))
         """The URL of the same database by way of this proxy."""
+        self.loses_notifications = False
+        """Whether no NOTIFY passes."""
         self._server = f"{server}/{_SOCKET}"
         self._passes = threading.Event()
         self._passes.set()
@@ -67,13 +70,28 @@ class DatabaseProxy:
             self._passes.wait()
             server.connect(self._server)
             other = {client: server, server: client}
+            said = bytearray()
             while True:
                 for each in select.select([client, server], [], [])[0]:
                     content = each.recv(_BYTES)
                     self._passes.wait()
                     if not content:
                         return
+                    if each is server:
+                        said += content
+                        content = b"".join(self._passed(said))
                     other[each].sendall(content)
+
+    def _passed(self, said: bytearray) -> Iterator[bytes]:
+        """Take whole messages of the server out of `said`; yield those that pass.
+
+        A message is a letter, a length that counts itself, and a content.
+        """
+        while len(said) > 4 and len(said) > (length := int.from_bytes(said[1:5], "big")):
+            message = bytes(said[: length + 1])
+            del said[: length + 1]
+            if not (self.loses_notifications and message.startswith(_NOTIFICATION)):
+                yield message
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from random import Random
 
 import psycopg
 from support.database_proxy import DatabaseProxy
-from support.fleet import FleetNode, Ledger, leader_of, worker_of
+from support.fleet import FleetNode, Ledger, is_running, leader_of, worker_of
 from support.fork_server import Process
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
+
+from runner.worker.fence_file import read_fence
 
 _AGAIN = (
     "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, status)"
@@ -54,6 +56,9 @@ class FleetUnderFaults:
             "the end of all its connections": self._end_connections,
             "no network for a node": self._cut_network,
             "jobs delivered twice": self._deliver_again,
+            "kill -9 of a supervisor": self._kill_supervisor,
+            "SIGSTOP of a supervisor": self._freeze_supervisor,
+            "notifications to a node lost": self._lose_notifications,
         }
 
     def start(self) -> None:
@@ -134,6 +139,34 @@ class FleetUnderFaults:
     def _freeze_worker(self) -> None:
         with suppress(ProcessLookupError):
             self._freeze(self._worker(), self._random.uniform(0.5, 6.0))
+
+    def _supervisor(self, index: int) -> int:
+        """Return the supervisor of a worker that lives: never lose both at once."""
+        wait_until(lambda: worker_of(self._processes[index]), within_s=180, what="a worker")
+        folder = self.nodes[index].state / "worker"
+
+        def supervisor() -> int | None:
+            with suppress(OSError, ValueError):
+                pid = read_fence(folder).supervisor
+                return pid if pid and is_running(pid) else None
+            return None
+
+        return wait_until(supervisor, within_s=180, what="a supervisor")
+
+    def _kill_supervisor(self) -> None:
+        index = self._any()
+        with suppress(ProcessLookupError):
+            os.kill(self._supervisor(index), signal.SIGKILL)
+        self._supervisor(index)
+
+    def _freeze_supervisor(self) -> None:
+        with suppress(ProcessLookupError):
+            self._freeze(self._supervisor(self._any()), self._random.uniform(0.5, 6.0))
+
+    def _lose_notifications(self) -> None:
+        self._way.loses_notifications = True
+        self.await_progress()
+        self._way.loses_notifications = False
 
     def _crash_database(self) -> None:
         self._server.stop()

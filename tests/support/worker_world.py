@@ -66,13 +66,15 @@ class WorkerWorld:
         self.ledger.touch()
         self.note_meta("jobs", JOBS)
 
-    def work(self, name: str = "alpha", *arguments: str, state: Path | None = None) -> Process:
+    def work(
+        self, name: str = "alpha", *arguments: str, state: Path | None = None, **variables: str
+    ) -> Process:
         """Start a worker; its name is that of its place, too. `state` is another folder."""
         place = self.places.get(name) or self._place(name)
         with self._console(name).open("ab") as console, open(os.devnull, "rb") as empty:  # noqa: PTH123
             process = fork_server.start(
                 ("work", "--name", name, *arguments, *(["--state", str(state)] if state else [])),
-                environment=place.environment,
+                environment=place.environment | variables,
                 folder=place.folder,
                 streams=(empty.fileno(), console.fileno(), console.fileno()),
             )

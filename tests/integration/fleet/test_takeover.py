@@ -126,6 +126,11 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     assert one.run("restart").returncode == 0
     assert process.poll() is None
     assert [each["node"] for each in one.events("runner.leading")] == [one.name] * 2
+    wait_until(
+        lambda: "waits for the worker of the former runner" in one.console(),
+        within_s=90,
+        what="a worker that waits for the former one",
+    )
     one.open_gate()
     (finished,) = one.await_finished("long", within_s=90)
     assert finished["exit_code"] == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -270,6 +272,29 @@ def test_broken_connections_repeat_and_lose_nothing(world: WorkerWorld) -> None:
 
     wait_until(are_finished, within_s=90, what="all ends")
     assert sorted(world.noted()) == sorted(executions)
+
+
+def test_the_service_manager_hears_of_a_worker_and_its_processes_do_not(
+    world: WorkerWorld,
+) -> None:
+    # The path of a socket has room for about a hundred bytes.
+    with (
+        tempfile.TemporaryDirectory(prefix="runner-", dir="/tmp") as short,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(f"{short}/notify")
+        manager.settimeout(60)
+        worker = world.work(NOTIFY_SOCKET=f"{short}/notify")
+        assert manager.recv(4096) == b"READY=1"
+        assert manager.recv(4096).startswith(b"STATUS=")
+        execution = world.offer("echo ${NOTIFY_SOCKET-nothing}")
+        world.await_report(execution, "finished")
+        assert world.output(execution) == b"nothing\n"
+        world.settle(execution)
+        worker.send_signal(signal.SIGTERM)
+        while b"STOPPING=1" not in manager.recv(4096):
+            pass
+    assert worker.wait(timeout=90) == 0
 
 
 def test_a_row_that_cannot_be_read_is_reported(world: WorkerWorld) -> None:

@@ -66,19 +66,23 @@ def work_command(
       runner work --queue reports --queue default --concurrency 4
       runner work --name db-1 --queue database --allow-user postgres
     """
+    environment = dict(os.environb)
     settings = _settings(places, queues, concurrency, name, allowed_users)
     from runner.cli.output.console import Console
+    from runner.service.systemd import Notifier
     from runner.system.address_space import limit_arenas
     from runner.system.clock import SystemClock
     from runner.worker.loop import running
 
     limit_arenas()
-    with Console("text", places.own_zone), running(settings, SystemClock()) as worker:
+    clock = SystemClock()
+    notifier = Notifier.taken_from(os.environ, clock=clock)
+    with Console("text", places.own_zone), running(settings, clock, notifier) as worker:
         is_replaced = worker.run()
     if is_replaced:
         from runner.service.handover import replace_program
 
-        replace_program(None, {**os.environb, URL.encode(): settings.url.encode()})
+        replace_program(None, {**environment, URL.encode(): settings.url.encode()})
 
 
 @click.command("drain")
