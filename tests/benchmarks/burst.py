@@ -50,17 +50,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Result, Setting, Target, alternately, in_unit
 from benchmarks.service import Service, end, epoch_s
-from benchmarks.viewers import memory_looked_at, page_looked_at
+from benchmarks.viewers import VIEWERS, memory_looked_at, page_looked_at
 
 _HERE = Path(__file__).parent
-_OURS, _WITH_PAGE, _WITH_VIEWERS, _DURABLE, _BARE = (
+_OURS, _DURABLE, _BARE = (
     "runner",
-    "runner, with 200 viewers of its page",
-    "runner, with 200 viewers of a server in memory",
     "runner, due instant to last record in the log",
     "bare posix_spawn loop",
 )
@@ -103,13 +102,18 @@ def measure(setting: Setting) -> Result:
     """
     durable: list[float] = []
     bare: list[str | Path] = [sys.executable, "-I", _HERE / "bare_loop.py", str(setting.size)]
+    viewers = min(setting.size, VIEWERS)
+    page, memory = (
+        Burst(beside=partial(looked_at, viewers=viewers))
+        for looked_at in (page_looked_at, memory_looked_at)
+    )
     measures: dict[str, Callable[[int], float]] = {
         _OURS: lambda number: runner_rate(setting.place(f"runner-{number}"), setting.size, durable),
-        _WITH_PAGE: lambda number: runner_rate(
-            setting.place(f"page-{number}"), setting.size, [], Burst(beside=page_looked_at)
+        f"runner, with {viewers} viewers of its page": lambda number: runner_rate(
+            setting.place(f"page-{number}"), setting.size, [], page
         ),
-        _WITH_VIEWERS: lambda number: runner_rate(
-            setting.place(f"viewers-{number}"), setting.size, [], Burst(beside=memory_looked_at)
+        f"runner, with {viewers} viewers of a server in memory": lambda number: runner_rate(
+            setting.place(f"viewers-{number}"), setting.size, [], memory
         ),
         _BARE: lambda _: _printed(bare),
         _BOUND: lambda number: _printed([*bare, setting.place(f"bound-{number}")]),

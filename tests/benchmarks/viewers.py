@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -53,13 +54,14 @@ class Seen:
     failures: int = 0
     streams: int = 0
     settled: Callable[[], None] | None = None
-    """What to call once every viewer has a stream, and every page was looked at twice."""
+    """What to call once `viewers` have a stream, and every page was looked at twice."""
+    viewers: int = VIEWERS
 
     def note_page(self, path: str, took_ms: float) -> None:
         """Note how long a page took."""
         self.took_ms.setdefault(path, []).append(took_ms)
         is_warm = len(self.took_ms) == len(PAGES) and min(map(len, self.took_ms.values())) > 1
-        if self.settled is not None and is_warm and self.streams >= VIEWERS:
+        if self.settled is not None and is_warm and self.streams >= self.viewers:
             self.settled()
             self.settled = None
 
@@ -147,34 +149,49 @@ def with_viewers(
 
 
 @contextmanager
-def page_looked_at(service: Service) -> Iterator[None]:
-    """Serve the page, and let 200 viewers look at it, as long as the block lasts. It begins
+def page_looked_at(service: Service, *, viewers: int) -> Iterator[None]:
+    """Serve the page, and let viewers look at it, as long as the block lasts. It begins
     when all of them are there and have seen the pages.
 
     They are a process that yields to all others, as if they were on other machines.
     """
-    with serving(service) as (_, host, port), _looked_at(service, host, port, _secret(service)):
-        yield
+    with serving(service) as (_, host, port):
+        place = Place(host=host, port=port, request=_any_request(service))
+        with _looked_at(place, _secret(service), viewers):
+            yield
 
 
 @contextmanager
-def memory_looked_at(service: Service) -> Iterator[None]:
+def memory_looked_at(service: Service, *, viewers: int) -> Iterator[None]:
     """Let the same viewers look at a server that answers from memory."""
     program = Path(__file__).with_name("memory_server.py")
     with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            with _looked_at(service, "127.0.0.1", int(server.stdout.readline()), "none"):
+            port = int(server.stdout.readline())
+            place = Place(host="127.0.0.1", port=port, request=_any_request(service))
+            with _looked_at(place, "none", viewers):
                 yield
         finally:
             end(server)
 
 
+class Place(NamedTuple):
+    """Where viewers look."""
+
+    host: str
+    port: int
+    request: str
+
+
+def _any_request(service: Service) -> str:
+    return next(service.jobs.glob("*.yaml")).stem
+
+
 @contextmanager
-def _looked_at(service: Service, host: str, port: int, secret: str) -> Iterator[None]:
-    request = next(service.jobs.glob("*.yaml")).stem
+def _looked_at(place: Place, secret: str, viewers: int) -> Iterator[None]:
     looking = subprocess.Popen(
-        [sys.executable, "-c", _LOOKING, host, str(port), request],
+        [sys.executable, "-c", _LOOKING, place.host, str(place.port), place.request, str(viewers)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -190,16 +207,18 @@ def _looked_at(service: Service, host: str, port: int, secret: str) -> Iterator[
             end(looking)
 
 
-def look_as_long_as_possible(place: Sequence[str], secret: str) -> None:
-    """Let 200 viewers look until this process is killed; print a line when they have settled.
+def look_as_long_as_possible(arguments: Sequence[str], secret: str) -> None:
+    """Let viewers look until this process is killed; print a line when they have settled.
 
-    `place` is the host, the port, and a request to look at.
+    `arguments` are the host, the port, a request to look at, and how many viewers look.
     """
     os.nice(_OTHER_MACHINES)
-    host, port, request = place
-    seen = Seen(settled=lambda: print("settled", flush=True))
-    audience = Audience((host, int(port)), secret, _READY_S, _EVERY_S, seen, request)
-    asyncio.run(look(audience, VIEWERS))
+    (host, port, request), viewers = arguments[:3], int(arguments[3])
+    seen = Seen(settled=lambda: print("settled", flush=True), viewers=viewers)
+    every_s = _EVERY_S * viewers / VIEWERS  # as many pages a second, however many viewers
+    asyncio.run(
+        look(Audience((host, int(port)), secret, _READY_S, every_s, seen, request), viewers)
+    )
 
 
 def _secret(service: Service) -> str:
