@@ -16,9 +16,9 @@ from pathlib import Path
 from runner.errors import StoreError
 from runner.history import tables
 from runner.history.kinds import Kinds
-from runner.history.query import Bar, Coverage, Histogram, Page, Query, Tally
+from runner.history.query import Bar, Coverage, Histogram, Page, Query, StripBar, Tally
 from runner.history.rows import Record
-from runner.history.selection import ROWS, bars, page, record_in, tallied, tallies
+from runner.history.selection import ROWS, bars, page, record_in, strips, tallied, tallies
 from runner.history.seqs import LAST
 
 _ALL = Query()
@@ -77,6 +77,12 @@ class HistoryIndex:
         selected = replace(query, among=frozenset(names), with_members=False)
         with self._reading() as (connection, kinds):
             return bars(connection, kinds, selected, count)
+
+    def strips(self, names: Collection[str], *, count: int = 30) -> dict[str, list[StripBar]]:
+        """Return the statuses and durations of the same executions, in half the time."""
+        with self._reading() as (connection, kinds):
+            selected = Query(among=frozenset(names), with_members=False)
+            return strips(connection, kinds, selected, count)
 
     def lanes(self, names: Collection[str], query: Query, *, count: int = 300) -> Bars:
         """Return the executions of each request in a span of time, the oldest first.

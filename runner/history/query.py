@@ -103,6 +103,13 @@ class Bar(NamedTuple):
     missed_until: str | None = None
 
 
+class StripBar(NamedTuple):
+    """An execution in a strip of its request. `duration_s` is None if it never started."""
+
+    status: str
+    duration_s: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """How many executions of a request, without its members, had a status and a reason."""

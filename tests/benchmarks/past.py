@@ -111,7 +111,7 @@ def _questions(index: HistoryIndex) -> Mapping[str, Callable[[], object]]:
         ),
         "with a scope": lambda: index.executions(Query(admits=lambda *_: True)),
         "with a word": lambda: index.executions(Query(text="posted", statuses=errors)),
-        "last 30 of 500 requests": lambda: index.bars(names),
+        "last 30 of 500 requests": lambda: index.strips(names),
         "a day of 40 requests": lambda: index.lanes(names[:40], day),
         "counts of a day": lambda: index.tallies(day),
     }

@@ -8,11 +8,10 @@ from statistics import median, quantiles
 from typing import Any, TypeVar
 
 from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.query import Bar, Page, Query
+from runner.history.query import Bar, Page, Query, StripBar
 from runner.lifecycle import ExecutionStatus
 from runner.values import rough_size_text
-from runner.web.pages.drawing.strip import StripBar
-from runner.web.pages.sane import sane, sane_all, sane_bars
+from runner.web.pages.sane import sane, sane_all, sane_bars, sane_strip
 from runner.web.pages.wording import success_rate
 
 Answer = TypeVar("Answer")
@@ -69,6 +68,11 @@ class Past:
         """Return the last executions of each request, the oldest first."""
         return _sane(self.ask(lambda index: index.bars(names, count=count)))
 
+    def strips(self, names: Collection[str]) -> dict[str, list[StripBar]]:
+        """Return the last 30 executions of each request, the oldest first, for its strip."""
+        found = self.ask(lambda index: index.strips(names)) or {}
+        return {name: sane_strip(each) for name, each in found.items()}
+
     def lanes(self, names: Collection[str], query: Query) -> Bars:
         """Return the executions of each request in a span of time, the oldest first."""
         return _sane(self.ask(lambda index: index.lanes(names, query)))
@@ -108,15 +112,7 @@ def p95_s(bars: Collection[Bar]) -> float | None:
     return quantiles(found, n=20, method="inclusive")[-1] if len(found) > 1 else None
 
 
-def strip_bars(bars: Sequence[Bar]) -> list[StripBar]:
-    """Return executions for a strip."""
-    return [
-        StripBar(status=bar.status, duration_s=bar.duration_s if bar.started else None)
-        for bar in bars
-    ]
-
-
-def rate_of(bars: Sequence[Bar]) -> str | None:
+def rate_of(bars: Sequence[StripBar]) -> str | None:
     """Return the share of successes in words; None if nothing ended."""
     counts: dict[str, int] = {}
     for bar in bars:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.history.query import Bar
+from runner.history.query import Bar, StripBar
 from runner.values import parse_instant
 
 Record = Mapping[str, Any]
@@ -45,6 +45,11 @@ def sane_all(records: Iterable[Record]) -> list[dict[str, Any]]:
 def sane_bars(bars: Iterable[Bar]) -> list[Bar]:
     """Return the bars that have a time, with usable fields."""
     return [_sane_bar(bar) for bar in bars if _time(bar.time) is not None]
+
+
+def sane_strip(bars: Iterable[StripBar]) -> list[StripBar]:
+    """Return the bars of a strip with usable durations."""
+    return [StripBar(bar.status, _number(bar.duration_s)) for bar in bars]
 
 
 def _sane_bar(bar: Bar) -> Bar:

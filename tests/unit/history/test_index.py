@@ -83,6 +83,25 @@ def test_bars_are_the_last_executions_of_each_request_without_members(world: His
     assert [bar.duration_s for bar in lanes["a"]] == [2, 3]  # one success, one error
 
 
+def test_strips_have_the_executions_of_bars_and_no_duration_of_what_never_started(
+    world: HistoryWorld,
+) -> None:
+    for number in range(4):
+        world.append(
+            finished_line(AT + seconds(number), request="a", duration_s=number),
+            finished_line(AT + seconds(number), request="a", process="a/x", group="g"),
+            finished_line(AT + seconds(number), request="c"),
+        )
+    world.append(
+        finished_line(AT, request="a", status="error", duration_s=7.5),
+        finished_line(AT, request="a", status="skipped", started=None, duration_s=0.0),
+    )
+    world.settle()
+    assert world.index.strips(["a", "b"], count=3) == {
+        "a": [("success", 3), ("error", 7.5), ("skipped", None)]
+    }
+
+
 def test_a_missed_span_is_a_bar_with_its_ends(world: HistoryWorld) -> None:
     world.append(
         finished_line(

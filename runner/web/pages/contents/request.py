@@ -37,7 +37,6 @@ from runner.web.pages.wording import short_duration
 
 _FIRES = 10
 _IN_CHART = 120
-_IN_STRIP = 30
 _IN_HISTORY = 20
 _ELSEWHERE = frozenset(
     {"request", "status", "sync", "timing", "next", "executions", "description", "labels"}
@@ -75,7 +74,7 @@ def request(present: Present, past: Past, view: RequestView, at: str) -> Content
     values: dict[str, Any] = {
         "name": view.name,
         "item": {"description": None, "process": None, **full},
-        "row": row_of(_row_item(view, full), bars[-_IN_STRIP:]),
+        "row": row_of(_row_item(view, full), past.strips([view.name]).get(view.name, ())),
         "clock": present.clock,
         "buttons": list(_buttons(present, view)),
         "notes": list(_notes(present, view)),

@@ -13,12 +13,12 @@ from markupsafe import Markup
 from runner.access.shown.excerpts import Excerpt, excerpt_of
 from runner.access.shown.request_items import request_item
 from runner.errors import Problem
-from runner.history.query import Bar
+from runner.history.query import StripBar
 from runner.lifecycle import INVALID, RequestStatus, status_words
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC
 from runner.web.pages.drawing.strip import strip
-from runner.web.pages.past import Past, rate_of, strip_bars
+from runner.web.pages.past import Past, rate_of
 from runner.web.pages.present import Present
 from runner.web.pages.rendering import Content
 
@@ -98,7 +98,7 @@ def requests(present: Present, past: Past, wanted: Wanted) -> Content:
     pages = max(-(-len(kept) // _ON_PAGE), 1)
     wanted = replace(wanted, page=min(max(wanted.page, 1), pages))
     shown = kept[(wanted.page - 1) * _ON_PAGE : wanted.page * _ON_PAGE]
-    bars = past.bars([view.name for view in shown])
+    strips = past.strips([view.name for view in shown])
     problems = present.loaded.catalog.problems if present.admits is None else ()
     return Content(
         template="requests.html",
@@ -109,7 +109,7 @@ def requests(present: Present, past: Past, wanted: Wanted) -> Content:
             "labels": sorted({text for item in items.values() for text in _labels(item)}),
             "owners": sorted({item["owner"] for item in items.values() if item["owner"]}),
             "columns": _COLUMNS,
-            "rows": [row_of(items[view.name], bars.get(view.name, ())) for view in shown],
+            "rows": [row_of(items[view.name], strips.get(view.name, ())) for view in shown],
             "count": len(kept),
             "total": len(named),
             "pages": pages,
@@ -121,7 +121,7 @@ def requests(present: Present, past: Past, wanted: Wanted) -> Content:
     )
 
 
-def row_of(item: Item, bars: Sequence[Bar]) -> Row:
+def row_of(item: Item, bars: Sequence[StripBar]) -> Row:
     """Return a request as a row of the list."""
     notes = [each["check"] for each in item["alerts"]]
     return Row(
@@ -134,7 +134,7 @@ def row_of(item: Item, bars: Sequence[Bar]) -> Row:
         labels=item["labels"],
         note=", ".join(filter(None, [*notes, "paused" if item["pause"] else None])),
         timing=item["timing"],
-        strip=strip(strip_bars(bars)),
+        strip=strip(bars),
         rate=rate_of(bars),
         last_status=item["last_status"],
         last_ended=item["last_ended"],

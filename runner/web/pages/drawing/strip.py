@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 from markupsafe import Markup
 
+from runner.history.query import StripBar
 from runner.values import counted
 from runner.web.pages.drawing.svg import FAILED, boxes, kind_of
 
 COUNT = 30
 _STEP, _BAR, _HEIGHT, _LOWEST = 5.0, 4.0, 20.0, 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StripBar:
-    """One execution in a strip. `duration_s` is None if it never started."""
-
-    status: str
-    duration_s: float | None
 
 
 def strip(bars: Sequence[StripBar]) -> Markup:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.history.index import HistoryIndex
-from runner.history.query import Bar, Query
-from runner.web.pages.past import Past, p95_s, rate_of, strip_bars, usual_s
+from runner.history.query import Bar, Query, StripBar
+from runner.web.pages.past import Past, p95_s, rate_of, usual_s
 
 
 def bar(status: str, duration_s: float | None, *, is_started: bool = True) -> Bar:
@@ -38,18 +38,13 @@ def test_p95_needs_two_executions_and_lies_among_the_longest() -> None:
 
 
 def test_the_success_rate_never_rounds_up_to_100() -> None:
-    assert rate_of([bar("success", 1.0)] * 2999 + [bar("error", 1.0)]) == "99.9 %"
-    assert rate_of([bar("skipped", None, is_started=False)]) is None
-
-
-def test_a_fire_that_never_started_has_no_height_in_a_strip() -> None:
-    (found,) = strip_bars([bar("skipped", 0.0, is_started=False)])
-    assert found.duration_s is None
+    assert rate_of([StripBar("success", 1.0)] * 2999 + [StripBar("error", 1.0)]) == "99.9 %"
+    assert rate_of([StripBar("skipped", None)]) is None
 
 
 def test_without_an_index_the_page_says_that_it_is_being_built(tmp_path: Path) -> None:
     past = Past(HistoryIndex(tmp_path))
     assert past.execution("0190") is None
     assert past.executions(Query(), limit=5).records == ()
-    assert past.bars(["backup"]) == {}
+    assert (past.bars(["backup"]), past.strips(["backup"])) == ({}, {})
     assert past.notice is not None and "being built" in past.notice

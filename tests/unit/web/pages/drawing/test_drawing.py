@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from xml.etree import ElementTree
 
+from runner.history.query import StripBar
 from runner.web.pages.drawing.duration_chart import Point, duration_chart
 from runner.web.pages.drawing.progress import bar
-from runner.web.pages.drawing.strip import StripBar, strip
+from runner.web.pages.drawing.strip import strip
 from runner.web.pages.drawing.timeline import Span, lane, settled, window_at
 
 NOW = datetime(2026, 11, 30, 7, 42, tzinfo=UTC)
