@@ -94,7 +94,9 @@ class Night:
             while fire < now:
                 takes = timedelta(seconds=_TAKES_S[at % 10] * chance.uniform(0.8, 1.25))
                 is_failing = self.is_bad and at in _BAD and fire > now - timedelta(hours=5)
-                has_failed = is_failing or (at % 10 != 4 and chance.random() < 0.01)
+                is_unlucky = at % 10 != 4 and chance.random() < 0.01
+                is_last = fire + every + timedelta(seconds=1.25 * _TAKES_S[at % 10]) >= now
+                has_failed = is_failing or (is_unlucky and not is_last)
                 if fire + takes < now and not (is_missing and gap[0] < fire < gap[1]):
                     yield fire + takes, _ended(name, at, fire, takes, has_failed=has_failed)
                 fire += every

@@ -20,8 +20,9 @@ from runner.web.pages.drawing.timeline import Span, Window, lane
 from runner.web.pages.wording import short_duration
 
 Record = Mapping[str, Any]
-MOST = 24
-_DENSE = timedelta(minutes=4)
+MOST = 32
+"""The style hides the last 8 of them, except in a wide window."""
+_DENSE = timedelta(minutes=12)
 """Fires closer than this are drawn as one band, as they would touch."""
 _MOST_PLANNED = 80
 

@@ -11,6 +11,7 @@ from typing import Any
 from runner.access.loading import Loaded
 from runner.access.places import Places
 from runner.access.shown.request_items import views_of
+from runner.lifecycle import ExecutionStatus
 from runner.planning.alerts.alert import Alert
 from runner.planning.views.request_view import RequestView
 from runner.service.alerts.stored_alerts import open_alerts
@@ -86,6 +87,11 @@ class Present:
     def is_seen(self, name: str) -> bool:
         """Return whether the viewer may see a request."""
         return self.admits is None or self.site.is_seen(self.viewer, name)
+
+    def is_recovered(self, name: str) -> bool:
+        """Return whether a request's last result is a success: no earlier failure is red."""
+        result = self.loaded.results.of(name)
+        return result is not None and result.status is ExecutionStatus.SUCCESS
 
     def actions(self, target: Target) -> list[Action]:
         """Return what the viewer's role allows to do to such a target."""

@@ -71,18 +71,23 @@ class Shown:
         )
 
 
-def shown_status(status: str) -> Shown:
-    """Return how an execution's status is shown.
+def shown_status(status: str, *, is_over: bool = False) -> Shown:
+    """Return how an execution's status is shown; a failure that is over is not red.
 
     >>> shown_status("error")
     Shown(tone='bad', mark='✗', word='error')
+    >>> shown_status("error", is_over=True).tone
+    'idle'
     """
     try:
         known = ExecutionStatus(status)
     except ValueError:  # of another version, or of another program
         return Shown(tone="idle", mark="?", word=str(status))
+    tone = _TONES.get(known, "idle")
     return Shown(
-        tone=_TONES.get(known, "idle"), mark=mark_of(known), word=str(known).replace("_", " ")
+        tone="idle" if is_over and tone == "bad" else tone,
+        mark=mark_of(known),
+        word=str(known).replace("_", " "),
     )
 
 

@@ -64,6 +64,7 @@ def execution(present: Present, past: Past, record: Record, page: int | None) ->
             "record": record,
             "is_running": is_running,
             "clock": present.clock,
+            "is_recovered": present.is_recovered,
             "kill_url": kill_url,
             "members": _waterfall(record, members, present.now),
             "fields": [(name, _field(name, value, present)) for name, value in _shown(record)],

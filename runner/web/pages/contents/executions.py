@@ -62,6 +62,7 @@ def executions(present: Present, past: Past, wanted: Wanted, before: int | None)
             "older": wanted.url(found.before) if found.before is not None else None,
             "trouble": trouble or past.notice,
             "clock": present.clock,
+            "is_recovered": present.is_recovered,
         },
     )
 

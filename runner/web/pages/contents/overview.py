@@ -24,7 +24,7 @@ from runner.planning.words.pause_words import pause_words
 from runner.values import from_microseconds, short_commit
 from runner.web.actions import Target
 from runner.web.pages.attention import Attention, attention, verdict
-from runner.web.pages.drawing.timeline import window_at
+from runner.web.pages.drawing.timeline import key, window_at
 from runner.web.pages.in_progress import running
 from runner.web.pages.lanes import MOST, chosen, lanes
 from runner.web.pages.past import Past, usual_s
@@ -32,7 +32,7 @@ from runner.web.pages.present import Present
 from runner.web.pages.rendering import Content
 from runner.web.pages.wording import rough_duration, success_rate
 
-_MOST_NEEDS, _MOST_RUNNING, _MOST_COMING, _MOST_ENDED = 12, 12, 8, 10
+_MOST_NEEDS, _MOST_RUNNING, _MOST_COMING, _MOST_ENDED = 12, 12, 8, 24
 _MOST_NAMES = 3
 _ALL_LANES = 1000
 _DAY = timedelta(hours=24)
@@ -93,6 +93,7 @@ def overview(present: Present, past: Past, *, is_whole: bool) -> Content:
             "waiting": present.waiting,
             "coming": list(islice(_coming(present), _MOST_COMING)),
             "clock": present.clock,
+            "is_recovered": present.is_recovered,
             "jobs": str(present.places.jobs),
             "can_kill": CommandKind.KILL in kinds,
             "can_acknowledge": CommandKind.ACKNOWLEDGE in kinds,
@@ -201,9 +202,11 @@ def _timeline(
     names = [view.name for view in found]
     query = Query(since=window.begin, admits=present.admits)
     bars = past.lanes(names, query)
+    shown = list(lanes(found, bars, present.running, present.loaded.pauses, window))
     return {
         "ticks": window.ticks,
-        "lanes": list(lanes(found, bars, present.running, present.loaded.pauses, window)),
+        "lanes": shown,
+        "key": key(each.picture for each in shown),
         "lane_count": max(len(found), sum(_is_timed(view) for view in present.views)),
         "all_lanes": is_whole,
         "requests": len(_names(present)),

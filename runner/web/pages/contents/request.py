@@ -76,6 +76,7 @@ def request(present: Present, past: Past, view: RequestView, at: str) -> Content
         "item": {"description": None, "process": None, **full},
         "row": row_of(_row_item(view, full), past.strips([view.name]).get(view.name, ())),
         "clock": present.clock,
+        "is_recovered": present.is_recovered,
         "buttons": list(_buttons(present, view)),
         "notes": list(_notes(present, view)),
         "found_problems": shown_problems(view.rejection.problems_of(view.name))

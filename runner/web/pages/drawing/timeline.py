@@ -29,6 +29,16 @@ _Y_AND_HEIGHT = {
     "missed": (3.0, 11.0),
 }
 _FULL = (1.0, 14.0)
+_WORDS = {
+    "ok": "success",
+    "bad": "failing",
+    "past": "failed, recovered",
+    "missed": "missed",
+    "killed": "killed",
+    "skipped": "skipped",
+    "running": "running",
+    "planned": "to come",
+}
 _LINKED = frozenset({"bad", "past", "killed"})
 
 
@@ -107,6 +117,14 @@ def lane(name: str, spans: Iterable[Span], window: Window) -> Markup:
         shapes=Markup("").join([*paths, boxes("past", _shapes("past", older, window)), *links]),
         now=number(window.x(window.now)),
     )
+
+
+def key(lanes: Iterable[Markup]) -> list[tuple[Markup, str]]:
+    """Return a sample (12 by `HEIGHT`) and the words of each kind that is in the lanes."""
+    drawn = "".join(lanes)
+    shown = [kind for kind in _WORDS if f'class="{kind}"' in drawn]
+    sizes = {kind: _Y_AND_HEIGHT.get(kind, _FULL) for kind in shown}
+    return [(boxes(kind, [(1.0, y, 10.0, h)]), _WORDS[kind]) for kind, (y, h) in sizes.items()]
 
 
 def _summary(spans: Sequence[Span]) -> str:

@@ -11,7 +11,7 @@ from runner.history.query import StripBar
 from runner.web.pages.drawing.duration_chart import Point, duration_chart
 from runner.web.pages.drawing.progress import bar
 from runner.web.pages.drawing.strip import strip
-from runner.web.pages.drawing.timeline import Span, lane, settled, window_at
+from runner.web.pages.drawing.timeline import Span, key, lane, settled, window_at
 
 NOW = datetime(2026, 11, 30, 7, 42, tzinfo=UTC)
 HOSTILE = '"><script>alert(1)</script>'
@@ -59,6 +59,16 @@ def test_a_lane_of_failures_alone_is_bounded() -> None:
 
 def test_what_is_older_than_the_window_is_left_out() -> None:
     assert "nothing ran" in str(lane("backup", [span("ok", 48)], window_at(NOW)))
+
+
+def test_the_key_explains_the_kinds_that_the_lanes_have() -> None:
+    lanes = [
+        lane("backup", [span("bad", 3), span("ok", 2)], window_at(NOW)),
+        lane("ping", [span("ok", 1), span("planned", -1)], window_at(NOW)),
+    ]
+    assert [words for _, words in key(lanes)] == ["success", "failed, recovered", "to come"]
+    assert [classes_of(sample) for sample, _ in key(lanes)] == [["ok"], ["past"], ["planned"]]
+    assert key([]) == []
 
 
 def bars_in(svg: str) -> list[tuple[str, float, float]]:
