@@ -6,6 +6,7 @@ The test's process renders it beside a real runner, and the browser gets it with
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
@@ -45,24 +46,24 @@ def faults(page: Page, *, is_bad: bool) -> Iterator[str]:
 @pytest.mark.parametrize("is_bad", [False, True], ids=["green", "bad"])
 @pytest.mark.parametrize("count", [5, pytest.param(500, marks=pytest.mark.campaign)])
 def test_the_overview_fits_and_is_red_only_if_something_needs_a_person(
-    browser: Browser, place: Place, count: int, is_bad: bool
+    browser: Browser, tmp_path: Path, count: int, is_bad: bool
 ) -> None:
+    place = Place(tmp_path)  # the fixture of that name would check each line of the night
     world, night = WebWorld(place), Night(count=count, is_bad=is_bad)
     night.write_requests(place.jobs)
     night.write_log(place.log)
     place.declare("recovers", "test -e ../again || { touch ../again; exit 3; }")
-    runner = place.start()
-    assert [place.run("exec", "recovers").returncode for _ in range(2)] == [3, 0]
-    world.index()
     client = world.program("ana")
 
     def answer(route: Route) -> None:
         found = client.get(route.request.url.removeprefix(ORIGIN))
         route.fulfill(status=found.status_code, headers=dict(found.headers), body=found.content)
 
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+    runner, context = place.start(), browser.new_context(java_script_enabled=False)
     try:
+        assert [place.run("exec", "recovers").returncode for _ in range(2)] == [3, 0]
+        world.index()
+        page = context.new_page()
         page.route("**/*", answer)
         page.goto(ORIGIN)
         assert list(faults(page, is_bad=is_bad)) == []
