@@ -77,6 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test over PostgreSQL whose promise differs there by the contract of the fleet."""
+    marker = item.get_closest_marker("sqlite_only")
+    if marker is not None and item.config.getoption("--store") == "postgres":
+        pytest.skip(marker.args[0])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """After all tests no process of theirs is there, and no state folder in the user's
