@@ -30,7 +30,7 @@ from runner.execution.executor import (
 )
 from runner.execution.launch import Launch
 from runner.execution.node_reports import Reported, report_of
-from runner.execution.output import outputs_folder, read_tail
+from runner.execution.output import Identity, Tail, outputs_folder, read_tail
 from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
 from runner.lifecycle import Reason
 from runner.service.executions.dispatching.launching import launch_of, needs_of
@@ -61,6 +61,8 @@ class _Mine:
     """None if its row cannot be read."""
     begun_s: float | None = None
     """When this worker started the process, in elapsed seconds."""
+    output: Identity | None = None
+    """The file that received the output, if this worker started the process."""
     is_asked_to_end: bool = False
 
     @property
@@ -184,9 +186,9 @@ class Executions:
         mine = self._mine[event.execution]
         match event:
             case ProcessStarted():
-                mine.begun_s = event.at_s
+                mine.begun_s, mine.output = event.at_s, event.output
                 self._note_started(mine, event)
-                self._watch_output(mine, event.output, is_new=True)
+                self._watch_output(mine, is_new=True)
             case NotStarted():
                 self._note_end(mine, event)
             case Exit(stopped_for=Reason.RUNNER_LOST):
@@ -267,7 +269,7 @@ class Executions:
                 ProcessStarted(execution=mine.taken.id, process=process, at=self._clock.now()),
             )
         logger.info("adopted {}", _named(mine))
-        self._watch_output(mine, None, is_new=False)
+        self._watch_output(mine, is_new=False)
 
     def _former(self, mine: _Mine, execution: Execution) -> FormerExecution:
         started = mine.taken.started
@@ -309,9 +311,14 @@ class Executions:
         measured = Measured(
             ended=self._clock.now(),
             duration=None if duration_s is None else timedelta(seconds=duration_s),
-            tail=read_tail(mine.execution.claim.output_file) if mine.execution else None,
+            tail=self._tail_of(mine),
         )
         return RemoteExit(exited=ended, measured=measured, is_adopted=mine.begun_s is None)
+
+    def _tail_of(self, mine: _Mine) -> Tail | None:
+        if mine.execution is None:
+            return None
+        return read_tail(mine.execution.claim.output_file, only=mine.output)
 
     def _report(self, mine: _Mine, event: Reported) -> None:
         written = report_of(event)
@@ -319,14 +326,14 @@ class Executions:
         self._unsent[report.execution] += 1
         self._link.report(report)
 
-    def _watch_output(self, mine: _Mine, only: tuple[int, int] | None, *, is_new: bool) -> None:
+    def _watch_output(self, mine: _Mine, *, is_new: bool) -> None:
         if mine.execution is not None:
             path = mine.execution.claim.output_file
-            self._link.watch_output(mine.taken.id, path, only, is_new=is_new)
+            self._link.watch_output(mine.taken.id, path, mine.output, is_new=is_new)
 
     def _send_rest_of_output(self, mine: _Mine) -> None:
         if not self._link.is_sending(mine.taken.id):
-            self._watch_output(mine, None, is_new=False)
+            self._watch_output(mine, is_new=False)
         self._link.end_output(mine.taken.id)
 
     def _forget(self, executions: list[str]) -> None:

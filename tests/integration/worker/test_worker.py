@@ -27,7 +27,11 @@ def world(database_url: str, tmp_path: Path) -> Iterator[WorkerWorld]:
 
 
 def test_a_worker_runs_what_is_offered_and_reports_it(world: WorkerWorld) -> None:
-    """Two deliveries of one offer and an offer that was withdrawn start nothing further."""
+    """Two deliveries of one offer and an offer that was withdrawn start nothing further.
+
+    What a process puts in the place of its output could be a file that only the worker can
+    read, so neither the tail nor the output has it.
+    """
     world.note_meta("lost_after_s", "10")  # makes heartbeats frequent
     worker = world.work("alpha", "--concurrency", "2", "--allow-user", world.own_user)
     world.await_worker("alpha")
@@ -36,16 +40,19 @@ def test_a_worker_runs_what_is_offered_and_reports_it(world: WorkerWorld) -> Non
     forbidden = world.offer(f"echo never >> {world.ledger}", run_as="nobody")
     withdrawn = world.offer(f"echo never >> {world.ledger}", queue="other")
     world.settle(withdrawn)
+    replaced = world.offer('out=$(readlink /proc/$$/fd/1); rm "$out"; echo hidden > "$out"')
     finished = world.await_report(execution, "finished")
     started = world.await_report(execution, "started")
     assert started.node == "alpha" and started.body["pid"] > 1
     assert finished.body["exit_code"] == 3 and finished.body["tail"] == ["one\n", 4, False]
     assert finished.body["duration"] > 0 and not finished.body["is_adopted"]
     assert world.output(execution) == b"one\n"
+    assert world.await_report(replaced, "finished").body["tail"] == ["", 0, False]
+    assert world.output(replaced) == b""
     why = world.await_report(forbidden, "not_started").body["why"]
     assert "may not run anything as nobody" in why
     assert world.noted() == ["1"]
-    for each in (execution, forbidden):
+    for each in (execution, forbidden, replaced):
         world.settle(each)
     folder = world.worker_folder("alpha")
     wait_until(lambda: not list(folder.rglob("*.out")), what="the output is only in the store")
