@@ -151,7 +151,7 @@ class Builder:
         self, connection: sqlite3.Connection, unread: list[tuple[LogPart, _File]]
     ) -> None:
         pending = sum(max(part.signature[2] - file.end, 0) for part, file in unread)
-        connection.execute("UPDATE progress SET pending = ?1 WHERE pending <> ?1", (pending,))
+        connection.execute("UPDATE progress SET pending = ? WHERE pending <> ?", (pending, pending))
 
     def _read_some(self, connection: sqlite3.Connection, part: LogPart, file: _File) -> bool:
         """Index the next piece of a file, or notice that it has another content now.

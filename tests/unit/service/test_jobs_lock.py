@@ -11,8 +11,15 @@ import pytest
 from loguru import logger
 
 from runner.errors import RefusedError
+from runner.service import jobs_lock
 from runner.service.jobs_lock import JobsLock
 from runner.system.clock import SystemClock
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a folder on a busy machine as long as for one that hangs."""
+    monkeypatch.setattr(jobs_lock, "_PATIENCE_S", 30.0)
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
