@@ -34,8 +34,8 @@ from runner.monitor.log_files import (
     separator,
     sync_folder,
 )
-from runner.monitor.recovery import lines_of, missing_suffix
-from runner.monitor.renamed_log import find_renamed
+from runner.monitor.recovery import Found, lines_of, missing_suffix
+from runner.monitor.renamed_log import find_later, find_renamed
 
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS lacks it
 
@@ -157,6 +157,8 @@ class MonitorLog:
                 )
                 for each, (at, size) in self._renamed(held, current, inode, stack).items()
             ]
+            if not is_current:
+                renamed += self._later(current, inode, renamed, batch, stack)
             in_current = lines_in(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
@@ -282,6 +284,35 @@ class MonitorLog:
             places |= {place_of(each)[0]: each for each in opened(moved, stack)}
         places.pop(in_use, None)
         return {each: place_of(each) for each in places.values()}
+
+    def _later(
+        self,
+        current: int,
+        marked: int,
+        renamed: list[tuple[Found, int]],
+        batch: bytes,
+        stack: contextlib.ExitStack,
+    ) -> list[tuple[Found, int]]:
+        """Return further former log files that have lines of the batch.
+
+        The mark names only the file where the batch began. If the log was renamed again
+        while its next file got the rest, and then the runner was killed, only a search
+        finds that file. Another program's log may lie near, so a torn line alone is no
+        evidence.
+        """
+        status = {each: os.fstat(each) for _, each in renamed}
+        known = {place_of(current)[0], *(each.st_ino for each in status.values())}
+        begun_ns = [each.st_mtime_ns for each in status.values() if each.st_ino == marked]
+        later = []
+        for path in find_later(self._path, begun_ns[0]) if begun_ns else ():
+            with contextlib.ExitStack() as own, contextlib.suppress(OSError):
+                for each in opened(path, own):
+                    inode, size = place_of(each)
+                    found = lines_in(each, max(0, size - len(batch)), lines_of(batch))
+                    if found.lines and inode not in known:
+                        later.append((found, each))
+                        stack.enter_context(own.pop_all())
+        return later
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:

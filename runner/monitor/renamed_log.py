@@ -1,10 +1,13 @@
-"""Finds a log file that was renamed, by its inode. Reads folders; opens no file."""
+"""Finds log files that were renamed: one by its inode, others by when they were written.
+Reads folders and the beginnings of files.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 _DEPTH = 3
@@ -17,6 +20,8 @@ The caller opens and closes what it finds. POSIX drops all locks of a process on
 when the process closes any descriptor of it, so SQLite would lose its locks.
 """
 
+_BEGINNING = b'{"'
+
 
 def find_renamed(path: Path, inode: int) -> Path | None:
     """Return the regular file near `path` that has this inode, under any name.
@@ -25,23 +30,59 @@ def find_renamed(path: Path, inode: int) -> Path | None:
     logrotate's `olddir` must be on the same file system and is usually one of these.
     Return None if no file there has the inode.
     """
+    for folder, device in _folders_near(path):
+        for entry in _some(_entries(folder, _DEPTH)):
+            if entry.inode() == inode and _status_of(entry, device):
+                return Path(entry.path)
+    return None
+
+
+def find_later(path: Path, written_ns: int) -> Iterator[Path]:
+    """Yield the files near `path` that begin like a log and were written since `written_ns`.
+
+    The log may be renamed again while the rest of a batch goes to its next file.
+    """
+    seen = set()
+    for folder, device in _folders_near(path):
+        for entry in _some(_entries(folder, _DEPTH)):
+            status = _status_of(entry, device)
+            if status and status.st_mtime_ns >= written_ns and status.st_ino not in seen:
+                seen.add(status.st_ino)
+                if _begins_like_a_log(entry.path):
+                    yield Path(entry.path)
+
+
+def _folders_near(path: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the folders to search, with the device on which the files must be."""
     with suppress(OSError):
         home = path.resolve().parent
         device = home.stat().st_dev
         for folder in dict.fromkeys((path.parent, home, path.parent.parent, home.parent)):
-            entries = _entries(folder, _DEPTH)
-            for _, entry in zip(range(_MOST_ENTRIES), entries, strict=False):
-                if entry.inode() == inode and _is_log(entry, device):
-                    return Path(entry.path)
-    return None
+            yield folder, device
 
 
-def _is_log(entry: os.DirEntry[str], device: int) -> bool:
-    if _NEVER_OPENED in entry.name or not entry.is_file(follow_symlinks=False):
-        return False
-    with suppress(OSError):  # deleted after it was listed
-        return entry.stat(follow_symlinks=False).st_dev == device
+def _some(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+    return islice(entries, _MOST_ENTRIES)
+
+
+def _begins_like_a_log(path: str) -> bool:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, len(_BEGINNING), 0) == _BEGINNING
+        finally:
+            os.close(descriptor)
     return False
+
+
+def _status_of(entry: os.DirEntry[str], device: int) -> os.stat_result | None:
+    """Return the status of a file that may be a former log; None for anything else."""
+    if _NEVER_OPENED in entry.name or not entry.is_file(follow_symlinks=False):
+        return None
+    with suppress(OSError):  # deleted after it was listed
+        status = entry.stat(follow_symlinks=False)
+        return status if status.st_dev == device else None
+    return None
 
 
 def _entries(folder: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:

@@ -296,6 +296,40 @@ def test_recovery_finds_the_marked_file_in_another_folder_or_by_another_name(
     assert (target.read_bytes(), path.read_bytes()) == (OLD + BATCH, b"")
 
 
+@pytest.mark.parametrize("names", [("old/a.log", "old/b.log"), ("archive-1.log", "../logs.old/x")])
+def test_recovery_finds_each_file_that_got_a_part_of_a_batch_while_the_log_was_renamed_twice(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    """The mark names the first of them, and the runner is killed before the next one."""
+    path = tmp_path / "logs" / "monitor.jsonl"
+    targets = [path.parent / name for name in names]
+    with opened(path) as log:
+        place = log.append(OLD)
+        for target, batch in zip(targets, (LINES[0], LINES[0] + LINES[1]), strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with renamed_while_written(path, target), pytest.raises(LogUnwritableError):
+                log.append(batch)
+    (path.parent / "other.log").write_bytes(LINES[2][:2])  # another program is writing
+    recovered(path, *place)
+    assert [each.read_bytes() for each in targets] == [OLD + LINES[0], LINES[1]]
+    assert path.read_bytes() == LINES[2]
+    assert (path.parent / "other.log").read_bytes() == LINES[2][:2]
+
+
+@contextmanager
+def renamed_while_written(path: Path, target: Path) -> Iterator[None]:
+    """Rename the log as soon as a write to it is on the disk."""
+
+    def sync(descriptor: int) -> None:
+        os.fsync(descriptor)
+        if path.exists() and path.stat().st_size:
+            path.rename(target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runner.monitor.log._sync", sync)
+        yield
+
+
 def test_a_batch_written_to_a_deleted_file_is_written_to_the_new_one(
     path: Path,
 ) -> None:
