@@ -30,6 +30,7 @@ UNIT_TESTS = Path(__file__).parent
 LAWS = {
     "test_dead_code.py": "the whole program",
     "test_layers.py": "the whole program",
+    "test_statements.py": "the SQL of the whole program",
     "importing/importers/test_damaged_sources.py": "all importers",
     "planning/test_checklist.py": "Openbravo's rows that planning decides",
     "planning/fires/test_life_cycle.py": "all changes of a state, in any order",
