@@ -23,7 +23,7 @@ from runner.history.writing import HistoryError, unwritable
 from runner.system.garbage_collection import collection_disabled
 
 _CHUNKS = 4
-"""How many chunks a transaction has: each writes most leaves of the indexes anew."""
+"""How many chunks a transaction has. Each transaction rewrites most leaves of the indexes."""
 _TAIL = 256  # bytes: more than two records have in common
 
 

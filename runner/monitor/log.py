@@ -158,7 +158,7 @@ class MonitorLog:
                 for each, (at, size) in self._renamed(held, current, inode, stack).items()
             ]
             if not is_current:
-                renamed += self._later(current, inode, renamed, batch, stack)
+                renamed += self._later(current, inode, renamed, batch_lines, stack)
             in_current = lines_in(current, offset if is_current else 0, batch_lines)
             known = in_current.lines.union(*(found.lines for found, _ in renamed))
             missing = [line for line in batch_lines if line not in known]
@@ -290,26 +290,25 @@ class MonitorLog:
         current: int,
         marked: int,
         renamed: list[tuple[Found, int]],
-        batch: bytes,
+        batch_lines: list[bytes],
         stack: contextlib.ExitStack,
     ) -> list[tuple[Found, int]]:
-        """Return further former log files that have lines of the batch.
+        """Return further former log files that have lines of the batch, like `renamed`.
 
         The mark names only the file where the batch began. If the log was renamed again
         while its next file got the rest, and then the runner was killed, only a search
         finds that file. Another program's log may lie near, so a torn line alone is no
         evidence.
         """
-        status = {each: os.fstat(each) for _, each in renamed}
-        known = {place_of(current)[0], *(each.st_ino for each in status.values())}
-        begun_ns = [each.st_mtime_ns for each in status.values() if each.st_ino == marked]
-        later = []
-        for path in find_later(self._path, begun_ns[0]) if begun_ns else ():
+        known = {each.st_ino: each for each in map(os.fstat, (current, *(at for _, at in renamed)))}
+        if marked not in known:  # gone: its repeated lines have the same ids
+            return []
+        length, later = sum(map(len, batch_lines)), []
+        for path in find_later(self._path, known[marked].st_mtime_ns, known):
             with contextlib.ExitStack() as own, contextlib.suppress(OSError):
                 for each in opened(path, own):
-                    inode, size = place_of(each)
-                    found = lines_in(each, max(0, size - len(batch)), lines_of(batch))
-                    if found.lines and inode not in known:
+                    found = lines_in(each, max(0, place_of(each)[1] - length), batch_lines)
+                    if found.lines:
                         later.append((found, each))
                         stack.enter_context(own.pop_all())
         return later

@@ -5,7 +5,7 @@ Reads folders and the beginnings of files.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -37,12 +37,12 @@ def find_renamed(path: Path, inode: int) -> Path | None:
     return None
 
 
-def find_later(path: Path, written_ns: int) -> Iterator[Path]:
+def find_later(path: Path, written_ns: int, known: Collection[int]) -> Iterator[Path]:
     """Yield the files near `path` that begin like a log and were written since `written_ns`.
 
-    The log may be renamed again while the rest of a batch goes to its next file.
+    Leave out the inodes that are `known`.
     """
-    seen = set()
+    seen = set(known)
     for folder, device in _folders_near(path):
         for entry in _some(_entries(folder, _DEPTH)):
             status = _status_of(entry, device)

@@ -15,6 +15,11 @@ _SHARE = 0.1
 _OLDEST_S = 5.0
 
 
+def fresh_for_s(took_s: float, *, least_s: float, most_s: float) -> float:
+    """Return how long a value that took `took_s` to compute is fresh, in seconds."""
+    return min(max(least_s, took_s / _SHARE), most_s)
+
+
 class Shared(Generic[Value]):
     """The result of `compute`, at most `fresh_s` old, or 5 s if it takes long to compute.
 
@@ -36,7 +41,8 @@ class Shared(Generic[Value]):
                 began_s = time.monotonic()
                 value = self._compute()
                 took_s = time.monotonic() - began_s
-                fresh_s = max(self._fresh_s, min(took_s / _SHARE, _OLDEST_S))
+                most_s = max(self._fresh_s, _OLDEST_S)
+                fresh_s = fresh_for_s(took_s, least_s=self._fresh_s, most_s=most_s)
                 self._known = (value, began_s + fresh_s)
             return self._known[0]
 

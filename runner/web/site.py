@@ -62,18 +62,18 @@ class Site:
         return self._places.value()
 
     def loaded(self) -> Loaded:
-        """Return the requests, states, alerts and rejections; about 1 s old at most.
+        """Return the requests, states, alerts and rejections, as old as `_FRESH_S` says.
 
         Raises UsageError without a jobs folder, and StoreError.
         """
         return self._loaded.value()
 
     def running(self) -> Sequence[Record]:
-        """Return the started records of the executions in progress; about 1 s old at most."""
+        """Return the started records of the executions in progress, as old as `_FRESH_S` says."""
         return self._running.value()
 
     def health(self) -> Health:
-        """Return whether a runner fires; about 1 s old at most. Raises StoreError."""
+        """Return whether a runner fires, as old as `_FRESH_S` says. Raises StoreError."""
         return self._health.value()
 
     def require(self, viewer: Viewer, command: Command) -> None:

@@ -145,7 +145,7 @@ class Worker:
         """
         self._executions.take_over()
         self._link.start()
-        # An outage of the database is no failed start: executions may have been adopted.
+        # Even without the database: executions may have been adopted, and need this worker.
         self._notifier.ready(begun_s=self._clock.elapsed_s())
         while not self._is_over():
             self._wait()

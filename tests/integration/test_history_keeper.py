@@ -64,7 +64,10 @@ def test_a_kill_in_the_middle_of_building_loses_and_repeats_nothing(world: Histo
     with Keeping(world.state, world.log):
         # Kill it whenever it has got a bit further; the last time there is nothing to do.
         for least in (1, MANY // 4, MANY // 2, MANY):
-            wait_until(lambda least=least: indexed_executions(world.index) >= least, within_s=120)  # type: ignore[misc]
+            wait_until(
+                lambda least=least: indexed_executions(world.index) >= least,  # type: ignore[misc]
+                within_s=120,
+            )
             pid = wait_until(lambda: pid_of(world.state))
             os.kill(pid, signal.SIGKILL)
     assert world.paged(Query(), limit=1000) == world.scanned(Filter())

@@ -180,11 +180,11 @@ class NodeLink:
             return None
         node, offset_s = self._node, self._clock_offset_s
         self._beat_at_s = time.monotonic() + _BEAT_S
-        beaten = self._do(lambda it: nodes.beat(it, node, offset_s))
-        if beaten is None:
+        answer = self._do(lambda it: nodes.beat(it, node, offset_s))
+        if answer is None:
             self._register()
-        elif beaten.asked is not None and self._do(lambda it: nodes.accept(it, node)):
-            return beaten.asked
+        elif answer.asked is not None and self._do(lambda it: nodes.accept(it, node)):
+            return answer.asked
         return None
 
     def _copy(self, newest: int) -> None:

@@ -1,9 +1,9 @@
 """The offers of executions to workers, and what became of them, for the leader.
 
 A row of `dispatches` decides who runs an execution; a job only says that one waits. An
-untaken row proves that nothing has started. Jobs have no lock, retry or stalled-job feature
-of Procrastinate. Touches the database: each function is one
-statement of the caller's transaction, and raises psycopg.Error.
+untaken row proves that nothing has started. Jobs use no lock, retry or stalled-job feature
+of Procrastinate. Touches the database: each function is one statement of the caller's
+transaction, and raises psycopg.Error.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class StartNode:
     version: str
 
 
-class Beaten(NamedTuple):
+class BeatAnswer(NamedTuple):
     """The answer to a heartbeat."""
 
     asked: Wish | None
@@ -88,14 +88,14 @@ def mark_in(file: str | None, offset: int | None) -> Mark | None:
     return None if file is None or offset is None else Mark(file=int(file), offset=offset)
 
 
-def beat(connection: Connection, node: StartNode, clock_offset_s: float) -> Beaten | None:
+def beat(connection: Connection, node: StartNode, clock_offset_s: float) -> BeatAnswer | None:
     """Write a heartbeat. Return None if this instance is not registered any more."""
     row = connection.execute(
         "UPDATE nodes SET heartbeat = clock_timestamp(), clock_offset_s = %s"
         " WHERE name = %s AND kind = 'start' AND instance = %s RETURNING asked",
         (clock_offset_s, to_sql(node.name), node.instance),
     ).fetchone()
-    return None if row is None else Beaten(row[0] and Wish(row[0]))
+    return None if row is None else BeatAnswer(row[0] and Wish(row[0]))
 
 
 def accept(connection: Connection, node: StartNode) -> bool:

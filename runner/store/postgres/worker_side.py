@@ -140,7 +140,7 @@ def register(connection: Connection, node: WorkerNode, executions: Collection[st
     )
 
 
-class Beaten(NamedTuple):
+class BeatAnswer(NamedTuple):
     """The answer to a heartbeat."""
 
     is_draining: bool
@@ -148,7 +148,9 @@ class Beaten(NamedTuple):
     """What the worker is asked to do once its executions have ended."""
 
 
-def beat(connection: Connection, node: WorkerNode, executions: Collection[str]) -> Beaten | None:
+def beat(
+    connection: Connection, node: WorkerNode, executions: Collection[str]
+) -> BeatAnswer | None:
     """Write a heartbeat with the list of the worker's executions.
 
     Return None if this instance is not registered.
@@ -158,7 +160,7 @@ def beat(connection: Connection, node: WorkerNode, executions: Collection[str]) 
         " WHERE name = %s AND kind = 'work' AND instance = %s RETURNING is_draining, asked",
         (list(executions), to_sql(node.name), node.instance),
     ).fetchone()
-    return None if row is None else Beaten(row[0], row[1] and Wish(row[1]))
+    return None if row is None else BeatAnswer(row[0], row[1] and Wish(row[1]))
 
 
 def leave(connection: Connection, node: WorkerNode) -> None:

@@ -21,12 +21,12 @@ from starlette.exceptions import HTTPException
 from runner.errors import RunnerError
 from runner.system.threads import OwnThread
 from runner.web.pages.rendering import Rendered
+from runner.web.shared import fresh_for_s
 
 _FRESH_S = 1.0
 """How old, in seconds, a content may be, unless it takes long to compute."""
-_SHARE = 0.1
-"""The part of its time that a content may be computed; on a busy machine it gets older."""
 _OLDEST_S = 10.0
+"""The same for one that takes long."""
 _STALE_S = 5.0
 """How much older it may be while a new one is computed, unless that takes long."""
 _STALEST_S = 10.0
@@ -121,7 +121,7 @@ class _Known:
 
     @property
     def _fresh_s(self) -> float:
-        return min(max(_FRESH_S, self.took_s / _SHARE), _OLDEST_S)
+        return fresh_for_s(self.took_s, least_s=_FRESH_S, most_s=_OLDEST_S)
 
 
 class _Kept:
