@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,11 @@ class World(ABC):
 
     def turn(self) -> None:
         """Take events."""
-        for event in self.executor.events():
+        self.note(self.executor.events())
+
+    def note(self, events: Iterable[ExecutionEvent]) -> None:
+        """Note events by their executions."""
+        for event in events:
             execution = event.exited.execution if isinstance(event, RemoteExit) else event.execution
             self.events.setdefault(execution, []).append(event)
 
@@ -142,8 +146,7 @@ class FleetWorld(World):
         for event in self.processes.events():
             assert isinstance(event, (ProcessStarted, NotStarted, Exit))
             self.worker.report(self._measured(event) if isinstance(event, Exit) else event)
-        super().turn()
-        self.leader.turn()
+        self.note(self.leader.turn())
 
     def close(self) -> None:
         self.processes.close()
