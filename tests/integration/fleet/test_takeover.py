@@ -120,7 +120,7 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     one, two = nodes
     one.declare("long", GATE, "run_immediately")
     process = one.join()
-    two.join()
+    two.join("--no-work")  # so that the execution runs on the first node
     wait_until(lambda: one.events("execution.started"), within_s=90, what="a started execution")
     worker = wait_until(lambda: worker_of(process), what="a worker")
     assert one.run("restart").returncode == 0
