@@ -23,8 +23,8 @@ from prometheus_client.core import (
 
 from runner.access.loading import Loaded
 from runner.access.shown.request_items import views_of
-from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.insertion import HISTOGRAMS
+from runner.history.building.insertion import HISTOGRAMS
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.records import Event
 from runner.planning.states.results import FAILURES

@@ -1,5 +1,5 @@
 """The history index: an index over the monitor log's records that answers a page in milliseconds.
 
 Derived from the log, and disposable: a deleted or damaged index is built again. One
-process writes it (`python -m runner.history`, a child of `runner web`), many read it.
+process writes it (`building.keeper`, a child of `runner web`), many read it.
 """

@@ -18,7 +18,7 @@ from loguru import logger
 
 from runner.access.places import Places
 from runner.errors import RefusedError
-from runner.history.keeping import Keeping
+from runner.history.building.keeping import Keeping
 from runner.requests.file_settings import WebSettings
 from runner.system.threads import OwnThread
 from runner.web.application import application

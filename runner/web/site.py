@@ -18,7 +18,7 @@ from runner.access.reaching import asked
 from runner.access.troubles import why_nothing_fires
 from runner.commands import Answer, Command, CommandKind
 from runner.errors import RefusedError, RunnerError
-from runner.history.index import HistoryIndex
+from runner.history.reading.index import HistoryIndex
 from runner.service.executions.execution import Execution, execution_of
 from runner.store.opening import owner_of
 from runner.web.actions import ACTIONS, Action

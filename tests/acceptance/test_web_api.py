@@ -15,8 +15,8 @@ from openapi_spec_validator import validate
 from support.place import GATE, Place, wait_until
 from support.web_world import WebWorld
 
-from runner.history.index import HistoryUnreadableError
-from runner.history.keeping import Keeping
+from runner.history.building.keeping import Keeping
+from runner.history.reading.index import HistoryUnreadableError
 from runner.web.identity.roles import Role, Scope
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "start": "2026-01-01 02:00"}}

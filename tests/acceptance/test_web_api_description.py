@@ -11,7 +11,7 @@ from support.history_world import indexed_executions
 from support.place import Place, wait_until
 from support.web_world import ORIGIN, WebWorld
 
-from runner.history.keeping import Keeping
+from runner.history.building.keeping import Keeping
 from runner.web.identity.roles import Role
 
 _ENDLESS = "/api/v1/events"

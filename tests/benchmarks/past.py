@@ -17,11 +17,11 @@ from prometheus_client.core import GaugeMetricFamily
 
 from runner.access.loading import load
 from runner.access.places import places
-from runner.history.builder import Builder
-from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.keeping import Keeping
-from runner.history.query import Query
-from runner.history.retention import Limits
+from runner.history.building.builder import Builder
+from runner.history.building.keeping import Keeping
+from runner.history.building.retention import Limits
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
+from runner.history.reading.query import Query
 from runner.history.tables import index_path
 from runner.metrics import Metrics, exposition
 from runner.monitor.records import Recorder

@@ -27,7 +27,7 @@ import click
 from benchmarks.past import write_log
 from benchmarks.service import RUNNER, Service, daily, end
 
-from runner.history.index import HistoryIndex, HistoryUnreadableError
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
 from runner.web.identity.roles import Role, Scope
 from runner.web.identity.tokens import Tokens, new_token
 

@@ -15,8 +15,8 @@ import pytest
 from support.history_world import AT, HistoryWorld, finished_line, indexed_executions
 from support.place import wait_until
 
-from runner.history.keeping import Keeping
-from runner.history.query import Query
+from runner.history.building.keeping import Keeping
+from runner.history.reading.query import Query
 from runner.history.tables import index_path, lock_path, writer_of
 from runner.monitor.reading import Filter
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from support.monitor_records import line_of
 
 from runner.execution.output import output_path
-from runner.history.builder import Builder
-from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.query import Query
-from runner.history.retention import Limits
+from runner.history.building.builder import Builder
+from runner.history.building.retention import Limits
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
+from runner.history.reading.query import Query
 from runner.history.rows import Record
 from runner.history.tables import index_path
 from runner.monitor.reading import Filter

@@ -14,8 +14,8 @@ from starlette.routing import Mount
 from support.place import Place
 
 from runner.access.places import Places, places
-from runner.history.builder import Builder
-from runner.history.retention import Limits
+from runner.history.building.builder import Builder
+from runner.history.building.retention import Limits
 from runner.history.tables import index_path
 from runner.web.application import application
 from runner.web.identity.authentication import Authentication

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runner.access.outputs import has_output, open_output
 from runner.execution.output import below_outputs
-from runner.history.query import Query
+from runner.history.reading.query import Query
 from runner.lifecycle import Channel, ExecutionStatus, Reason
 from runner.web.api.answers import Cursor, Instant, Json, Limit, body, errors, ok
 from runner.web.api.ranges import UnsatisfiableError, part_of

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from runner.history.query import Bar
+from runner.history.reading.query import Bar
 from runner.planning.coming_fires import coming_fires
 from runner.planning.states.pauses import Pauses
 from runner.planning.views.request_view import RequestView

@@ -7,8 +7,8 @@ from dataclasses import replace
 from statistics import median, quantiles
 from typing import Any, TypeVar
 
-from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.query import Bar, Page, Query, StripBar
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
+from runner.history.reading.query import Bar, Page, Query, StripBar
 from runner.lifecycle import ExecutionStatus
 from runner.values import rough_size_text
 from runner.web.pages.sane import sane, sane_all, sane_bars, sane_strip

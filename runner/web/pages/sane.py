@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.history.query import Bar, StripBar
+from runner.history.reading.query import Bar, StripBar
 from runner.values import parse_instant
 
 Record = Mapping[str, Any]

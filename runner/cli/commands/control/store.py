@@ -73,8 +73,8 @@ def _words(copied: Copied) -> str:
 
 def _lines_of(log: Path) -> Iterator[bytes]:
     """Yield the lines of a monitor log and of its rotated files, oldest first."""
-    from runner.history.contents import Content
-    from runner.history.log_parts import parts_of
+    from runner.history.building.contents import Content
+    from runner.history.building.log_parts import parts_of
 
     for path in parts_of(log, {}):
         with closing(Content(path)) as content:

@@ -30,9 +30,9 @@ def metrics_command(places: Places) -> None:
       runner metrics > runner.prom.new && mv runner.prom.new runner.prom
     """
     _require_library()
-    from runner.history.index import HistoryIndex
-    from runner.history.updating import bring_up_to_date
-    from runner.history.writing import HistoryError
+    from runner.history.building.updating import bring_up_to_date
+    from runner.history.building.writing import HistoryError
+    from runner.history.reading.index import HistoryIndex
     from runner.metrics import Metrics, exposition
 
     loaded = load(places)

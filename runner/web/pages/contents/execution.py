@@ -14,7 +14,7 @@ from markupsafe import Markup
 from runner.access.outputs import has_output, open_output
 from runner.access.places import Places
 from runner.commands import CommandKind
-from runner.history.query import Query
+from runner.history.reading.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.names import who
 from runner.values import parse_instant

@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from runner.errors import UsageError
-from runner.history.query import Query
+from runner.history.reading.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.timing.typed_times import Toward, read_time
 from runner.web.pages.past import Past

@@ -15,7 +15,7 @@ from runner.access.former_runner import former_runner_lines
 from runner.access.shown.fleet_items import fleet_item, fleet_rows
 from runner.access.troubles import folder_trouble
 from runner.commands import CommandKind
-from runner.history.query import Query
+from runner.history.reading.query import Query
 from runner.lifecycle import ExecutionStatus
 from runner.monitor.records import Event
 from runner.planning.states.results import Result

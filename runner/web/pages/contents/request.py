@@ -16,7 +16,7 @@ from runner.access.shown.request_subject import Subject, request_subject
 from runner.access.shown.written_definition import written_definition
 from runner.commands import CommandKind
 from runner.errors import RefusedError, UsageError
-from runner.history.query import Bar, Query
+from runner.history.reading.query import Bar, Query
 from runner.lifecycle import RequestStatus
 from runner.planning.reasons.why_no_fire import Explanation
 from runner.planning.views.request_view import RequestView

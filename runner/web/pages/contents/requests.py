@@ -13,7 +13,7 @@ from markupsafe import Markup
 from runner.access.shown.excerpts import Excerpt, excerpt_of
 from runner.access.shown.request_items import request_item
 from runner.errors import Problem
-from runner.history.query import StripBar
+from runner.history.reading.query import StripBar
 from runner.lifecycle import INVALID, RequestStatus, status_words
 from runner.planning.states.results import FAILURES
 from runner.planning.views.request_view import IN_SYNC

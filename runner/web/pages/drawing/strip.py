@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from markupsafe import Markup
 
-from runner.history.query import StripBar
+from runner.history.reading.query import StripBar
 from runner.values import counted
 from runner.web.pages.drawing.svg import FAILED, boxes, kind_of
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.history.index import HistoryIndex
-from runner.history.query import Bar, Query, StripBar
+from runner.history.reading.index import HistoryIndex
+from runner.history.reading.query import Bar, Query, StripBar
 from runner.web.pages.past import Past, p95_s, rate_of, usual_s
 
 

@@ -16,9 +16,9 @@ from support.history_world import finished_line
 from support.place import Place
 from support.web_world import WebWorld
 
-from runner.history.builder import Builder
-from runner.history.query import Query
-from runner.history.retention import Limits
+from runner.history.building.builder import Builder
+from runner.history.building.retention import Limits
+from runner.history.reading.query import Query
 from runner.history.tables import index_path
 from runner.monitor.records import decode
 from runner.web.identity.roles import Role, Scope

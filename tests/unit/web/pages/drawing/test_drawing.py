@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from runner.history.query import StripBar
+from runner.history.reading.query import StripBar
 from runner.web.pages.drawing.duration_chart import Point, duration_chart
 from runner.web.pages.drawing.progress import bar
 from runner.web.pages.drawing.strip import strip

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from heapq import nlargest
 
-from runner.history.spans import Range
+from runner.history.reading.spans import Range
 
 _MOST_SEARCHED = 20_000
 """How many executions with a word are looked at, at most, for one page."""

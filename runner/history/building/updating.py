@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from runner.history import tables
-from runner.history.builder import Builder
-from runner.history.retention import Limits
-from runner.history.writing import is_locked, opened_lock
+from runner.history.building.builder import Builder
+from runner.history.building.retention import Limits
+from runner.history.building.writing import is_locked, opened_lock
 
 _LONGEST_S = 120.0
 

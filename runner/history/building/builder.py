@@ -14,12 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.history import tables
-from runner.history.contents import CHUNK, Content
-from runner.history.insertion import Insertion
-from runner.history.log_parts import LogPart, Signature, numbers_for, parts_of, signature_of
-from runner.history.retention import Limits, prune
+from runner.history.building.contents import CHUNK, Content
+from runner.history.building.insertion import Insertion
+from runner.history.building.log_parts import (
+    LogPart,
+    Signature,
+    numbers_for,
+    parts_of,
+    signature_of,
+)
+from runner.history.building.retention import Limits, prune
+from runner.history.building.writing import HistoryError, unwritable
 from runner.history.seqs import delete_rows, range_of, seq_of
-from runner.history.writing import HistoryError, unwritable
 from runner.system.garbage_collection import collection_disabled
 
 _CHUNKS = 4

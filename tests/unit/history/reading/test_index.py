@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.history_world import AT, HistoryWorld, finished_line, other_line
 
-from runner.history.index import HistoryIndex, HistoryUnreadableError
-from runner.history.query import Query
+from runner.history.reading.index import HistoryIndex, HistoryUnreadableError
+from runner.history.reading.query import Query
 from runner.history.tables import index_path
 from runner.monitor.records import Event
 

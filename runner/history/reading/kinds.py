@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
 
-from runner.history.query import Query
+from runner.history.reading.query import Query
 from runner.history.rows import Record
 
 _MOST_REMEMBERED = 64

@@ -24,7 +24,7 @@ _NICE = 5  # pages and the runner's loop go first
 
 def main(state: Path, log: Path) -> None:
     """Keep the index in a state folder until standard input ends."""
-    from runner.history.writing import HistoryError
+    from runner.history.building.writing import HistoryError
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     os.nice(_NICE)
@@ -44,9 +44,9 @@ def main(state: Path, log: Path) -> None:
 def _keep(state: Path, log: Path) -> None:
     """Build the index and follow the log, without end. Raises HistoryError."""
     from runner.history import tables
-    from runner.history.builder import Builder
-    from runner.history.retention import Limits
-    from runner.history.writing import is_locked, opened_lock
+    from runner.history.building.builder import Builder
+    from runner.history.building.retention import Limits
+    from runner.history.building.writing import is_locked, opened_lock
 
     lock = opened_lock(tables.lock_path(state))
     try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
-from runner.history import keeper
+from runner.history.building import keeper
 from runner.system.threads import OwnThread
 
 _COMMAND = (sys.executable, "-P", keeper.__file__)

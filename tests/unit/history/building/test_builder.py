@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.history_world import AT, HistoryWorld, finished_line, other_line, truncate
 
-from runner.history.query import Query
-from runner.history.retention import Limits
+from runner.history.building.retention import Limits
+from runner.history.reading.query import Query
 from runner.history.tables import index_path
 from runner.monitor.reading import Filter
 from runner.monitor.records import Event

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from runner.errors import StoreError
 from runner.history import tables
-from runner.history.kinds import Kinds
-from runner.history.query import Bar, Coverage, Histogram, Page, Query, StripBar, Tally
+from runner.history.reading.kinds import Kinds
+from runner.history.reading.query import Bar, Coverage, Histogram, Page, Query, StripBar, Tally
+from runner.history.reading.selection import ROWS, bars, page, record_in, strips, tallied, tallies
 from runner.history.rows import Record
-from runner.history.selection import ROWS, bars, page, record_in, strips, tallied, tallies
 from runner.history.seqs import LAST
 
 _ALL = Query()

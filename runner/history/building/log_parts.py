@@ -16,7 +16,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 
-from runner.history.contents import COMPRESSIONS, Content
+from runner.history.building.contents import COMPRESSIONS, Content
 from runner.monitor.trimming import LIMIT
 
 _SPACING = 16

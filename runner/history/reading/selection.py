@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.history.kinds import Kinds
-from runner.history.newest import newest_seqs, searched_seqs, words_of
-from runner.history.query import Bar, Page, Query, StripBar, Tally
+from runner.history.reading.kinds import Kinds
+from runner.history.reading.newest import newest_seqs, searched_seqs, words_of
+from runner.history.reading.query import Bar, Page, Query, StripBar, Tally
+from runner.history.reading.spans import Range, ranges_of
 from runner.history.rows import COLUMNS, Record, joined
 from runner.history.seqs import LAST
-from runner.history.spans import Range, ranges_of
 from runner.lifecycle import ExecutionStatus
 
 _NAMES = ", ".join(f'e."{name}"' for name in COLUMNS)
