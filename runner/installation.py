@@ -50,6 +50,8 @@ class Installation:
     """The URL of the wheel, archive or repository; None if it came from a package index."""
     libraries: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What each extra requires, such as {"alerts": ("apprise>=1.9",)}."""
+    extras: tuple[str, ...] = ()
+    """The extras that are there."""
 
     @property
     def words(self) -> str:
@@ -75,6 +77,8 @@ class Installation:
         ]
         at = f" @ {self.source}" if self.source else ""
         wanted = f"{DISTRIBUTION}[{names}]"
+        # uv makes these environments anew, and would drop an extra that it is not told.
+        whole = f"{DISTRIBUTION}[{','.join(sorted({*self.extras, *wanted_extras}))}]"
         pip = [sys.executable, "-m", "pip", "install"]
         if find_spec("pip") is None:
             pip = ["uv", "pip", "install", "--python", sys.executable]
@@ -82,9 +86,9 @@ class Installation:
             case InstallMethod.PIPX:
                 command = ["pipx", "inject", DISTRIBUTION, *libraries]
             case InstallMethod.UVX:
-                command = ["uvx", "--from", wanted + at, "runner"]
+                command = ["uvx", "--from", whole + at, "runner"]
             case InstallMethod.UV_TOOL:
-                command = ["uv", "tool", "install", "--force", wanted + at]
+                command = ["uv", "tool", "install", "--force", whole + at]
             case InstallMethod.EDITABLE:
                 command = [*pip, "-e", f"{self.folder}[{names}]"]
             case InstallMethod.PIP | InstallMethod.UV:
@@ -100,18 +104,24 @@ def installation() -> Installation:
     """Return how the running program was installed."""
     distribution = _own_distribution()
     if distribution is None:
-        return Installation(method=InstallMethod.CHECKOUT, folder=_package().parent)
+        return Installation(
+            method=InstallMethod.CHECKOUT, folder=_package().parent, extras=present_extras()
+        )
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         folder = Path(unquote(urlsplit(origin["url"]).path))
         return Installation(
-            method=InstallMethod.EDITABLE, folder=folder, libraries=_libraries(distribution)
+            method=InstallMethod.EDITABLE,
+            folder=folder,
+            libraries=_libraries(distribution),
+            extras=present_extras(),
         )
     return Installation(
         method=_way(distribution),
         folder=Path(sys.prefix),
         source=_source(origin),
         libraries=_libraries(distribution),
+        extras=present_extras(),
     )
 
 
@@ -129,9 +139,8 @@ def missing_extra(extra: str) -> str:
 def summary() -> str:
     """Return how Runner was installed, and which extras are there, in one line."""
     found = installation()
-    present = present_extras()
-    missing = [extra for extra in EXTRAS if extra not in present]
-    parts = [found.words, f"extras: {', '.join(present) or 'none'}"]
+    missing = [extra for extra in EXTRAS if extra not in found.extras]
+    parts = [found.words, f"extras: {', '.join(found.extras) or 'none'}"]
     if missing:
         parts.append(f"not installed: {', '.join(missing)} ({found.command_for(missing)})")
     return "; ".join(parts)

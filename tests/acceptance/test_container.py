@@ -96,7 +96,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     wheel = artefacts(tmp_path_factory.mktemp("dist")).wheel
     with podman() as tool:
         tool.make_base("bookworm", BASE)
-        shutil.copy(CONTAINERFILE, tool.folder)
+        clone = tool.folder / CONTAINER.relative_to(ROOT)
+        shutil.copytree(CONTAINER, clone)
         begun_s = time.monotonic()
         tool.build(wheel.parent, *documented("build"))
         yield Image(tool=tool, built_s=time.monotonic() - begun_s)
@@ -122,8 +123,9 @@ def test_a_container_runs_requests_without_root_and_goes_on_with_its_volume(imag
     assert ended["output_tail"].endswith("read-only\n")
     assert [each["pid"] for each in image.records("one", "runner.started")] == [1]
     tool("healthcheck", "run", "one")
-    version = tool("exec", "one", "runner", "--version")
-    assert f"extras: {', '.join(EXTRAS)}\n" in version
+    for command in ("--version", "doctor"):
+        said = tool("exec", "one", "runner", command)
+        assert f"installed with pip in /opt/runner; extras: {', '.join(EXTRAS)}\n" in said, command
 
     (jobs / "orphans.yaml").write_text(ORPHANS)
     image.await_records("one", "execution.finished", 4)

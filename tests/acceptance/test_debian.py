@@ -1,12 +1,13 @@
 """The Debian package on a Debian whose PID 1 is systemd: installed, reloaded, hung, upgraded
-while an execution runs, stopped, removed and purged; and its worker, in a fleet.
+while an execution runs, stopped, removed and purged; its worker, in a fleet; and the same
+unit with an environment of pip.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,15 @@ timing: run_immediately
 class System:
     """The container."""
 
-    def __init__(self, tool: Podman, *more_packages: str) -> None:
+    def __init__(
+        self, tool: Podman, *more_packages: str, network: Sequence[str] = ("--network", "none")
+    ) -> None:
         self._tool = tool
         self.log = "/var/log/runner/monitor.jsonl"
         tool.make_base("bookworm", BASE, *PACKAGES, *more_packages)
         # As on a machine, systemd makes the namespaces that the hardened units ask for.
         rights = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"]
-        own = ["--network", "none", "--systemd", "always", *rights]
+        own = [*network, "--systemd", "always", *rights]
         tool("run", "--detach", "--name", "system", *own, BASE, "/lib/systemd/systemd")
         self.eventually("systemctl is-system-running")
 
@@ -138,7 +141,7 @@ def next_revision(package: Path, folder: Path) -> Path:
     version = f"Version: {__version__}"
     assert version in control.read_text()
     control.write_text(control.read_text().replace(version, f"{version}-2"))
-    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", "content", "next.deb", cwd=folder)
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", "content", "next.deb", cwd=folder)
     return folder / "next.deb"
 
 
@@ -219,6 +222,7 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
     system.run("systemctl start runner")
     checked = system.run(f"{AS_RUNNER} runner doctor --jobs {JOBS}")
     assert "/etc/logrotate.d/yaml-job-runner rotates the log by rename" in checked
+    assert installed.removeprefix("installed") in checked
 
     system.run(f"{dpkg} -r yaml-job-runner && test -d /var/lib/runner")
     system.run("! pgrep -u runner")
@@ -233,13 +237,11 @@ def test_a_worker_executes_is_upgraded_and_stops_in_order(
 ) -> None:
     """As runner-worker.service says; the leader stands in for another machine."""
     system, dpkg = fleet_system, "dpkg --force-unsafe-io"
+    install, write_url, start = lines_of("Debian package, a fleet")
     begun_s = time.monotonic()
-    system.bring(package, "/first.deb")
-    system.run(f"{dpkg} -i /first.deb")
-    system.run(
-        "umask 077; echo postgresql://runner:s3cret@127.0.0.1/runner > /etc/runner/store.url;"
-        "chown runner: /etc/runner/store.url"
-    )
+    system.bring(package, f"/{package.name}")
+    system.run(install)
+    system.run(f"URL=postgresql://runner:s3cret@127.0.0.1/runner; {write_url}")
     system.request("hello", HELLO)
     system.run("install -d -o runner -g runner -m 700 /var/lib/leader")
     system.log = "/var/lib/leader/monitor.jsonl"
@@ -247,7 +249,7 @@ def test_a_worker_executes_is_upgraded_and_stops_in_order(
         "systemd-run --unit leader --uid runner --setenv RUNNER_STORE_FILE=/etc/runner/store.url"
         f" runner start --no-work --jobs {JOBS} --state /var/lib/leader"
     )
-    system.run("systemctl enable --now runner-worker")
+    system.run(start)
     hello = system.await_finished("hello")
     assert hello["status"] == "success"
     check_row("Debian package, a fleet", time.monotonic() - begun_s)
@@ -279,3 +281,23 @@ def test_a_worker_executes_is_upgraded_and_stops_in_order(
 
     system.run(f"systemctl stop leader && {dpkg} -r yaml-job-runner")
     system.run("! pgrep -u runner")
+
+
+def test_the_unit_runs_an_environment_of_pip(tmp_path: Path) -> None:
+    wheel = artefacts(tmp_path).wheel
+    with podman() as tool:
+        network = ["--network", "host", *tool.pip_settings()]
+        system = System(tool, "python3-venv", "ca-certificates", network=network)
+        begun_s = time.monotonic()
+        system.bring(wheel, f"/{wheel.name}")
+        system.run("\n".join([f"WHEEL=/{wheel.name}", *lines_of("pip, systemd")]))
+        assert system.await_finished("welcome")["status"] == "success"
+        check_row("pip, systemd", time.monotonic() - begun_s)
+        said = system.run("runner --version").splitlines()[1]
+        assert said.startswith("installed with pip in /opt/runner; extras: none; not installed: ")
+        assert said.removeprefix("installed") in system.run(
+            f"{AS_RUNNER} runner doctor --jobs {JOBS}"
+        )
+        started = system.main_pid()
+        system.run(f"{AS_RUNNER} runner restart --jobs {JOBS}")
+        assert system.main_pid() == started

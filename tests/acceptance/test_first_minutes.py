@@ -84,6 +84,21 @@ def test_from_nothing_to_the_first_execution_and_the_extras(
     check_row(way, elapsed_s)
 
 
+def test_the_url_of_the_repository_serves_in_place_of_a_wheel(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tools}:/usr/local/bin:/usr/bin:/bin")
+    url = f"git+file://{ROOT}"
+    monkeypatch.setenv("WHEEL", url)
+    first_minutes("uv pip", tmp_path, "demo/state/monitor.jsonl")
+    said = installation_line(tmp_path / "venv/bin/runner", "--version", cwd=tmp_path)
+    assert said.startswith(f"installed with uv in {tmp_path}/venv; extras: none; not installed: ")
+    assert f"'yaml-job-runner[alerts,calendars,fleet,web] @ {url}@" in said
+    run("uv", "pip", "install", "--python", "venv", f"yaml-job-runner[web] @ {url}", cwd=tmp_path)
+    said = installation_line(tmp_path / "venv/bin/runner", "--version", cwd=tmp_path)
+    assert "; extras: web; not installed: alerts, calendars, fleet (" in said
+
+
 def installation_line(*command: str | Path, cwd: Path) -> str:
     (line,) = (line for line in run(*command, cwd=cwd).splitlines() if line.startswith("installed"))
     return line

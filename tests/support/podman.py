@@ -27,7 +27,9 @@ _LIMITS = '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=1000:10
 
 
 def is_possible() -> bool:
-    """Return whether containers can be run on this machine."""
+    """Return whether containers can be run on this machine. A release runs them or fails."""
+    if "ARTEFACTS" in os.environ:
+        return True
     tools = ("podman", "runc", "debootstrap", "catatonit")
     has_names = Path("/usr/lib/cni/dnsname").exists()
     return os.geteuid() == 0 and has_names and all(shutil.which(tool) for tool in tools)

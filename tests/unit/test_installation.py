@@ -39,6 +39,14 @@ def test_each_way_of_installing_has_its_command_for_an_extra(
     assert found.command_for(["alerts"]) == command
 
 
+@pytest.mark.parametrize("method", [InstallMethod.UV_TOOL, InstallMethod.UVX])
+def test_an_environment_that_uv_makes_anew_keeps_the_extras_that_it_has(
+    method: InstallMethod,
+) -> None:
+    found = Installation(method=method, folder=Path("/there"), extras=("fleet", "web"))
+    assert "'yaml-job-runner[alerts,fleet,web]'" in found.command_for(["alerts"])
+
+
 def test_this_checkout_is_an_editable_installation_with_the_declared_libraries() -> None:
     found = installation()
     assert (found.method, found.folder) == (InstallMethod.EDITABLE, ROOT)

@@ -36,7 +36,7 @@ def calendar_command(place: str, years: str | None) -> None:
 
     PLACE is a country, or a country and a region: ES, ES-MD. `list` shows all of them.
     The runner reads the file alone, so commit it; `runner plan` shows what a new one
-    changes. This needs a library: pip install 'yaml-job-runner[calendars]'.
+    changes. This needs the extra `calendars`: `runner --version` says how to add it.
 
     \b
     Examples:
