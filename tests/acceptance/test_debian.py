@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,14 @@ class System:
     """The container."""
 
     def __init__(
-        self, tool: Podman, *more_packages: str, network: Sequence[str] = ("--network", "none")
+        self, tool: Podman, image: str, *, network: Sequence[str] = ("--network", "none")
     ) -> None:
         self._tool = tool
         self.log = "/var/log/runner/monitor.jsonl"
-        tool.make_base("bookworm", BASE, *PACKAGES, *more_packages)
         # As on a machine, systemd makes the namespaces that the hardened units ask for.
         rights = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"]
         own = [*network, "--systemd", "always", *rights]
-        tool("run", "--detach", "--name", "system", *own, BASE, "/lib/systemd/systemd")
+        tool("run", "--detach", "--name", "system", *own, image, "/lib/systemd/systemd")
         self.eventually("systemctl is-system-running")
 
     def run(self, line: str) -> str:
@@ -109,24 +109,34 @@ class System:
         return self.await_finished(name)
 
 
-@pytest.fixture
-def system() -> Iterator[System]:
+@pytest.fixture(scope="module")
+def tool() -> Iterator[Podman]:
+    """Provide an image `with-systemd`."""
     with podman() as tool:
-        yield System(tool)
+        tool.make_base("bookworm", BASE)
+        tool.add_packages(BASE, "with-systemd", *PACKAGES)
+        yield tool
 
 
 @pytest.fixture
-def fleet_system() -> Iterator[System]:
+def booted(tool: Podman) -> Iterator[Callable[..., System]]:
+    """Boot the only system of a test."""
+    yield partial(System, tool)
+    tool("rm", "--force", "--time", "0", "system")
+
+
+@pytest.fixture
+def fleet_system(tool: Podman, booted: Callable[..., System]) -> System:
     """Provide a system with PostgreSQL and a database for the store."""
-    with podman() as tool:
-        system = System(tool, "postgresql")
-        system.eventually("runuser -u postgres -- psql -c 'SELECT 1'")
-        for statement in (
-            "CREATE ROLE runner LOGIN PASSWORD 's3cret'",
-            "CREATE DATABASE runner OWNER runner",
-        ):
-            system.run(f'runuser -u postgres -- psql -c "{statement}"')
-        yield system
+    tool.add_packages("with-systemd", "with-postgresql", "postgresql")
+    system = booted("with-postgresql")
+    system.eventually("runuser -u postgres -- psql -c 'SELECT 1'")
+    for statement in (
+        "CREATE ROLE runner LOGIN PASSWORD 's3cret'",
+        "CREATE DATABASE runner OWNER runner",
+    ):
+        system.run(f'runuser -u postgres -- psql -c "{statement}"')
+    return system
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +156,9 @@ def next_revision(package: Path, folder: Path) -> Path:
 
 
 def test_the_package_is_installed_upgraded_removed_and_purged(
-    system: System, package: Path, tmp_path: Path
+    booted: Callable[..., System], package: Path, tmp_path: Path
 ) -> None:
+    system = booted("with-systemd")
     dpkg = "dpkg --force-unsafe-io"
     _, install, add_requests, start = lines_of("Debian package")
     begun_s = time.monotonic()
@@ -283,21 +294,25 @@ def test_a_worker_executes_is_upgraded_and_stops_in_order(
     system.run("! pgrep -u runner")
 
 
-def test_the_unit_runs_an_environment_of_pip(tmp_path: Path) -> None:
+def test_the_unit_runs_an_environment_of_pip(
+    tool: Podman, booted: Callable[..., System], tmp_path: Path
+) -> None:
     wheel = artefacts(tmp_path).wheel
-    with podman() as tool:
-        network = ["--network", "host", *tool.pip_settings()]
-        system = System(tool, "python3-venv", "ca-certificates", network=network)
-        begun_s = time.monotonic()
-        system.bring(wheel, f"/{wheel.name}")
-        system.run("\n".join([f"WHEEL=/{wheel.name}", *lines_of("pip, systemd")]))
-        assert system.await_finished("welcome")["status"] == "success"
-        check_row("pip, systemd", time.monotonic() - begun_s)
-        said = system.run("runner --version").splitlines()[1]
-        assert said.startswith("installed with pip in /opt/runner; extras: none; not installed: ")
-        assert said.removeprefix("installed") in system.run(
-            f"{AS_RUNNER} runner doctor --jobs {JOBS}"
-        )
-        started = system.main_pid()
-        system.run(f"{AS_RUNNER} runner restart --jobs {JOBS}")
-        assert system.main_pid() == started
+    tool.add_packages("with-systemd", "with-venv", "python3-venv", "ca-certificates")
+    system = booted("with-venv", network=["--network", "host", *tool.pip_settings()])
+    begun_s = time.monotonic()
+    system.bring(wheel, f"/{wheel.name}")
+    system.run("\n".join([f"WHEEL=/{wheel.name}", *lines_of("pip, systemd")]))
+    assert system.await_finished("welcome")["status"] == "success"
+    check_row("pip, systemd", time.monotonic() - begun_s)
+    said = system.run("runner --version").splitlines()[1]
+    assert said.startswith("installed with pip in /opt/runner; extras: none; not installed: ")
+    assert said.removeprefix("installed") in system.run(f"{AS_RUNNER} runner doctor --jobs {JOBS}")
+
+    # An upgrade in place: the exit code of what runs is known.
+    before = system.main_pid()
+    system.begin("upgraded", code=7)
+    system.run(f"/opt/runner/bin/pip install -q --no-deps --force-reinstall /{wheel.name}")
+    system.run(f"{AS_RUNNER} runner restart --jobs {JOBS}")
+    assert system.main_pid() == before
+    assert system.end("upgraded")["exit_code"] == 7

@@ -71,7 +71,8 @@ def tool() -> Iterator[Podman]:
 def test_a_newer_python_runs_the_wheel_and_the_unit_tests(
     release: str, tool: Podman, tmp_path: Path
 ) -> None:
-    tool.make_base(release, release, *PACKAGES)
+    tool.make_base(release, f"{release}-base")
+    tool.add_packages(f"{release}-base", release, *PACKAGES)
     dist = artefacts(tmp_path).wheel.parent
     own = ["--network", "host", *tool.pip_settings(), "-v", f"{dist}:/dist:ro"]
     names = ["--env", "HOME=/root", "--env", "PYTHON=python3", "--env", "DIST=/dist"]

@@ -5,6 +5,7 @@ No image registry is needed: the base image is made from Debian's packages. Need
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from support.artefacts import BOUND_S, PIP, run
@@ -75,15 +77,17 @@ class Podman:
         )
         return done.returncode
 
-    def make_base(self, release: str, name: str, *packages: str) -> None:
-        """Make an image of a minimal Debian with some packages."""
-        root = self.folder / release
-        also = [f"--include={','.join(packages)}"] if packages else []
-        run("debootstrap", "--variant=minbase", *also, release, root, cwd=self.folder)
-        run("tar", "-C", root, "-cf", f"{root}.tar", ".", cwd=self.folder)
-        self("import", f"{root}.tar", name)
-        shutil.rmtree(root)
-        Path(f"{root}.tar").unlink()
+    def make_base(self, release: str, name: str) -> None:
+        """Make an image of a minimal Debian."""
+        self("import", _minimal_debian(release), name)
+
+    def add_packages(self, base: str, name: str, *packages: str) -> None:
+        """Make an image that has some packages of Debian more than another one."""
+        folder = self.folder / name
+        folder.mkdir()
+        add = "apt-get update -qq && apt-get install -y -qq --no-install-recommends"
+        (folder / "Containerfile").write_text(f"FROM {base}\nRUN {add} {' '.join(packages)}\n")
+        self.build(folder, "-t", name)
 
     def build(self, context: Path, *options: str | Path) -> None:
         """Build an image with this machine's network and pip settings."""
@@ -106,6 +110,20 @@ class Podman:
         settings = self.folder / "pip.conf"
         settings.write_text("\n".join(lines) + "\n")
         return [*mounts, "-v", f"{settings}:/etc/pip.conf:ro"]
+
+
+@cache
+def _minimal_debian(release: str) -> Path:
+    """Return an archive of the root of a minimal Debian, made once."""
+    folder = Path(tempfile.mkdtemp(prefix="debian-"))
+    atexit.register(shutil.rmtree, folder)
+    root = folder / "root"
+    run("debootstrap", "--variant=minbase", release, root, cwd=folder)
+    # As in the images of Debian, a crash of the machine may cost the files of a package.
+    (root / "etc/dpkg/dpkg.cfg.d/unsafe").write_text("force-unsafe-io\n")
+    run("tar", "-C", root, "-cf", f"{root}.tar", ".", cwd=folder)
+    shutil.rmtree(root)
+    return Path(f"{root}.tar")
 
 
 @contextmanager
