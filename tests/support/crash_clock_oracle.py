@@ -247,16 +247,16 @@ def _check_on_time(
     It does not matter what the clock read before. Of fires that fall due together only
     the latest runs, so only that one is checked. On a busy machine more fires may have
     come due before the request is decided: then a later fire runs in its place, at the
-    latest the one that is due with the next evidence.
+    latest the one that is due with the next evidence. Without such evidence, in the same
+    life and under the same clock, the request may never have been decided (`_settled`).
     """
     ran = {claim.fire for claim in claims}
     moments: dict[datetime, list[float]] = defaultdict(list)
     for claim in claims:
         moments[claim.fire] += [at for at, _ in mapped(history, claim.claimed)]
     forgotten = _Forgotten(clocked, claims, ran_at)
-    following = [*evidence[2:], None]
-    for (former, later), after in zip(pairwise(evidence), following, strict=False):
-        if (former.segment, former.life) != (later.segment, later.life):
+    for former, later, after in zip(evidence, evidence[1:], evidence[2:], strict=False):
+        if len({(each.segment, each.life) for each in (former, later, after)}) > 1:
             continue
         if later.reached - former.reached > timedelta(seconds=clocked.grace_s) - _SECOND:
             continue
@@ -268,7 +268,7 @@ def _check_on_time(
             else:
                 is_run = fire in ran or fire <= forgotten.until(later.at)
             if not is_run:
-                is_run = _is_superseded(fire, claims, former, later, after)
+                is_run = _is_superseded(fire, claims, former, after)
             found.expect(
                 is_run,
                 f"not run though a runner waited for it: {name} at {fire}, uptime {later.at}",
@@ -276,18 +276,12 @@ def _check_on_time(
 
 
 def _is_superseded(
-    fire: datetime,
-    claims: Sequence[Claim],
-    former: Evidence,
-    later: Evidence,
-    after: Evidence | None,
+    fire: datetime, claims: Sequence[Claim], former: Evidence, after: Evidence
 ) -> bool:
     """Return whether a later fire ran in the place of `fire`, because both were due."""
-    end = later.reached + TURN
-    if after is not None and (after.segment, after.life) == (later.segment, later.life):
-        end = after.reached
     return any(
-        fire < claim.fire <= end and former.reached <= claim.claimed <= end + TURN
+        fire < claim.fire <= after.reached
+        and former.reached <= claim.claimed <= after.reached + TURN
         for claim in claims
     )
 
