@@ -162,7 +162,7 @@ def _await_welcome(command: Sequence[str | Path], folder: Path, log: str) -> Non
         wait_until(has_run, within_s=BOUND_S, what="welcome has finished")
     finally:
         process.terminate()
-        console, _ = process.communicate(timeout=60)
+        console, _ = process.communicate(timeout=BOUND_S)
     assert process.returncode == 0, console
     (path,) = folder.glob(log)
     finished = [each for each in check_log(path) if each["event"] == "execution.finished"]
