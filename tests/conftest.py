@@ -77,6 +77,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over PostgreSQL run only what has a store: all others are the same as over SQLite."""
+    if config.getoption("--store") == "postgres":
+        others = [each for each in items if "place" not in getattr(each, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [each for each in items if each not in set(others)]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test over PostgreSQL whose promise differs there by the contract of the fleet."""
     marker = item.get_closest_marker("sqlite_only")

@@ -19,6 +19,7 @@ def processing(places: Places) -> list[Record]:
     These records have no `id`, because they are not lines of the log. If the store
     cannot be read, the reason is reported and the result is empty.
     """
+    from runner.access.ownership import is_own_log
     from runner.store.opening import owner_of, read_store
 
     try:
@@ -27,8 +28,8 @@ def processing(places: Places) -> list[Record]:
     except StoreError as error:
         places.report(f"runner: running executions cannot be shown: {error}")
         return []
-    if not rows or meta.get("monitor_log") != str(places.monitor_log):
-        return []  # --monitor-log may name another runner's log
+    if not rows or not is_own_log(places, meta):
+        return []
     import socket
 
     from runner.execution.output import outputs_folder

@@ -78,11 +78,17 @@ def has_other_log(places: Places) -> bool:
     themselves.
     """
     try:
-        return other_jobs(places) is not None and meta_of(places.store).get("monitor_log") == str(
-            places.monitor_log
-        )
+        return other_jobs(places) is not None and is_own_log(places, meta_of(places.store))
     except StoreError:
         return False
+
+
+def is_own_log(places: Places, meta: Mapping[str, str]) -> bool:
+    """Return whether the monitor log is that of the store; --monitor-log may name another one.
+
+    In a fleet, each node has a copy of the log at a place of its own.
+    """
+    return places.store.url is not None or meta.get("monitor_log") == str(places.monitor_log)
 
 
 def require_own_log(places: Places) -> None:

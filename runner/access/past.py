@@ -62,7 +62,7 @@ def history(
     is_ahead = at > loaded.now and (state is None or not state.is_reopened)
     if is_ahead or has_other_log(places):
         return History()
-    requests, log = _names(loaded, name), places.monitor_log
+    requests, log = _names(loaded, name), places.log_to_read
     second = instant_text(at)[: len("2026-12-24T18:00:00")]
     executed = requests if member is None else frozenset(f"{each}/{member}" for each in requests)
     step = step_over(_records(log, Filter(events=frozenset({Event.RUNNER_CLOCK_STEPPED}))), at)
@@ -84,7 +84,7 @@ def history(
 
 def _downtime(places: Places, at: datetime) -> Downtime | None:
     """Return the span around `at` in which no runner served the store."""
-    log = places.monitor_log
+    log = places.log_to_read
     lives = _lives(log)
     started = next((time for time in _times(lives, STARTED) if time > at), None)
     return downtime_at(
@@ -115,7 +115,7 @@ def past_alerts(
     if has_other_log(places):
         return ()
     matching = Filter(requests=_names(loaded, name), events=_ALERTS)
-    return alerts_at(_records(places.monitor_log, matching), at, executions)
+    return alerts_at(_records(places.log_to_read, matching), at, executions)
 
 
 def durations(places: Places) -> dict[str, timedelta]:
@@ -126,7 +126,7 @@ def durations(places: Places) -> dict[str, timedelta]:
     """
     if has_other_log(places):
         return {}
-    log = places.monitor_log
+    log = places.log_to_read
     seconds: dict[str, list[float]] = defaultdict(list)
     for record in reversed(_records(log, Filter(), most=_MOST_FINISHED)):
         if record.get("group") is not None:

@@ -17,6 +17,7 @@ from runner.store.place import URL, StorePlace
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
+    from runner.access.fleet_log import FleetLog
     from runner.requests.file_settings import FileSettings
 
 
@@ -110,6 +111,43 @@ class Places:
             return self.given_log.absolute()
         logs = os.environ.get("LOGS_DIRECTORY", "").split(":")[0]
         return (Path(logs).absolute() if logs else self.state) / "monitor.jsonl"
+
+    @property
+    def log_to_read(self) -> Path:
+        """The monitor log for a command that looks: up to date when it is asked for.
+
+        Where no node of a fleet runs, nobody copies the fleet's records into `monitor_log`.
+        There it is a copy of what the store has. Raises StoreError.
+        """
+        return self._fleet_log.up_to_date() if self._fleet_log else self.monitor_log
+
+    def refresh_log(self) -> None:
+        """Add to a copy what is new in the store. Raises StoreError."""
+        if self._fleet_log:
+            self._fleet_log.up_to_date()
+
+    @property
+    def missing_log_words(self) -> str | None:
+        """Why nobody writes `monitor_log`, and what to do; None if a runner or a node does."""
+        if not self.is_in_fleet:
+            return None
+        from runner.store.lock import owner_pid
+
+        if owner_pid(self.state) is not None:
+            return None
+        return (
+            "no node of the fleet runs with this state folder, so its history is not here; "
+            "`runner start --no-work` brings it, and executes nothing"
+        )
+
+    @cached_property
+    def _fleet_log(self) -> FleetLog | None:
+        is_given = self.given_log is not None and self.given_log.exists()
+        if is_given or self.missing_log_words is None:
+            return None
+        from runner.access.fleet_log import FleetLog
+
+        return FleetLog(self.store)
 
     @cached_property
     def zone(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runner import RELEASED
+from runner.access.ownership import is_own_log
 from runner.access.places import Places
 from runner.errors import StoreError
 from runner.planning.words.pause_words import pause_words
@@ -90,7 +91,7 @@ def report_alerts(places: Places) -> None:
     try:
         with closing(read_store(places.store)) as reader:
             rows = reader.alerts()
-            is_own = reader.meta().get("monitor_log") == str(places.monitor_log)
+            is_own = is_own_log(places, reader.meta())
     except StoreError:
         return  # the command that shows the store reports it
     if not rows or not is_own:

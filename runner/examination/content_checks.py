@@ -67,7 +67,8 @@ def runner_findings(subject: Subject) -> Iterator[DoctorFinding]:
     for pause in pauses_in(meta).at(datetime.now(UTC)):
         message = f"paused: {pause_words(pause, _usable(meta.get(ZONE, subject.zone)))}"
         yield advice("runner", message, "`runner resume` ends the pause")
-    served = meta.get("jobs")
+    # In a fleet, each node has the folder at a place of its own.
+    served = meta.get("jobs") if subject.store.url is None else None
     if (
         served
         and is_folder(served)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
-from support.place import GATE, PERSON, Place, check_log, wait_until
+from support.place import GATE, Place, check_log, wait_until
 
 EACH_SECOND = {"schedule": {"frequency": "secondly"}}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
@@ -42,7 +42,7 @@ def test_the_failed_fires_of_a_span_run_again_the_oldest_first_one_at_a_time(
     wait_until(lambda: backfilled(place) == failed(place), what="the backfill has run")
     records = place.finished("tick", channel="backfill")
     for record in records:
-        assert (record["status"], record["requested_by"]) == ("success", PERSON)
+        assert (record["status"], record["requested_by"]) == ("success", place.person)
         assert record["output_tail"] == f"{record['scheduled_for']} backfill\n"
         assert record["lateness_s"] < 60
     for former, later in pairwise(records):
@@ -70,7 +70,7 @@ def test_kill_9_in_the_middle_repeats_no_fire_and_loses_none(place: Place) -> No
         runner.wait(timeout=60)
         runner = place.start()
     (item,) = place.items("ls")
-    assert item["backfill"]["requested_by"] == PERSON
+    assert item["backfill"]["requested_by"] == place.person
     wait_until(lambda: set(backfilled(place)) >= set(wanted), what="every fire has an end")
     wait_until(lambda: place.items("ls")[0]["backfill"] is None, what="the backfill is over")
     assert Counter(backfilled(place)) == Counter(wanted)

@@ -10,7 +10,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support.place import GATE, PERSON, SECONDLY, Place, Record, check_log, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, Record, check_log, end_of, wait_until
 
 from runner.values import instant_text
 
@@ -55,7 +55,7 @@ def test_row_38_schedule_makes_it_scheduled_and_says_who(place: Place) -> None:
     assert place.run("schedule", "tick").stdout == "tick: scheduled (differs from its file)\n"
     place.await_finished("tick")
     (record,) = place.events("request.scheduled", "tick")
-    assert (record["status"], record["requested_by"]) == ("scheduled", PERSON)
+    assert (record["status"], record["requested_by"]) == ("scheduled", place.person)
 
 
 def test_row_39_unschedule_clears_the_next_fire_and_leaves_the_running_one_alone(

@@ -21,6 +21,8 @@ from runner.planning.fires import claims_ahead
 
 claims_ahead.AHEAD = timedelta(milliseconds=int(sys.argv.pop(1)))
 from runner.cli import main
+
+pytestmark = pytest.mark.sqlite_only("a fleet claims nothing ahead of its time")
 main()
 """
 HOUR_MS = 3_600_000

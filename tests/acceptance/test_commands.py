@@ -6,28 +6,17 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 from pathlib import Path
 
 import pytest
-from support.place import GATE, IMPOSTOR, PERSON, SECONDLY, Place, end_of, wait_until
+from support.place import GATE, IMPOSTOR, SECONDLY, Place, acts_alone, end_of, wait_until
+from support.store_activity import has_posted
 
 from runner.store.lock import take_lock
 from runner.store.sqlite.connection import create_file, database_path
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
-
-
-def _has_posted(place: Place) -> bool:
-    """Return whether a command has written its row and its wake byte, which the runner
-    has yet to read.
-    """
-    descriptor = os.open(place.state / "wake", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        return bool(select.select([descriptor], [], [], 0)[0])
-    finally:
-        os.close(descriptor)
 
 
 # --- kill
@@ -48,7 +37,7 @@ def test_a_waiting_execution_can_be_killed_and_the_runner_continues(place: Place
     assert end_of(second) == (
         1,
         b"",
-        f"runner: waits: killed by {PERSON} while it waited to start\n",
+        f"runner: waits: killed by {place.person} while it waited to start\n",
     )
     (record,) = place.await_finished(
         "waits"
@@ -83,6 +72,7 @@ def test_kill_tells_a_request_that_does_not_run_from_a_name_that_nothing_has(pla
 def test_kill_takes_a_name_or_the_beginning_of_an_id_and_records_who_killed(place: Place) -> None:
     for name in ("one", "two", "three"):
         place.declare(name, GATE, "run_immediately")
+    place.add_worker()
     place.start()
     started = wait_until(lambda: len(found := place.events("execution.started")) == 3 and found)
     identity = {record["request"]: record["execution"] for record in started}
@@ -104,7 +94,10 @@ def test_kill_takes_a_name_or_the_beginning_of_an_id_and_records_who_killed(plac
             "killed_by_user",
             15,
         )
-        assert (record["message"], record["requested_by"]) == (f"killed by {PERSON}", PERSON)
+        assert (record["message"], record["requested_by"]) == (
+            f"killed by {place.person}",
+            place.person,
+        )
     assert not place.finished("three")
     place.run("kill", "three")
 
@@ -122,7 +115,9 @@ def test_reschedule_named_twice_runs_a_one_time_request_exactly_once_more(place:
     # The runner claims due fires before it answers this.
     assert place.run("reload").stdout == "nothing changed\n"
     assert len(place.events("execution.started", "once")) == 2
-    assert [record["requested_by"] for record in place.events("request.rescheduled")] == [PERSON]
+    assert [record["requested_by"] for record in place.events("request.rescheduled")] == [
+        place.person
+    ]
     (item,) = place.items("ls")
     assert (item["status"], item["drift"]) == ("complete", None)
 
@@ -150,28 +145,29 @@ def test_an_execution_records_who_asked_for_it_and_the_owner_of_the_request(plac
     place.await_finished("group", count=4)
     place.await_finished("off", attempt=2)
     place.await_finished("on")
-    assert _asked_by(place, "once") == [None, PERSON]
-    assert _asked_by(place, "group") == [None, None, PERSON, PERSON]
-    assert set(_asked_by(place, "off")) == {PERSON}
+    assert _asked_by(place, "once") == [None, place.person]
+    assert _asked_by(place, "group") == [None, None, place.person, place.person]
+    assert set(_asked_by(place, "off")) == {place.person}
     assert set(_asked_by(place, "on")) == {None}, "a fire by the file has no requester"
     assert place.stop(runner) == 0
     for record in place.events("execution.finished"):
         assert (record["owner"], record["labels"]) == ("finance", {"tier": "gold"})
 
 
+@acts_alone
 def test_a_changed_file_overrides_a_persons_command(place: Place) -> None:
     for name in ("token", "rule", "kept"):
         place.declare(name, "true", SECONDLY)
     assert place.run("reschedule", "token", "rule", "kept").returncode == 0
     runner = place.start()
     for name in ("token", "rule", "kept"):
-        place.await_finished(name, requested_by=PERSON)
+        place.await_finished(name, requested_by=place.person)
     place.declare("token", "true", SECONDLY, top={"reschedule": "again"})
     place.declare("rule", "true", {"schedule": {"frequency": "cron", "expression": "* * * * * *"}})
     place.declare("kept", "echo edited", SECONDLY)
     place.await_finished("token", requested_by=None)
     place.await_finished("rule", requested_by=None)
-    place.await_finished("kept", output_tail="edited\n", requested_by=PERSON)
+    place.await_finished("kept", output_tail="edited\n", requested_by=place.person)
     assert place.run("unschedule", "kept").returncode == 0
     assert place.stop(runner) == 0
 
@@ -180,6 +176,7 @@ def _asked_by(place: Place, request: str) -> list[str | None]:
     return [record["requested_by"] for record in place.finished(request)]
 
 
+@acts_alone
 def test_simultaneous_commands_without_a_runner_all_work(place: Place) -> None:
     place.declare("a", "true", DAILY)
     place.declare("b", "true", DAILY, top={"scheduled": False})
@@ -195,6 +192,7 @@ def test_simultaneous_commands_without_a_runner_all_work(place: Place) -> None:
     }
 
 
+@pytest.mark.sqlite_only("no node creates or locks a file while it starts")
 def test_a_command_waits_for_a_store_that_is_being_created_or_reports_it(place: Place) -> None:
     place.declare("a", "true", DAILY)
     place.state.mkdir(mode=0o700)
@@ -213,6 +211,7 @@ def test_a_command_waits_for_a_store_that_is_being_created_or_reports_it(place: 
     assert end_of(pressed) == (0, b"a: unscheduled (differs from its file)\n", "")
 
 
+@acts_alone
 def test_a_command_without_a_runner_applies_after_the_changes_of_the_file(
     place: Place,
 ) -> None:
@@ -245,7 +244,7 @@ def test_a_command_without_a_runner_applies_after_the_changes_of_the_file(
     items = {item["request"]: item for item in place.items("ls")}
     assert "T03:00:00" in items["daily"]["scheduled_for"]
     assert items["once"]["status"] == "complete"
-    assert items["once"]["drift"].startswith(f"scheduled by {PERSON} at ")
+    assert items["once"]["drift"].startswith(f"scheduled by {place.person} at ")
     assert len(place.events("execution.started", "once")) == 1
 
 
@@ -273,7 +272,7 @@ def test_kill_and_status_need_a_runner(place: Place) -> None:
 def test_a_runner_without_its_fifo_still_answers_commands(place: Place) -> None:
     place.declare("daily", "true", DAILY)
     place.start()
-    (place.state / "wake").unlink()
+    (place.state / "wake").unlink(missing_ok=place.is_in_fleet)
     assert place.run("unschedule", "--all").returncode == 0
     assert place.run("exec", "daily").returncode == 0
 
@@ -294,7 +293,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
         (place.jobs / "two.yaml").unlink()
         place.write("bad.yaml", "process: {shel: oops}\n")
         command = place.begin("reload")
-        wait_until(lambda: _has_posted(place), what="the command is posted")
+        wait_until(lambda: has_posted(place.store), what="the command is posted")
     summary = "1 added: three; 1 changed: one (process); 1 removed: two; 1 rejected: bad.yaml"
     code, output, errors = end_of(command)
     assert (code, output) == (1, f"{summary}\n".encode()), "a file is wrong"
@@ -305,7 +304,7 @@ def test_reload_answers_with_what_it_changed(place: Place) -> None:
     (record,) = wait_until(
         lambda: place.events("runner.reloaded"), what="the record, which comes after the answer"
     )
-    assert (record["message"], record["requested_by"]) == (summary, PERSON)
+    assert (record["message"], record["requested_by"]) == (summary, place.person)
     wait_until(lambda: f"↻ reloaded: {summary}" in place.console(), what="the reload is shown")
     again = place.run("reload")
     assert (again.returncode, again.stdout) == (1, "nothing changed\n")
@@ -575,7 +574,7 @@ def test_every_command_is_recorded_with_the_name_of_its_uid_whatever_the_environ
     }
     assert events <= {record["event"] for record in named}
     assert {(record["requested_by"], record["requested_via"]) for record in named} == {
-        (PERSON, "cli")
+        (place.person, "cli")
     }
     kept = b"".join(path.read_bytes() for path in place.state.rglob("*") if path.is_file())
     assert IMPOSTOR.encode() not in kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from support.place import GATE, SECONDLY, Place, check_log, wait_until
+from support.place import GATE, SECONDLY, Place, check_log, loses_exit_codes, wait_until
 
 NOW = "run_immediately"
 
@@ -18,6 +18,7 @@ def _has_written(place: Place, request: str) -> bool:
     return any(place.state.glob("outputs/*/*")) and "FATAL" in place.run("log", request).stdout
 
 
+@loses_exit_codes
 def test_a_text_in_the_output_is_found_before_and_after_a_crash(place: Place) -> None:
     success = {"fail_on_output": ["FATAL"]}
     place.declare("posting", f"echo FATAL; {GATE}", NOW, success=success)
@@ -69,6 +70,7 @@ def test_a_condition_decides_at_each_fire_and_across_crashes(place: Place) -> No
     check_log(place.log)
 
 
+@loses_exit_codes
 def test_a_crash_during_a_condition_leaves_it_to_decide(place: Place) -> None:
     condition = {"shell": f"echo asking; {GATE}", "timeout": "10m"}
     place.declare("post", "echo posted", NOW, prevent_concurrent=True, **{"if": condition})

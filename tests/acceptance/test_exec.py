@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support.place import GATE, PERSON, Place, Record, end_of, wait_until
+from support.place import GATE, Place, Record, acts_alone, end_of, wait_until
 
 IS_THROUGH_A_RUNNER = pytest.mark.parametrize(
-    "is_served", [True, False], ids=["through a runner", "alone"]
+    "is_served",
+    [pytest.param(True, id="through a runner"), pytest.param(False, id="alone", marks=acts_alone)],
 )
 
 
@@ -65,7 +66,7 @@ def test_output_is_shown_byte_for_byte_as_it_is_written(place: Place, is_served:
     )  # the command reads it from the store, perhaps before the log has it
     assert (record["channel"], record["requested_by"], record["generation"]) == (
         "direct",
-        PERSON,
+        place.person,
         None,
     )
     assert record["output_tail"] == "\ufffd\x00firstlast\n"
@@ -79,12 +80,12 @@ def test_ctrl_c_kills_the_execution_and_the_record_says_who(place: Place, is_ser
     command = place.begin("exec", "slow")
     _started(place, "slow")
     command.send_signal(signal.SIGINT)
-    assert end_of(command) == (128 + 15, b"", f"runner: slow: killed by {PERSON}\n")
+    assert end_of(command) == (128 + 15, b"", f"runner: slow: killed by {place.person}\n")
     (record,) = place.await_finished("slow")
     assert (record["status"], record["reason"], record["requested_by"]) == (
         "killed",
         "killed_by_user",
-        PERSON,
+        place.person,
     )
 
 
@@ -102,6 +103,7 @@ def test_a_concurrent_execution_is_refused(place: Place) -> None:
     assert end_of(first)[0] == 0
 
 
+@pytest.mark.sqlite_only("a stopping leader leaves executions to the workers")
 def test_a_stopping_runner_refuses_exec(place: Place) -> None:
     place.declare("slow", GATE, "run_immediately")
     place.declare("late", "true")
@@ -130,6 +132,7 @@ def test_exec_reports_that_the_runner_was_killed(place: Place) -> None:
     place.open_gate()
 
 
+@acts_alone
 def test_exec_without_a_runner_leaves_executions_of_the_former_runner_alone(place: Place) -> None:
     place.declare("first", GATE, "run_immediately")
     place.declare("waits", "true", "run_immediately")
@@ -163,17 +166,19 @@ def test_exec_without_a_runner_leaves_executions_of_the_former_runner_alone(plac
 
 def test_a_closed_pipe_loses_no_record(place: Place) -> None:
     place.declare("chatty", "seq 100000")
-    command = place.begin("exec", "chatty")
-    assert command.stdout is not None
-    assert command.stdout.readline() == b"1\n"
-    command.stdout.close()
-    assert command.stderr is not None
-    with command.stderr:
-        assert (command.wait(timeout=60), command.stderr.read()) == (0, b"")
+    with place.acted_on():
+        command = place.begin("exec", "chatty")
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"1\n"
+        command.stdout.close()
+        assert command.stderr is not None
+        with command.stderr:
+            assert (command.wait(timeout=60), command.stderr.read()) == (0, b"")
     (record,) = place.finished("chatty")
     assert (record["status"], record["output_bytes"]) == ("success", 588895)
 
 
+@acts_alone
 def test_simultaneous_execs_without_a_runner_all_finish(place: Place) -> None:
     names = ["one", "two", "three"]
     for name in names:

@@ -18,6 +18,8 @@ from support.place import GATE, Place
 from runner import __version__
 from runner.store.sqlite.schema import MIGRATIONS
 
+pytestmark = pytest.mark.sqlite_only("earlier versions had no store in PostgreSQL")
+
 SAMPLES = Path(__file__).parent / "samples"
 """What runners of version 1 left. `store-version-1`: results of `good`, `bad` and `group`,
 none of `never`, and one of `later`, which only `runner exec` knew.

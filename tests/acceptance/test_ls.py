@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 
-from support.place import GATE, PERSON, SECONDLY, Place, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "Europe/Madrid"}}
 
@@ -170,5 +170,5 @@ def test_a_note_shows_both_that_a_request_is_invalid_and_that_it_is_unscheduled(
     wait_until(lambda: place.events("request.rejected"))
     listed = place.run("ls").stdout
     assert "`shell` should be" in listed
-    assert f"unscheduled by {PERSON} at " in listed
+    assert f"unscheduled by {place.person} at " in listed
     assert place.stop(runner) == 0

@@ -7,7 +7,7 @@ import re
 import signal
 
 import pytest
-from support.place import GATE, PERSON, Place, end_of, wait_until
+from support.place import GATE, Place, end_of, wait_until
 
 GROUP = {
     "process": {
@@ -34,7 +34,8 @@ def test_the_monitor_shows_a_running_execution_as_processing_and_then_its_result
 ) -> None:
     place.declare("done", "true")
     place.declare("slow", GATE)
-    place.run("exec", "done")
+    with place.acted_on():
+        place.run("exec", "done")
     runner = place.start()
     command = place.begin("exec", "slow")
     (started,) = wait_until(lambda: place.events("execution.started", "slow"))
@@ -101,14 +102,15 @@ def test_monitor_follow_begins_with_running_executions_and_shows_each_once(
 def test_wide_shows_the_originals_columns(place: Place) -> None:
     _group(place)
     place.open_gate()
-    assert place.run("exec", "month-end").returncode == 0
+    with place.acted_on():
+        assert place.run("exec", "month-end").returncode == 0
     head, *lines = place.run("monitor", "--wide", "--newest-first").stdout.splitlines()
     assert head.split() == COLUMNS.split()
     cells = [re.split(r"  +", line) for line in lines]
     assert [(each[0], each[1], each[2]) for each in cells] == [
-        ("month-end", "-", PERSON),
-        ("backup", "month-end", PERSON),
-        ("extract", "month-end", PERSON),
+        ("month-end", "-", place.person),
+        ("backup", "month-end", place.person),
+        ("extract", "month-end", place.person),
     ]
     for each in cells:
         assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", each[5])
@@ -125,7 +127,8 @@ def test_wide_shows_the_originals_columns(place: Place) -> None:
 def test_a_monitor_without_executions_says_so(place: Place) -> None:
     place.declare("tick", "true")
     assert place.run("monitor").stderr == "nothing has run yet\n"
-    place.run("exec", "tick")
+    with place.acted_on():
+        place.run("exec", "tick")
     assert place.run("monitor").stderr == ""
     assert place.run("monitor", "--status", "error").stderr == "no execution matches\n"
     assert "tick" in place.run("monitor", "--request", "tock").stderr
@@ -228,8 +231,9 @@ def test_on_a_terminal_lines_fit_its_width_and_ids_are_short(place: Place, colum
         "a-request-with-quite-a-long-name-for-a-table", "echo; exit 3", retry={"attempts": 1}
     )
     place.declare("other", "exit 0", directory="/no/such/folder/" + "deep/" * 30)
-    for name in ("a-request-with-quite-a-long-name-for-a-table", "other"):
-        place.run("exec", name)
+    with place.acted_on():
+        for name in ("a-request-with-quite-a-long-name-for-a-table", "other"):
+            place.run("exec", name)
     (failed, other) = place.finished(
         "a-request-with-quite-a-long-name-for-a-table"
     ) + place.finished("other")

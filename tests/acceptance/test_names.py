@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.place import Place
+from support.place import Place, acts_alone
 
 NAMING = {
     **dict.fromkeys(("show", "next", "explain", "schedule", "unschedule", "reschedule", "kill"), 1),
@@ -45,6 +45,7 @@ def test_each_command_that_takes_a_name_suggests_a_near_one(broken: Place) -> No
             assert f"did you mean '{meant}'?" in done.stdout + done.stderr, (command, name, done)
 
 
+@acts_alone
 def test_exec_without_a_runner_says_what_is_wrong_with_the_file(place: Place) -> None:
     place.write("pwd.yaml", "process:\n  shel: pwd\n")
     done = place.run("exec", "pwd")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support.place import Place, wait_until
 
+pytestmark = pytest.mark.sqlite_only("each node of a fleet has a jobs folder of its own")
+
 
 @pytest.fixture
 def other(place: Place) -> Path:

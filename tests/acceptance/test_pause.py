@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from support.place import PERSON, Place, check_log, wait_until
+from support.place import Place, check_log, wait_until
 
 from runner.values import parse_instant
 
@@ -48,7 +48,7 @@ def test_a_pause_holds_fires_through_kill_9_and_restart_until_the_resume(place: 
     paused = place.run("pause", "--reason", REASON)
     assert (paused.returncode, paused.stdout) == (0, "all requests: paused\n"), paused.stderr
     (record,) = place.events("runner.paused")
-    assert (record["requested_by"], record["message"]) == (PERSON, REASON)
+    assert (record["requested_by"], record["message"]) == (place.person, REASON)
     assert (record["paused"], record["paused_until"]) == (None, None)
     await_seconds(2)
     runner.kill()
@@ -56,15 +56,15 @@ def test_a_pause_holds_fires_through_kill_9_and_restart_until_the_resume(place: 
     runner = place.start()
     await_seconds(2)
     status = place.run("status").stdout
-    assert f" by {PERSON}: {REASON}" in status
+    assert f" by {place.person}: {REASON}" in status
     assert status.startswith("paused    all requests since ")
     resumed = place.run("resume")
     assert (resumed.returncode, resumed.stdout) == (0, "all requests: resumed\n"), resumed.stderr
     before = len(fires(place))
     place.await_finished("tick", count=before + 1, status="success")
     assert place.stop(runner) == 0
-    assert f"all requests paused by {PERSON}: {REASON}\n" in place.console(), "at the start"
-    assert f"all requests  resumed by {PERSON} (paused for: {REASON})\n" in place.console()
+    assert f"all requests paused by {place.person}: {REASON}\n" in place.console(), "at the start"
+    assert f"all requests  resumed by {place.person} (paused for: {REASON})\n" in place.console()
     (end,) = place.events("runner.resumed")
     ((first, last, count),) = spans(place)
     assert count == (parse_instant(last) - parse_instant(first)) / timedelta(seconds=1) + 1
@@ -152,7 +152,7 @@ def test_everything_that_lists_fires_shows_the_pause(place: Place) -> None:
     runner = place.start()
     end = (datetime.now(UTC) + timedelta(days=3)).replace(hour=12)
     assert place.run("pause", "nightly", "--until", "3d", "--reason", REASON).returncode == 0
-    words = f" by {PERSON}: {REASON}"
+    words = f" by {place.person}: {REASON}"
     shown = place.run("next", "-n", "2")
     assert f"paused: nightly since {end.year}" in shown.stderr
     assert words in shown.stderr

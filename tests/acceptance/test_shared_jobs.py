@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.place import GATE, SECONDLY, Place, end_of, wait_until
 
+pytestmark = pytest.mark.sqlite_only("the nodes of a fleet share a jobs folder")
+
 
 def _other(place: Place, *arguments: str) -> tuple[str, ...]:
     """Return the arguments of another runner on the same jobs folder."""

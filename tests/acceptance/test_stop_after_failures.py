@@ -6,7 +6,7 @@ import re
 import signal
 from contextlib import closing
 
-from support.place import PERSON, SECONDLY, Place, check_log, wait_until
+from support.place import SECONDLY, Place, check_log, wait_until
 
 from runner.store.opening import read_store
 
@@ -41,7 +41,7 @@ def test_failures_in_a_row_unschedule_a_request_until_somebody_schedules_it(plac
     before = len(place.finished("poll"))
     assert place.run("schedule", "poll").returncode == 0
     place.await_finished("poll", status="success", channel="process_scheduler")
-    (scheduled,) = place.events("request.scheduled", "poll", requested_by=PERSON)
+    (scheduled,) = place.events("request.scheduled", "poll", requested_by=place.person)
     assert scheduled["drift"] is False
     assert place.items("ls")[0]["sync"] == "in sync"
     wait_until(lambda: place.events("alert.closed", "poll"))

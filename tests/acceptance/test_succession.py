@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.place import GATE, PERSON, SECONDLY, Place, Record, end_of, wait_until
+from support.place import GATE, SECONDLY, Place, Record, end_of, wait_until
 
 from runner.execution.trees.proc import stat_of
 from runner.values import parse_instant
@@ -197,8 +197,8 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     assert place.run("kill", "killed", "waits").returncode == 0
     place.await_finished("killed", count=2)
     assert _reported(place.finished("killed"), "process", "status", "message") == [
-        ("killed/a", "killed", f"killed by {PERSON}"),
-        ("killed", "killed", f"killed by {PERSON}"),
+        ("killed/a", "killed", f"killed by {place.person}"),
+        ("killed", "killed", f"killed by {place.person}"),
     ]
     place.await_finished("late", count=2)
     assert _reported(place.finished("late"), "process", "reason", "message") == [
@@ -207,8 +207,8 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     ]
     place.await_finished("waits", count=3)
     assert _reported(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
-        ("waits/a", "killed", 2, f"killed by {PERSON} while it waited to start"),
-        ("waits", "killed", 1, f"killed by {PERSON}"),
+        ("waits/a", "killed", 2, f"killed by {place.person} while it waited to start"),
+        ("waits", "killed", 1, f"killed by {place.person}"),
     ]
     assert place.stop(runner) == 0
     assert not (place.folder / "never").exists()
@@ -285,7 +285,7 @@ def test_a_claim_keeps_its_guard_between_attempts(place: Place) -> None:
     (killed,) = place.await_finished("flaky", status="killed")
     assert (killed["attempt"], killed["message"]) == (
         2,
-        f"killed by {PERSON} while it waited to start",
+        f"killed by {place.person} while it waited to start",
     )
     assert place.run("exec", "flaky").returncode == 1, "the guard is free again"
     assert place.stop(runner) == 0
@@ -479,7 +479,7 @@ def test_a_kill_continues_after_a_crash(place: Place) -> None:
     runner = place.start()
     (killed,) = place.await_finished("deaf")
     assert _reported([killed], "status", "reason", "requested_by") == [
-        ("killed", "killed_by_user", PERSON)
+        ("killed", "killed_by_user", place.person)
     ]
     assert not has_process(started["pid"])
     assert place.stop(runner) == 0

@@ -19,9 +19,12 @@ from support.place import Place, end_of, wait_until
 
 from runner.cli.command_table import COMMANDS
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the rule is about root, and the tests give files away"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="the rule is about root, and the tests give files away"
+    ),
+    pytest.mark.sqlite_only("it is about the files of a store and acts without a runner"),
+]
 SOMEBODY = 54321
 AS_SOMEBODY = f"sudo -u '#{SOMEBODY}' runner "
 LOOKING = {

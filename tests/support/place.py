@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import signal
-import sqlite3
 import subprocess
 import sys
 import termios
@@ -17,10 +16,13 @@ from datetime import datetime
 from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import jsonschema
+import pytest
 from support import fork_server
 from support.fork_server import Process
+from support.store_activity import is_free
 
 from runner.store.opening import read_store
 from runner.store.place import StorePlace
@@ -33,6 +35,10 @@ Record = dict[str, Any]
 Keys = Mapping[str, object]
 T = TypeVar("T")
 SECONDLY = {"schedule": {"frequency": "secondly"}}
+acts_alone = pytest.mark.sqlite_only("no command acts in place of a leader")
+"""Marks tests of what a command does without a runner."""
+loses_exit_codes = pytest.mark.sqlite_only("a worker outlives a leader and knows exit codes")
+"""Marks tests of executions whose runner was killed."""
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
 """A shell line that waits for `Place.open_gate`, which is also called after each test.
 
@@ -138,6 +144,16 @@ class Place:
         """Where the store is, as the environment of the commands says."""
         return StorePlace(folder=self.state, url=self.environment.get("RUNNER_STORE"))
 
+    @property
+    def is_in_fleet(self) -> bool:
+        """Whether the store is in PostgreSQL: the tests run with `--store=postgres`."""
+        return self.store.url is not None
+
+    @property
+    def person(self) -> str:
+        """Who gives the commands, as records must name it: in a fleet, the database's role."""
+        return PERSON if self.store.url is None else str(urlsplit(self.store.url).username)
+
     def write(self, name: str, text: str) -> Path:
         """Write a request file atomically, by rename."""
         path = self.jobs / name
@@ -242,6 +258,39 @@ class Place:
         wait_until(has_started, within_s=90, what="runner.started")
         return process
 
+    @contextmanager
+    def acted_on(self) -> Iterator[None]:
+        """Let commands have effect without a runner of the test's own.
+
+        Over SQLite they act by themselves. In a fleet, a runner acts on them.
+        """
+        runner = self.start() if self.is_in_fleet else None
+        yield
+        if runner is not None:
+            assert self.stop(runner) == 0
+
+    def add_worker(self, *queues: str) -> None:
+        """In a fleet, start a worker that runs as many executions as a runner over SQLite."""
+        if not self.is_in_fleet:
+            return
+        other = self.folder / f"worker-{len(self.running)}"
+        self.begin(
+            *("work", "--state", str(other), "--name", other.name, "--concurrency", "64"),
+            *(f"--queue={each}" for each in queues),
+        )
+        wait_until(lambda: self._is_served_by(other.name), within_s=90, what="a worker")
+
+    def _is_served_by(self, worker: str) -> bool:
+        with closing(read_store(self.store)) as reader:
+            fleet = reader.fleet()
+        return fleet is not None and any(each.name == worker for each in fleet.workers)
+
+    def output_of(self, record: Record) -> str:
+        """Return the output of a record's execution so far."""
+        if self.is_in_fleet:
+            return self.run("log", str(record["execution"])).stdout
+        return Path(str(record["output_file"])).read_text()
+
     def console(self) -> str:
         """Return what the last started runner has printed."""
         return self._console_path.read_text()
@@ -265,7 +314,7 @@ class Place:
         def stands_free() -> bool:
             runner.send_signal(signal.SIGSTOP)
             wait_until(lambda: _state_of(runner.pid) == "T", what="the runner stands still")
-            if self._is_store_free():
+            if is_free(self.store):
                 return True
             runner.send_signal(signal.SIGCONT)
             return False
@@ -275,18 +324,6 @@ class Place:
             yield
         finally:
             runner.send_signal(signal.SIGCONT)
-
-    def _is_store_free(self) -> bool:
-        """Return whether no program is inside a write transaction of the store."""
-        with closing(
-            sqlite3.connect(self.state / "store.sqlite3", timeout=0, isolation_level=None)
-        ) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return False
-            connection.execute("ROLLBACK")
-            return True
 
     def items(self, *arguments: str) -> list[Record]:
         """Return what a command prints with `--output json`."""

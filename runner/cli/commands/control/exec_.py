@@ -234,7 +234,7 @@ def _records_of(execution: str, places: Places) -> Iterator[Record | None]:
     """
     with closing(read_store(places.store)) as reader:
         yield from map(decode, reader.waiting_records())
-    yield from find_execution(places.monitor_log, execution)
+    yield from find_execution(places.log_to_read, execution)
 
 
 def _refused(answer: Answer) -> int:

@@ -115,7 +115,7 @@ def _execution(places: Places, target: str) -> dict[str, Any]:
 
     Raises UsageError if none or several match.
     """
-    log = places.monitor_log
+    log = places.log_to_read
     if len(target) < _ID_LENGTH:
         if (named := newest_execution(log, target)) is not None:
             return named
@@ -158,5 +158,5 @@ def _has_ended(execution: str, places: Places) -> bool:
     with suppress(StoreError), closing(read_store(places.store)) as reader:
         if reader.is_in_progress(execution):
             return False
-    records = find_execution(places.monitor_log, execution)
+    records = find_execution(places.log_to_read, execution)
     return bool(records) and records[0]["status"] != ExecutionStatus.PROCESSING

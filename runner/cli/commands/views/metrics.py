@@ -41,6 +41,8 @@ def metrics_command(places: Places) -> None:
         bring_up_to_date(places.state, places.monitor_log)
     except HistoryError as error:
         echo_error(f"what ran may be missing or out of date: {error}")
+    if (missing := places.missing_log_words) is not None:
+        echo_error(f"what ran is not counted: {missing}")
     text, _ = exposition(Metrics(loaded, HistoryIndex(places.state)))
     for line in text.decode().splitlines():
         echo(line)

@@ -232,7 +232,7 @@ def _newest(places: Places, matches: Filter, count: int) -> list[dict[str, Any]]
     """Return the newest matching executions; running ones come last."""
     running = _running(places, matches)
     is_running_alone = matches.statuses == {ExecutionStatus.PROCESSING}
-    ended = [] if is_running_alone else newest(places.monitor_log, count, matches=matches)
+    ended = [] if is_running_alone else newest(places.log_to_read, count, matches=matches)
     known = {record["execution"] for record in ended}  # one may have ended between the two reads
     found = [*ended, *(record for record in running if record["execution"] not in known)]
     return found[max(len(found) - count, 0) :]
@@ -270,10 +270,15 @@ def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str,
     events = matches.events | {Event.EXECUTION_STARTED} if is_about_starts else matches.events
     # Bounded memory: `monitor -f` may follow for months.
     recent: deque[tuple[object, object]] = deque(maxlen=count + _MOST_ADDED_MEANWHILE)
+
+    def wait() -> None:
+        pause_briefly()
+        places.refresh_log()
+
     for record in follow(
-        places.monitor_log,
+        places.log_to_read,
         matches=replace(matches, events=frozenset(events)),
-        wait=pause_briefly,
+        wait=wait,
         begin=lambda: _newest(places, matches, count),
     ):
         key = (record["execution"], record["status"])
