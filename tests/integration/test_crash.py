@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from support.crash_clock_oracle import check_stepped, look
 from support.crash_following import check_following, declare, waiting_in
 from support.crash_load import RAN, Load, Planned
 from support.crash_oracle import check, is_settled, read_ledger
+from support.marked_points import Point, points
 from support.place import GATE, Place, wait_until
 
 from runner.store.opening import read_store
@@ -43,81 +43,69 @@ IN_PROGRESS = "runner.service.executions.in_progress:InProgress"
 JOURNAL = "runner.service.recording.journal:Journal"
 LOG_WRITER = "runner.service.recording.log_writer:LogWriter"
 PROGRESS = "runner.service.executions.dispatching.progress:Progress"
-BOTH = ("before", "after")
 DEATHS = int(os.environ.get("RUNNER_CRASH_DEATHS") or 200)
 DEATHS_A_STORE = 50
 
 
-def _points(*targets: str, moments: tuple[str, ...] = BOTH) -> list[tuple[str, str]]:
-    return [(target, moment) for target in targets for moment in moments]
-
-
 POINTS = [
     # the claim
-    *_points("runner.service.executions.claiming.claims:Claims.claim", moments=("after",)),
-    *_points(f"{STORE}:SqliteStore.commit"),
-    *_points(
+    *points("runner.service.executions.claiming.claims:Claims.claim", moments=("after",)),
+    *points(f"{STORE}:SqliteStore.commit"),
+    *points(
         f"{STORE}:write_batch", f"{STORE}:forget_records", moments=("after",)
     ),  # inside the transaction
-    *_points(f"{DISPATCHER}.carry_out"),
-    *_points(f"{IN_PROGRESS}._hold", moments=("after",)),  # claimed ahead, its time to come
+    *points(f"{DISPATCHER}.carry_out"),
+    *points(f"{IN_PROGRESS}._hold", moments=("after",)),  # claimed ahead, its time to come
     # its process
-    *_points(f"{JOURNAL}.note_start"),  # from here on it may have run
-    *_points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
-    *_points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
-    *_points(START),  # after START it runs, and nobody knows its pid
-    *_points(f"{SPAWNERS}.finish"),  # the hand-over of the result
-    *_points(f"{PROCESSES}.enter"),
-    *_points(f"{PROGRESS}.note_running", moments=("after",)),
+    *points(f"{JOURNAL}.note_start"),  # from here on it may have run
+    *points(f"{EXECUTOR}.start"),  # the hand-over to a spawner thread
+    *points(f"{SPAWNERS}._begins", moments=("after",)),  # a thread has taken it
+    *points(START),  # after START it runs, and nobody knows its pid
+    *points(f"{SPAWNERS}.finish"),  # the hand-over of the result
+    *points(f"{PROCESSES}.enter"),
+    *points(f"{PROGRESS}.note_running", moments=("after",)),
     # its exit
-    *_points(f"{PROCESSES}.reap"),
-    *_points(f"{PROGRESS}.finish"),
+    *points(f"{PROCESSES}.reap"),
+    *points(f"{PROGRESS}.finish"),
     # its record
-    *_points(f"{LOG}.append"),
-    *_points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
-    *_points("runner.monitor.log:_sync"),
-    *_points(f"{LOG_WRITER}.append", moments=("after",)),  # in the log, not yet marked
+    *points(f"{LOG}.append"),
+    *points(f"{LOG}._write", moments=("halfway", "after")),  # halfway: a torn line
+    *points("runner.monitor.log:_sync"),
+    *points(f"{LOG_WRITER}.append", moments=("after",)),  # in the log, not yet marked
     # its follow-ups
-    *_points(
-        f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"
-    ),  # between a member and the next
-    *_points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_follow_up"),
-    *_points(
+    *points(f"{FOLLOW_UPS}._go_on", f"{FOLLOW_UPS}._claim_member"),  # between a member and the next
+    *points(f"{FOLLOW_UPS}._try_again", f"{FOLLOW_UPS}._claim_follow_up"),
+    *points(
         "runner.service.executions.claiming.claims:Claims.release_waiting",
         f"{IN_PROGRESS}._release",
         moments=("after",),
     ),
-    *_points(f"{DISPATCHER}._stop"),  # a replaced execution
+    *points(f"{DISPATCHER}._stop"),  # a replaced execution
     # the rest of a turn
-    *_points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
-    *_points("runner.service.reload.catalog_change:compare", moments=("after",)),
+    *points(f"{STORE}:SqliteStore.take_commands", moments=("after",)),
+    *points("runner.service.reload.catalog_change:compare", moments=("after",)),
 ]
 RECOVERY_POINTS = [
-    *_points(f"{LOG}.recover"),
-    *_points(f"{LOG}._write", moments=("halfway",)),
-    *_points(f"{PROCESSES}.adopt"),
-    *_points(f"{DISPATCHER}.take_over", moments=("after",)),
-    *_points(f"{STORE}:SqliteStore.load", moments=("after",)),
-    *_points(f"{STORE}:SqliteStore.commit"),
+    *points(f"{LOG}.recover"),
+    *points(f"{LOG}._write", moments=("halfway",)),
+    *points(f"{PROCESSES}.adopt"),
+    *points(f"{DISPATCHER}.take_over", moments=("after",)),
+    *points(f"{STORE}:SqliteStore.load", moments=("after",)),
+    *points(f"{STORE}:SqliteStore.commit"),
 ]
 STOPPING_POINTS = [
-    *_points(f"{DISPATCHER}.drop_held"),
-    *_points(f"{JOURNAL}.close"),
-    *_points("runner.service.loop:Runner._record_stop", moments=("after",)),
+    *points(f"{DISPATCHER}.drop_held"),
+    *points(f"{JOURNAL}.close"),
+    *points("runner.service.loop:Runner._record_stop", moments=("after",)),
 ]
 
 
-@pytest.mark.parametrize(
-    "target", sorted({target for target, _ in (*POINTS, *RECOVERY_POINTS, *STOPPING_POINTS)})
-)
-def test_every_marked_point_names_a_function_of_the_program(target: str) -> None:
+@pytest.mark.parametrize("point", sorted({*POINTS, *RECOVERY_POINTS, *STOPPING_POINTS}), ids=str)
+def test_every_marked_point_names_a_function_of_the_program(point: Point) -> None:
     # A campaign only reports an unreached point, so it would not notice a renamed
     # function.
-    module, _, path = target.partition(":")
-    found: object = import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    assert callable(found)
+    owner, name = point.place()
+    assert callable(getattr(owner, name))
 
 
 def _load(place: Place) -> Load:
@@ -325,7 +313,7 @@ def test_campaign_of_deaths_at_every_marked_point(tmp_path: Path) -> None:
     lives = [[(point, count) for count in (1, 2, 3, 5)] for point in POINTS]
     lives += [
         [death for second in RECOVERY_POINTS for death in ((first, 2), (second, 1))]
-        for first in ((f"{LOG}._write", "halfway"), (START, "after"))
+        for first in (Point(f"{LOG}._write", "halfway"), Point(START, "after"))
     ]
     for number, deaths in enumerate([*lives, *[[(point, 1)] for point in STOPPING_POINTS]]):
         folder = tmp_path / str(number)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from support import marked_points
 from support.fork_server import Process
 from support.place import Place, wait_until
 
@@ -57,40 +58,6 @@ def alone(seconds: float, *, then: str = "true") -> str:
         f"trap 'exit 7' TERM; exec 9>>\"$LEDGER.$RUNNER_REQUEST\"; "
         f"flock -n 9 || {{ {overlap}; exit 9; }}; {RAN} 9>&-; sleep {seconds} 9>&-; {then}"
     )
-
-
-# Runs the command line with one function replaced: its n-th call kills the process.
-DOOMED = """
-import importlib, os, signal, sys
-target, moment, count, *arguments = sys.argv[1:]
-module, path = target.split(":")
-owner = importlib.import_module(module)
-*classes, name = path.split(".")
-for each in classes:
-    owner = getattr(owner, each)
-original, calls = getattr(owner, name), 0
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def doomed(*given, **named):
-    global calls
-    calls += 1
-    if calls != int(count):
-        return original(*given, **named)
-    if moment == "before":
-        die()
-    if moment == "halfway":
-        original(*given[:-1], given[-1][: len(given[-1]) // 2])
-        die()
-    original(*given, **named)
-    die()
-
-setattr(owner, name, doomed)
-from runner.cli import main
-sys.argv = ["runner", *arguments]
-main()
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +200,9 @@ class Load:
         earliest = datetime.now(UTC)
         if stop:
             before = len(self.place.events("runner.started"))
-        process = self._spawn("-c", DOOMED, target, moment, str(count), "start")
+        process = self._spawn(
+            marked_points.__file__, target, moment, str(count), str(int(signal.SIGKILL)), "start"
+        )
         until_s = time.monotonic() + within_s
         while process.poll() is None and time.monotonic() < until_s:
             if stop and len(self.place.events("runner.started")) > before:
@@ -277,18 +246,9 @@ class Load:
 
     def order(self, kind: str, *targets: str, **more: object) -> None:
         """Post a command without waiting for its answer."""
-        arguments = {"targets": targets, "is_for_all": False, "allow_empty": False, **more}
-        row = CommandRow(
-            id=new_id(),
-            kind=kind,
-            arguments=json.dumps(arguments),
-            requested_by="tester",
-            deadline=to_microseconds(self.now()) + 10_000_000,
-            status=CommandStatus.PENDING,
-        )
         with suppress(StoreError):
-            mailbox_of(StorePlace(folder=self.place.state)).post(row)
-            self.posted.append(row.id)
+            place = StorePlace(folder=self.place.state)
+            self.posted.append(post(place, kind, *targets, now=self.now(), **more))
 
     def _spawn(self, *arguments: str) -> Process:
         self.place._consoles += 1  # each console has its own file; the place shows the latest
@@ -372,6 +332,21 @@ class Load:
             [("exec", "asked"), ("kill", "victim"), ("kill", "chain"), ("exec", "nobody")]
         )
         self.order(kind, target)
+
+
+def post(place: StorePlace, kind: str, *targets: str, now: datetime, **more: object) -> str:
+    """Post a command that has 10 s; return its id. Raises StoreError."""
+    arguments = {"targets": targets, "is_for_all": False, "allow_empty": False, **more}
+    row = CommandRow(
+        id=new_id(),
+        kind=kind,
+        arguments=json.dumps(arguments),
+        requested_by="tester",
+        deadline=to_microseconds(now) + 10_000_000,
+        status=CommandStatus.PENDING,
+    )
+    mailbox_of(place).post(row)
+    return row.id
 
 
 def _timing(planned: Planned, grace: str | None) -> object:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psycopg
+from support.crash_load import post
 from support.database_proxy import DatabaseProxy
-from support.fleet import FleetNode, Ledger, is_running, leader_of, worker_of
+from support.fleet import FleetNode, Ledger, ends, is_running, leader_of, worker_of
 from support.fork_server import Process
+from support.marked_points import listening
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
 
@@ -25,6 +30,8 @@ _AGAIN = (
     " ORDER BY id DESC LIMIT 20"
 )
 _LONGER_THAN_A_LEASE_S = 12.0
+FIRED = ("tick", "often", "guarded", "replaced")
+"""The requests that fire each second."""
 
 
 class FleetUnderFaults:
@@ -39,12 +46,18 @@ class FleetUnderFaults:
             FleetNode(folder / "n1", url, jobs=first.jobs),
             FleetNode(folder / "n2", way.url, jobs=first.jobs),
         ]
-        self.tick, self.guarded = Ledger(folder / "ledger"), Ledger(folder / "guarded")
+        self.orders = folder / "orders"
+        """The folder of the orders to the processes of all nodes (see `marked_points`)."""
+        for node in self.nodes:
+            node.environment |= listening(self.orders)
+        self.tick = Ledger(folder / "ledger")
+        self.processes: list[Process] = []
+        """The process of each node."""
+        self.random = random
+        self._overlaps = folder / "overlaps"
         self._url = url
         self._server = server
         self._way = way
-        self._random = random
-        self._processes: list[Process] = []
         self.faults: dict[str, Callable[[], None]] = {
             "kill -9 of the leader": self._kill_leader,
             "kill -9 of a node": self._kill_any,
@@ -66,16 +79,17 @@ class FleetUnderFaults:
         first = self.nodes[0]
         first.declare("tick", self.tick.shell, SECONDLY)
         first.declare("often", self.tick.shell, SECONDLY)
-        # Two processes at once would leave two lines of one kind in a row.
-        guarded = self.guarded.path
-        line = f"echo begin >> {guarded}; {self.tick.shell}; sleep 1.5; echo end >> {guarded}"
-        first.declare("guarded", line, SECONDLY, prevent_concurrent=True)
-        self._processes = [node.join() for node in self.nodes]
+        first.declare("asked", self.tick.shell)
+        for name, overlap in (("guarded", "refuse"), ("replaced", "replace")):
+            first.declare(
+                name, self._alone(name), SECONDLY, prevent_concurrent=True, on_overlap=overlap
+            )
+        self.processes = [node.join() for node in self.nodes]
         self.await_progress()
 
     def suffer(self, fault: str) -> None:
         """Let a fault happen, and wait until the fleet goes on."""
-        time.sleep(self._random.uniform(0.0, 1.5))  # any moment may be the wrong one
+        time.sleep(self.random.uniform(0.0, 1.5))  # any moment may be the wrong one
         self.faults[fault]()
         self.await_progress()
 
@@ -86,11 +100,21 @@ class FleetUnderFaults:
             lambda: self.tick.starts().total() >= before + 4, within_s=180, what="more starts"
         )
 
-    def check_guard(self) -> int:
-        """Check that no two guarded processes ran at once; return how many there were."""
-        lines = self.guarded.path.read_text().split()
-        assert lines == ["begin", "end"] * (len(lines) // 2), "an overlap"
-        return len(lines) // 2
+    def ask(self) -> None:
+        """Post the command that executes `asked`."""
+        post(self.nodes[0].store, "exec", "asked", now=datetime.now(UTC))
+
+    def check_guards(self) -> None:
+        """Check that no two executions of a guarded request ran at once."""
+        assert not self._overlaps.exists(), self._overlaps.read_text()
+
+    def check_commands(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Check that each command was applied once or withdrawn; return how many there were."""
+        rows = execute(self._url, "SELECT status FROM commands WHERE kind = 'exec'")
+        counts = Counter(str(status) for (status,) in rows)
+        assert counts.keys() <= {"answered", "withdrawn"}, counts
+        assert len(ends(records, "asked")) == counts["answered"], counts
+        return len(rows)
 
     def end(self) -> None:
         """End everything."""
@@ -98,51 +122,71 @@ class FleetUnderFaults:
         for node in self.nodes:
             node.end_all()
 
-    def _leader(self) -> int:
+    def leader(self) -> int:
+        """Return which node leads."""
         name = wait_until(lambda: leader_of(self._url), within_s=90, what="a leader")
         return next(index for index, node in enumerate(self.nodes) if node.name == name)
 
-    def _any(self) -> int:
-        return self._random.randrange(len(self.nodes))
+    def worker(self) -> int:
+        """Return the pid of the worker of some node."""
+        process = self.processes[self._any()]
+        return wait_until(lambda: worker_of(process), within_s=90, what="a worker")
 
-    def _kill(self, index: int) -> None:
-        self._processes[index].kill()
-        self._processes[index].wait()
-        self._processes[index] = self.nodes[index].join()
-
-    def _kill_leader(self) -> None:
-        self._kill(self._leader())
-
-    def _kill_any(self) -> None:
-        self._kill(self._any())
-
-    def _freeze(self, pid: int, duration_s: float) -> None:
+    def freeze(self, pid: int, duration_s: float) -> None:
+        """Stop a process for some time."""
         os.kill(pid, signal.SIGSTOP)
         try:
             time.sleep(duration_s)
         finally:
             os.kill(pid, signal.SIGCONT)
 
+    def rejoin(self, index: int) -> None:
+        """Start a node whose process has ended or is about to end."""
+        self.processes[index].wait(timeout=120)
+        self.processes[index] = self.nodes[index].join()
+
+    def pause_s(self) -> float:
+        """Return how long a node stops: for a moment, or beyond its lease."""
+        return self.random.choice((self.random.uniform(0.1, 3.0), _LONGER_THAN_A_LEASE_S))
+
+    def _alone(self, name: str) -> str:
+        """Return a shell line that notes if another process of the request runs."""
+        # The kernel releases the lock of a shell that ends in whatever way.
+        lock = self._overlaps.with_name(f"{name}.lock")
+        return (
+            f"exec 9>>{lock}; flock -n 9 || echo {name} $RUNNER_EXECUTION_ID >> {self._overlaps};"
+            f" {self.tick.shell} 9>&-; sleep 1.5 9>&-"
+        )
+
+    def _any(self) -> int:
+        return self.random.randrange(len(self.nodes))
+
+    def _kill(self, index: int) -> None:
+        self.processes[index].kill()
+        self.rejoin(index)
+
+    def _kill_leader(self) -> None:
+        self._kill(self.leader())
+
+    def _kill_any(self) -> None:
+        self._kill(self._any())
+
     def _freeze_leader(self) -> None:
-        self._freeze(self._processes[self._leader()].pid, _LONGER_THAN_A_LEASE_S)
+        self.freeze(self.processes[self.leader()].pid, _LONGER_THAN_A_LEASE_S)
 
     def _freeze_any(self) -> None:
-        self._freeze(self._processes[self._any()].pid, self._random.uniform(0.1, 3.0))
-
-    def _worker(self) -> int:
-        process = self._processes[self._any()]
-        return wait_until(lambda: worker_of(process), within_s=90, what="a worker")
+        self.freeze(self.processes[self._any()].pid, self.random.uniform(0.1, 3.0))
 
     def _kill_worker(self) -> None:
-        os.kill(self._worker(), signal.SIGKILL)
+        os.kill(self.worker(), signal.SIGKILL)
 
     def _freeze_worker(self) -> None:
         with suppress(ProcessLookupError):
-            self._freeze(self._worker(), self._random.uniform(0.5, 6.0))
+            self.freeze(self.worker(), self.random.uniform(0.5, 6.0))
 
     def _supervisor(self, index: int) -> int:
         """Return the supervisor of a worker that lives: never lose both at once."""
-        wait_until(lambda: worker_of(self._processes[index]), within_s=180, what="a worker")
+        wait_until(lambda: worker_of(self.processes[index]), within_s=180, what="a worker")
         folder = self.nodes[index].state / "worker"
 
         def supervisor() -> int | None:
@@ -161,7 +205,7 @@ class FleetUnderFaults:
 
     def _freeze_supervisor(self) -> None:
         with suppress(ProcessLookupError):
-            self._freeze(self._supervisor(self._any()), self._random.uniform(0.5, 6.0))
+            self.freeze(self._supervisor(self._any()), self.random.uniform(0.5, 6.0))
 
     def _lose_notifications(self) -> None:
         self._way.loses_notifications = True
@@ -170,7 +214,7 @@ class FleetUnderFaults:
 
     def _crash_database(self) -> None:
         self._server.stop()
-        time.sleep(self._random.uniform(0.0, 3.0))
+        time.sleep(self.random.uniform(0.0, 3.0))
         self._server.start()
 
     def _end_connections(self) -> None:

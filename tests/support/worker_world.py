@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from support import dying_worker, fork_server
-from support.dying_worker import Point
+from support import fork_server, marked_points
 from support.fork_server import Process
+from support.marked_points import Point
 from support.place import ROOT, Place, wait_until
 
 from runner.execution.trees import proc
@@ -89,8 +89,8 @@ class WorkerWorld:
         with self._console(name).open("ab") as console:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, dying_worker.__file__, point, str(count), str(int(number))),
-                    *("--name", name, "--concurrency", "4"),
+                    *(sys.executable, marked_points.__file__, *point, str(count), str(int(number))),
+                    *("work", "--name", name, "--concurrency", "4"),
                 ],
                 env=place.environment | {"PYTHONPATH": str(ROOT)},
                 cwd=place.folder,
@@ -100,10 +100,6 @@ class WorkerWorld:
             )
         self._dying.append(process)
         return process
-
-    def is_stopped(self, process: subprocess.Popen[bytes]) -> bool:
-        """Return whether a process stands still."""
-        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def silent_for_s(self, name: str) -> float:
         """Return for how long nothing was heard of a worker, by the database's clock."""

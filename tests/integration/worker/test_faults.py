@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.dying_worker import Point
+from support.fleet_points import (
+    AFTER_HEARTBEAT,
+    AFTER_TAKE,
+    BEFORE_NOTE_OF_START,
+    WORKER_POINTS,
+)
+from support.marked_points import Point, is_stopped
 from support.place import wait_until
 from support.postgres import OwnServer
 from support.worker_world import WorkerWorld
@@ -35,7 +41,7 @@ def world(database_url: str, tmp_path: Path) -> Iterator[WorkerWorld]:
     world.close()
 
 
-@pytest.mark.parametrize("point", Point)
+@pytest.mark.parametrize("point", WORKER_POINTS, ids=str)
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_worker_killed_at_a_marked_point_loses_and_repeats_nothing(
     world: WorkerWorld, point: Point, count: int
@@ -59,9 +65,7 @@ def test_a_worker_killed_at_a_marked_point_loses_and_repeats_nothing(
     world.check_ledger(executions)
 
 
-@pytest.mark.parametrize(
-    "point", [Point.AFTER_TAKE, Point.BEFORE_NOTE_OF_START, Point.AFTER_HEARTBEAT]
-)
+@pytest.mark.parametrize("point", [AFTER_TAKE, BEFORE_NOTE_OF_START, AFTER_HEARTBEAT], ids=str)
 def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
     world: WorkerWorld, point: Point
 ) -> None:
@@ -71,9 +75,9 @@ def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
     """
     world.note_meta("lost_after_s", "8")
     stopped = world.work_until(point, 1, signal.SIGSTOP, "alpha")
-    is_late = point is Point.AFTER_HEARTBEAT
+    is_late = point == AFTER_HEARTBEAT
     first = None if is_late else world.offer(world.waiting_line(), prevent_concurrent=True)
-    wait_until(lambda: world.is_stopped(stopped), within_s=60, what=f"it stops {point}")
+    wait_until(lambda: is_stopped(stopped.pid), within_s=60, what=f"it stops {point}")
     first = first or world.offer(world.waiting_line(), prevent_concurrent=True)
     wait_until(lambda: world.silent_for_s("alpha") > 8, within_s=60, what="it counts as lost")
     assert not world.runs(first)
@@ -82,9 +86,9 @@ def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
     wait_until(lambda: first in world.settle_all(), within_s=60, what="its end")
     begun, ended = f"start {first}", f"end {first}"
     expected = {
-        Point.AFTER_TAKE: [],
-        Point.BEFORE_NOTE_OF_START: [begun],
-        Point.AFTER_HEARTBEAT: [begun, ended],
+        AFTER_TAKE: [],
+        BEFORE_NOTE_OF_START: [begun],
+        AFTER_HEARTBEAT: [begun, ended],
     }
     assert world.noted() == expected[point]
 

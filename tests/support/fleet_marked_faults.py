@@ -1,0 +1,138 @@
+"""Faults at marked points: a process of a fleet under load kills or stops itself there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from support.fleet_faults import FleetUnderFaults
+from support.fleet_points import (
+    HAND_OVER_POINTS,
+    LEADER_POINTS,
+    STANDBY_POINTS,
+    TAKEOVER_POINTS,
+    WORKER_POINTS,
+)
+from support.marked_points import Mark, Order, Point, is_stopped
+from support.place import wait_until
+
+_PATIENCE_S = 20.0
+"""How long a process may need to reach a point; then another point gets its turn."""
+_SIGNALS = {"kill -9": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP}
+
+
+class MarkedFaults:
+    """The faults of a fleet at marked points; each point gets its turn, in a random order."""
+
+    def __init__(self, fleet: FleetUnderFaults) -> None:
+        self.reached: Counter[Point] = Counter()
+        self.missed: Counter[Point] = Counter()
+        """How often no process reached a point in time; that is no fault."""
+        self._fleet = fleet
+        self._decks: dict[str, list[Point]] = {}
+        kinds = {
+            "the leader": (LEADER_POINTS, self._leader),
+            "a standby": (STANDBY_POINTS, self._standby),
+            "a node that takes over": (TAKEOVER_POINTS, self._takeover),
+            "a leader that gives up": (HAND_OVER_POINTS, self._hand_over),
+            "a worker": (WORKER_POINTS, self._worker),
+        }
+        self.faults: dict[str, Callable[[], None]] = {
+            f"{what} of {who} at a marked point": partial(self._suffer, who, deck, fault, number)
+            for who, (deck, fault) in kinds.items()
+            for what, number in _SIGNALS.items()
+        }
+
+    def _suffer(
+        self,
+        who: str,
+        deck: Collection[Point],
+        fault: Callable[[Mark], bool],
+        number: signal.Signals,
+    ) -> None:
+        """Let a fault happen at the next point that is reached."""
+        for _ in deck:
+            point = self._draw(who, deck)
+            mark = Mark(point=point, count=self._fleet.random.choice((1, 1, 2, 3)), number=number)
+            is_reached = fault(mark)
+            (self.reached if is_reached else self.missed)[point] += 1
+            if is_reached:
+                return
+        raise AssertionError(f"no point of {who} was reached")
+
+    def _draw(self, who: str, deck: Collection[Point]) -> Point:
+        cards = self._decks.setdefault(who, [])
+        if not cards:
+            cards += deck
+            self._fleet.random.shuffle(cards)
+        return cards.pop()
+
+    def _leader(self, mark: Mark) -> bool:
+        return self._strike_nodes(mark, [self._fleet.leader()], begin=self._fleet.ask)
+
+    def _standby(self, mark: Mark) -> bool:
+        return self._strike_nodes(mark, self._others(self._fleet.leader())[:1])
+
+    def _takeover(self, mark: Mark) -> bool:
+        """Let the leader end in one way or another, and the next one strike itself."""
+        leader = self._fleet.leader()
+        former = self._fleet.processes[leader]
+        begin = self._fleet.random.choice((former.terminate, former.kill))
+        mark = replace(mark, count=1)
+        return self._strike_nodes(mark, self._others(leader), begin=begin, ending=leader)
+
+    def _hand_over(self, mark: Mark) -> bool:
+        leader = self._fleet.leader()
+        begin = self._fleet.processes[leader].terminate
+        return self._strike_nodes(replace(mark, count=1), [leader], begin=begin, ending=leader)
+
+    def _worker(self, mark: Mark) -> bool:
+        return bool(self._strike(mark, [self._fleet.worker()]))
+
+    def _others(self, leader: int) -> list[int]:
+        others = [each for each in range(len(self._fleet.nodes)) if each != leader]
+        self._fleet.random.shuffle(others)
+        return others
+
+    def _strike_nodes(
+        self,
+        mark: Mark,
+        nodes: Sequence[int],
+        *,
+        begin: Callable[[], None] = lambda: None,
+        ending: int | None = None,
+    ) -> bool:
+        """Strike nodes, and start those again that ended. `ending` ends in any case."""
+        pids = {self._fleet.processes[each].pid: each for each in nodes}
+        struck = self._strike(mark, pids, begin=begin)
+        ended = {pids[pid] for pid in struck} if mark.number == signal.SIGKILL else set()
+        for each in sorted(ended if ending is None else ended | {ending}):
+            self._fleet.rejoin(each)
+        return bool(struck)
+
+    def _strike(
+        self, mark: Mark, pids: Iterable[int], *, begin: Callable[[], None] = lambda: None
+    ) -> set[int]:
+        """Order processes to strike themselves, and return which did; stopped ones go on."""
+        orders = {pid: Order(self._fleet.orders, pid, mark) for pid in pids}
+        begin()
+        with suppress(AssertionError):  # it is not reached
+            wait_until(
+                lambda: any(each.is_carried_out for each in orders.values()),
+                within_s=_PATIENCE_S,
+                what=f"a process {mark.point}",
+            )
+        struck = {pid for pid, order in orders.items() if not order.withdraw()}
+        if mark.number == signal.SIGSTOP and struck:
+            for pid in struck:
+                wait_until(lambda pid=pid: is_stopped(pid), what="a stopped process")  # type: ignore[misc]
+            time.sleep(self._fleet.pause_s())
+            for pid in struck:
+                os.kill(pid, signal.SIGCONT)
+        return struck
