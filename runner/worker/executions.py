@@ -63,7 +63,7 @@ class _Mine:
     """When this worker started the process, in elapsed seconds."""
     output: Identity | None = None
     """The file that received the output, if this worker started the process."""
-    is_asked_to_end: bool = False
+    asked_to_end: Reason | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -129,7 +129,7 @@ class Executions:
         self._link.list(frozenset(each.id for each in left))
         for taken in left:
             mine = self._mine[taken.id] = _Mine(
-                taken=taken, execution=self._read(taken.row, taken.jobs), is_asked_to_end=False
+                taken=taken, execution=self._read(taken.row, taken.jobs)
             )
             if mine.has_ended:
                 self._send_rest_of_output(mine)
@@ -152,7 +152,7 @@ class Executions:
             if (why := self._why_refused(mine)) is None:
                 fit.append(mine)
             elif not self._unsent[mine.taken.id]:
-                self._refuse(mine, why)
+                self._note_unstarted(mine, why)
         self._held += fit
 
     def _why_refused(self, mine: _Mine) -> str | None:
@@ -190,7 +190,7 @@ class Executions:
                 self._note_started(mine, event)
                 self._watch_output(mine, is_new=True)
             case NotStarted():
-                self._note_end(mine, event)
+                self._note_unstarted(mine, event.why)
             case Exit(stopped_for=Reason.RUNNER_LOST):
                 self._note_end(mine, _lost(mine))
             case Exit():
@@ -224,20 +224,29 @@ class Executions:
     def stop(self, execution: str, reason: Reason, *, at_once: bool = False) -> None:
         """Ask an execution to end, or kill it `at_once`."""
         mine = self._mine[execution]
-        if mine.has_ended or (mine.is_asked_to_end and not at_once):
+        if mine.has_ended or (mine.asked_to_end is not None and not at_once):
             return
-        mine.is_asked_to_end = True
+        mine.asked_to_end = mine.asked_to_end or reason
         if mine in self._held:
             self._held.remove(mine)
-            self._refuse(mine, None)
+            self._note_unstarted(mine, None)
         else:
             self._executor.stop(execution, reason, at_once=at_once)
 
-    def stop_all(self, reason: Reason, *, at_once: bool = False, only_fenced: bool = False) -> None:
+    def stop_all(self, reason: Reason, *, at_once: bool = False) -> None:
         """Ask all executions to end, or kill them `at_once`."""
         for name in self.running:
-            if self._mine[name].taken.is_fenced or not only_fenced:
-                self.stop(name, reason, at_once=at_once)
+            self.stop(name, reason, at_once=at_once)
+
+    def stop_fenced(self, *, at_once: bool = False, with_held: bool = True) -> None:
+        """Ask the fenced executions to end because this worker counts as lost, or may soon.
+
+        Without `with_held`, those whose start was not ordered yet go on waiting.
+        """
+        for name in self.running:
+            mine = self._mine[name]
+            if mine.taken.is_fenced and (with_held or mine not in self._held):
+                self.stop(name, Reason.RUNNER_LOST, at_once=at_once)
 
     def _read(self, row: ExecutionRow, jobs: str | None) -> Execution | None:
         try:
@@ -297,8 +306,13 @@ class Executions:
         )
         self._report(mine, began)
 
-    def _refuse(self, mine: _Mine, why: str | None) -> None:
-        self._note_end(mine, NotStarted(execution=mine.taken.id, why=why))
+    def _note_unstarted(self, mine: _Mine, why: str | None) -> None:
+        """Note that no process was started: why it could not be, or None after a stop."""
+        execution = mine.taken.id
+        if why is None and mine.asked_to_end is Reason.RUNNER_LOST:
+            self._note_end(mine, Lost(execution=execution, stage=Stage.NEVER_STARTED, node=None))
+        else:
+            self._note_end(mine, NotStarted(execution=execution, why=why))
 
     def _note_end(self, mine: _Mine, end: NotStarted | RemoteExit | Lost) -> None:
         mine.taken = replace(mine.taken, step=Step.ENDED)

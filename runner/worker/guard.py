@@ -56,14 +56,14 @@ class Guard:
         about to: end it even if this process stood still and did not notice in time.
         """
         if sent_s >= self._fence.kill_at_s:
-            self._executions.stop_all(Reason.RUNNER_LOST, at_once=True, only_fenced=True)
+            self._executions.stop_fenced(at_once=True)
         self._fence = replace(self._fence, acknowledged_s=sent_s, lost_after_s=lost_after_s)
 
     def advance(self) -> None:
         """Write the fence if it has changed, and end what is overdue."""
         if self._supervision.advance():
             logger.warning("the supervisor died; the executions that it watched over end")
-            self._executions.stop_all(Reason.RUNNER_LOST, only_fenced=True)
+            self._executions.stop_fenced(with_held=False)
         self._fence = replace(
             self._fence,
             supervisor=self._supervision.pid or 0,
@@ -73,7 +73,7 @@ class Guard:
         now = now_s()
         if now >= self._fence.term_at_s and self._fence.executions:
             is_over = now >= self._fence.kill_at_s
-            self._executions.stop_all(Reason.RUNNER_LOST, at_once=is_over, only_fenced=True)
+            self._executions.stop_fenced(at_once=is_over)
 
     def judged(self, event: ExecutionEvent) -> ExecutionEvent:
         """Return an event; where the supervisor ended the execution, with that reason."""

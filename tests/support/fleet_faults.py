@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -119,8 +119,9 @@ class FleetUnderFaults:
     def end(self) -> None:
         """End everything."""
         self._way.mend()
-        for node in self.nodes:
-            node.end_all()
+        with ExitStack() as stack:  # the failure of one leaves none running
+            for node in self.nodes:
+                stack.callback(node.end_all)
 
     def leader(self) -> int:
         """Return which node leads."""

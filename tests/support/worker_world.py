@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from support import fork_server, marked_points
+from support.fleet import is_running
 from support.fork_server import Process
 from support.marked_points import Point
 from support.place import ROOT, Place, wait_until
@@ -307,8 +308,10 @@ class WorkerWorld:
         wait_until(lambda: not self.runs(execution), what=f"the end of {execution}")
 
     def kill_supervisor(self, name: str) -> None:
-        """Kill the supervisor of a worker."""
-        os.kill(read_fence(self.worker_folder(name)).supervisor, signal.SIGKILL)
+        """Kill the supervisor of a worker, and wait for its end."""
+        supervisor = read_fence(self.worker_folder(name)).supervisor
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: not is_running(supervisor), what="the supervisor's end")
 
     def forget_identity(self, name: str) -> None:
         """Remove the worker's notes, so that it comes back with another identity."""

@@ -96,7 +96,7 @@ def lost(event: Lost) -> Outcome:
     worker = f"the worker {event.node}" if event.node else "the worker"
     match event.stage:
         case Stage.NEVER_STARTED:
-            return _lost(f"{worker} ended before it could start this; it never ran")
+            return _lost(f"{worker} was lost before it could start this; it never ran")
         case Stage.STARTING:
             return _lost(
                 f"{worker} was lost while it was starting the process, which may or may not have"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import select
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from loguru import logger
 
-from runner.errors import StoreUnwritableError
+from runner.errors import RunnerError, StoreUnwritableError
 from runner.service.child_command import ChildCommand
 from runner.service.fleet.clocks import LEAST_WRONG_OFFSET_S, clock_trouble
 from runner.service.fleet.node_link import Look, NodeLink
@@ -27,6 +28,8 @@ from runner.system.clock import Clock
 from runner.system.stalls import WATCH
 
 _LOOK_S = 0.1
+_LAST_PATIENCE_S = 2.0
+"""How long a stop waits for the database, in seconds: longer than a look without news."""
 
 
 class Outcome(Enum):
@@ -60,6 +63,7 @@ class Standby:
             with Signals() as signals:
                 outcome = self._wait(signals, calls)
                 if outcome is None or not self._has_closed(signals, calls):
+                    self._close_for_stop(calls)
                     return Outcome.STOP
                 if outcome is Outcome.LEAD:
                     signals.put_back()
@@ -81,6 +85,15 @@ class Standby:
                 continue
             return True
         return False
+
+    def _close_for_stop(self, calls: ContinuedCalls) -> None:
+        """Close the link if the call in progress ends soon; else the process's end does it."""
+        with suppress(TimeoutError, RunnerError):
+            try:
+                if calls.lasts_s:
+                    calls.result(self.link.look, patience_s=_LAST_PATIENCE_S)
+            finally:
+                calls.result(self.link.close, patience_s=_LAST_PATIENCE_S)
 
     def _wait(self, signals: Signals, calls: ContinuedCalls) -> Outcome | None:
         """Stand by; return None if a signal asks for a stop, which waits for no database."""

@@ -178,6 +178,37 @@ def test_a_node_takes_its_own_lease_again_without_a_wait(database_url: str, tmp_
         assert standby_on(link).run() is Outcome.LEAD
 
 
+def outcome_of_stop(link: NodeLink) -> Outcome:
+    """Stand by until a signal asks for a stop."""
+
+    def stop_it() -> None:
+        wait_until(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stop = Thread(target=stop_it)
+    stop.start()
+    outcome = standby_on(link).run()
+    stop.join()
+    return outcome
+
+
+def test_a_standby_that_stops_notes_what_its_log_has_and_ends_its_session(
+    database_url: str, tmp_path: Path
+) -> None:
+    execute(database_url, OTHER)
+    commit_records(database_url, 1, 3)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'runner standby'"
+    with linked(database_url, tmp_path) as link:
+        link.look()
+        commit_records(database_url, 4, 5)
+        assert outcome_of_stop(link) is Outcome.STOP
+        wait_until(
+            lambda: execute(database_url, f"{sessions} AND datname = current_database()") == [(0,)]
+        )
+        ((noted,),) = execute(database_url, "SELECT log_seq FROM nodes")
+        assert (tmp_path / "monitor.jsonl").read_text() == text(1, int(str(noted)))
+
+
 def test_a_standby_stops_at_once_while_the_database_is_away(
     own_postgres: OwnServer, tmp_path: Path
 ) -> None:
@@ -188,15 +219,7 @@ def test_a_standby_stops_at_once_while_the_database_is_away(
         try:
             with pytest.raises(StoreUnwritableError, match="cannot be reached"):
                 link.look()
-
-            def stop_it() -> None:
-                wait_until(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-            stop = Thread(target=stop_it)
-            stop.start()
-            assert standby_on(link).run() is Outcome.STOP
-            stop.join()
+            assert outcome_of_stop(link) is Outcome.STOP
         finally:
             own_postgres.start()
         link.look()

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fleet_points import (
@@ -83,7 +84,7 @@ def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
     assert not world.runs(first)
     stopped.send_signal(signal.SIGCONT)
     world.gate.touch()
-    wait_until(lambda: first in world.settle_all(), within_s=60, what="its end")
+    end = wait_until(lambda: _end_of(world, first), within_s=60, what="its end")
     begun, ended = f"start {first}", f"end {first}"
     expected = {
         AFTER_TAKE: [],
@@ -91,6 +92,13 @@ def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
         AFTER_HEARTBEAT: [begun, ended],
     }
     assert world.noted() == expected[point]
+    lost = {AFTER_TAKE: "never_started", BEFORE_NOTE_OF_START: "running", AFTER_HEARTBEAT: None}
+    assert end.get("lost") == lost[point]
+
+
+def _end_of(world: WorkerWorld, execution: str) -> dict[str, Any] | None:
+    world.redeliver()
+    return next((each.body for each in world.reports(execution) if each.kind == "finished"), None)
 
 
 def test_random_faults_under_load_lose_and_repeat_nothing(world: WorkerWorld) -> None:

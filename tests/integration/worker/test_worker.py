@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import fork_server
+from support.marked_points import Point, is_stopped
 from support.place import Place, wait_until
 from support.worker_world import WorkerWorld, row_for
 
@@ -260,6 +261,19 @@ def test_fenced_executions_end_with_their_supervisor(world: WorkerWorld) -> None
     assert world.runs(free)
     again = world.offer(f"echo again >> {world.ledger}", if_interrupted="rerun")
     world.await_report(again, "finished")
+
+
+def test_what_has_not_started_waits_for_the_next_supervisor(world: WorkerWorld) -> None:
+    """A worker has taken it; its supervisor dies before the order to start."""
+    accepted = Point("runner.worker.executions:Executions.accept", "after")
+    worker = world.work_until(accepted, 2, signal.SIGSTOP, "alpha")
+    world.await_report(world.offer("true", prevent_concurrent=True), "finished")
+    fenced = world.offer(f"echo ran >> {world.ledger}", prevent_concurrent=True)
+    wait_until(lambda: is_stopped(worker.pid), within_s=60, what="it has taken the execution")
+    world.kill_supervisor("alpha")
+    worker.send_signal(signal.SIGCONT)
+    assert world.await_report(fenced, "finished").body["exit_code"] == 0
+    assert world.noted() == ["ran"]
 
 
 def test_broken_connections_repeat_and_lose_nothing(world: WorkerWorld) -> None:
