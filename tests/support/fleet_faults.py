@@ -18,7 +18,6 @@ from support.crash_load import post
 from support.database_proxy import DatabaseProxy
 from support.fleet import FleetNode, Ledger, ends, is_running, leader_of, worker_of
 from support.fork_server import Process
-from support.marked_points import listening
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
 
@@ -46,10 +45,6 @@ class FleetUnderFaults:
             FleetNode(folder / "n1", url, jobs=first.jobs),
             FleetNode(folder / "n2", way.url, jobs=first.jobs),
         ]
-        self.orders = folder / "orders"
-        """The folder of the orders to the processes of all nodes (see `marked_points`)."""
-        for node in self.nodes:
-            node.environment |= listening(self.orders)
         self.tick = Ledger(folder / "ledger")
         self.processes: list[Process] = []
         """The process of each node."""
@@ -89,6 +84,7 @@ class FleetUnderFaults:
 
     def suffer(self, fault: str) -> None:
         """Let a fault happen, and wait until the fleet goes on."""
+        self.ask()
         time.sleep(self.random.uniform(0.0, 1.5))  # any moment may be the wrong one
         self.faults[fault]()
         self.await_progress()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from support.fleet_faults import FleetUnderFaults
 from support.fleet_points import (
@@ -19,7 +20,7 @@ from support.fleet_points import (
     TAKEOVER_POINTS,
     WORKER_POINTS,
 )
-from support.marked_points import Mark, Order, Point, is_stopped
+from support.marked_points import Mark, Order, Point, is_stopped, listening
 from support.place import wait_until
 
 _PATIENCE_S = 20.0
@@ -30,11 +31,18 @@ _SIGNALS = {"kill -9": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP}
 class MarkedFaults:
     """The faults of a fleet at marked points; each point gets its turn, in a random order."""
 
-    def __init__(self, fleet: FleetUnderFaults) -> None:
+    def __init__(self, fleet: FleetUnderFaults, orders: Path) -> None:
+        """`orders` is a folder for the orders to the processes of all nodes.
+
+        The nodes must not run yet.
+        """
         self.reached: Counter[Point] = Counter()
         self.missed: Counter[Point] = Counter()
         """How often no process reached a point in time; that is no fault."""
         self._fleet = fleet
+        self._folder = orders
+        for node in fleet.nodes:
+            node.environment |= listening(orders)
         self._decks: dict[str, list[Point]] = {}
         kinds = {
             "the leader": (LEADER_POINTS, self._leader),
@@ -47,6 +55,16 @@ class MarkedFaults:
             f"{what} of {who} at a marked point": partial(self._suffer, who, deck, fault, number)
             for who, (deck, fault) in kinds.items()
             for what, number in _SIGNALS.items()
+        }
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """How many processes struck themselves at which points, and which were never reached."""
+        unreached = self.missed.keys() - self.reached.keys()
+        return {
+            "struck": self.reached.total(),
+            "points": sorted(map(str, self.reached)),
+            "unreached": sorted(map(str, unreached)),
         }
 
     def _suffer(
@@ -120,7 +138,7 @@ class MarkedFaults:
         self, mark: Mark, pids: Iterable[int], *, begin: Callable[[], None] = lambda: None
     ) -> set[int]:
         """Order processes to strike themselves, and return which did; stopped ones go on."""
-        orders = {pid: Order(self._fleet.orders, pid, mark) for pid in pids}
+        orders = {pid: Order(self._folder, pid, mark) for pid in pids}
         begin()
         with suppress(AssertionError):  # it is not reached
             wait_until(
