@@ -40,7 +40,7 @@ mkdir ~/source
 tar -xf $DIST/*.tar.gz -C ~/source
 cd ~/source/*
 git init -q .
-~/venv/bin/pip install -q -e '.[test]'
+~/venv/bin/pip install -q --no-compile -e '.[test]'
 ~/venv/bin/python -m pytest -n 2 tests/unit
 """
 UNDEBIAN = "3.12"
