@@ -46,10 +46,12 @@ def processing(places: Places) -> list[Record]:
     records = []
     outputs = outputs_folder(places.state)
     # In a burst hundreds wait for their start: their bodies need not be parsed.
-    started = (execution_of(row, outputs) for row in rows if row.started is not None)
-    for execution in sorted(started, key=lambda each: each.id):
+    running = (execution_of(row, outputs) for row in rows if row.started is not None)
+    is_local = places.store.url is None
+    for execution in sorted(running, key=lambda each: each.id):
         assert execution.started is not None
-        line = recorder.line(started_record(execution, message=message), execution.started)
+        started = started_record(execution, message=message, is_local=is_local)
+        line = recorder.line(started, execution.started)
         record = decode(line) or {}
         records.append({name: value for name, value in record.items() if name != "id"})
     return records

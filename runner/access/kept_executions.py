@@ -1,5 +1,5 @@
-"""The results of a request and what is left of its outputs. Reads the store and the outputs
-folder when first asked.
+"""The results of a request and what is left of its outputs. Reads the store, and the
+outputs folder or a fleet's outputs, when first asked.
 """
 
 from __future__ import annotations
@@ -52,5 +52,8 @@ class KeptExecutions:
     @cached_property
     def _sizes(self) -> Mapping[str, int]:
         assert self._store is not None
+        if self._store.url is not None:
+            with closing(read_store(self._store)) as reader:
+                return reader.output_sizes()
         found = kept_outputs(outputs_folder(self._store.folder)).found
         return {execution: output.size for execution, output in found.items()}

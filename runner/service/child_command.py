@@ -27,6 +27,8 @@ from runner.system.clock import Clock
 
 OF_RUNNER = "_RUNNER_CHILD_OF_START"
 """Set in the environment of a command that is to end with its stdin."""
+DRAIN_S = "_RUNNER_DRAIN_S"
+"""Set in the environment of a worker: how long its runner lets it wait, in seconds."""
 _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(Path(runner.__file__).parents[1])!r}); "
     "sys.argv[:1] = ['runner']; from runner.cli import main; main()"

@@ -196,6 +196,11 @@ class StoreReader(Protocol):
         """Return the bytes of a piece of an output; none if it was deleted."""
         ...
 
+    def output_sizes(self) -> dict[str, int]:
+        """Return how many bytes of output the store has of each execution, with those of its
+        members; none if outputs are files.
+        """
+
     def outputs_of_members(self, group: str) -> tuple[tuple[str, str], ...]:
         """Return the id of each member of a group that has an output, with the name of the
         file that it would have.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
-from support.place import GATE, Place, check_log, wait_until
+from support.place import GATE, Place, acts_alone, check_log, wait_until
 
 EACH_SECOND = {"schedule": {"frequency": "secondly"}}
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
@@ -29,8 +29,8 @@ def test_the_failed_fires_of_a_span_run_again_the_oldest_first_one_at_a_time(
     runner = place.start()
     place.await_finished("tick", count=3, status="error")
     (place.folder / "repaired").touch()
-    place.await_finished("tick", status="success")
-    span = ("--from", failed(place)[0], "--to", "now")
+    (good, *_) = place.await_finished("tick", status="success")
+    span = ("--from", failed(place)[0], "--to", str(good["scheduled_for"]))
     shown = place.items("backfill", "tick", *span, "--dry-run")
     assert [each["scheduled_for"] for each in shown] == failed(place)
     assert backfilled(place) == []
@@ -61,9 +61,9 @@ def test_kill_9_in_the_middle_repeats_no_fire_and_loses_none(place: Place) -> No
     runner = place.start()
     place.await_finished("tick", count=6, status="error")
     (place.folder / "repaired").touch()
-    place.await_finished("tick", status="success")
-    wanted = failed(place)
-    assert place.run("backfill", "tick", "--from", wanted[0], "--to", "now").returncode == 0
+    (good, *_) = place.await_finished("tick", status="success")
+    wanted, end = failed(place), str(good["scheduled_for"])
+    assert place.run("backfill", "tick", "--from", wanted[0], "--to", end).returncode == 0
     for count in (1, 3):
         place.await_finished("tick", count=count, channel="backfill")
         runner.kill()
@@ -86,15 +86,15 @@ def test_a_pause_holds_a_backfill_and_a_kill_ends_it(place: Place) -> None:
     runner = place.start()
     place.await_finished("tick", count=4, status="error")
     (place.folder / "repaired").touch()
-    place.await_finished("tick", status="success")
-    wanted = failed(place)
+    (good, *_) = place.await_finished("tick", status="success")
+    wanted, end = failed(place), str(good["scheduled_for"])
     assert place.run("pause", "--reason", "look first").returncode == 0
-    done = place.run("backfill", "tick", "--from", wanted[0], "--to", "now", "--at-most", "3")
+    done = place.run("backfill", "tick", "--from", wanted[0], "--to", end, "--at-most", "3")
     assert done.stdout == "tick: 3 fires to run in turn, after the pause\n", done.stderr
     (item,) = place.items("ls")
     assert (item["backfill"]["left"], item["backfill"]["count"]) == (3, 3)
     assert place.events("execution.started", "tick", channel="backfill") == []
-    again = place.run("backfill", "tick", "--from", wanted[0], "--to", "now")
+    again = place.run("backfill", "tick", "--from", wanted[0], "--to", end)
     assert (again.returncode, "a backfill of" in again.stdout) == (1, True), again.stderr
     assert place.run("resume").returncode == 0
     wait_until(lambda: place.events("execution.started", "tick", channel="backfill"))
@@ -119,9 +119,9 @@ def test_a_backfill_does_not_overlap_its_own_request_and_ends_when_that_is_unsch
     runner = place.start()
     place.await_finished("tick", count=3, status="error")
     (place.folder / "repaired").touch()
-    place.await_finished("tick", status="success")
-    wanted = failed(place)
-    assert place.run("backfill", "tick", "--from", wanted[0], "--to", "now").returncode == 0
+    (good, *_) = place.await_finished("tick", status="success")
+    wanted, end = failed(place), str(good["scheduled_for"])
+    assert place.run("backfill", "tick", "--from", wanted[0], "--to", end).returncode == 0
     place.await_finished("tick", status="skipped", reason="concurrent", channel="process_scheduler")
     assert place.finished("tick", reason="concurrent", channel="backfill") == []
     assert place.run("unschedule", "tick").returncode == 0
@@ -130,12 +130,13 @@ def test_a_backfill_does_not_overlap_its_own_request_and_ends_when_that_is_unsch
     place.open_gate()
     place.await_finished("tick", channel="backfill", status="success")
     assert backfilled(place, status="success") == wanted[:1], "what ran went on"
-    refused = place.run("backfill", "tick", "--from", wanted[0], "--to", "now")
+    refused = place.run("backfill", "tick", "--from", wanted[0], "--to", end)
     assert (refused.returncode, "unscheduled" in refused.stdout) == (1, True), refused.stderr
     assert place.stop(runner) == 0
     check_log(place.log)
 
 
+@acts_alone
 def test_a_backfill_without_a_runner_begins_with_the_next_one(place: Place) -> None:
     place.declare("tick", BROKEN, EACH_SECOND)
     runner = place.start()

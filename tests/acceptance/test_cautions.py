@@ -36,6 +36,7 @@ def test_validate_and_plan_say_what_explain_warns_of(
     assert "1 request, all valid, " in validated.stderr
 
 
+@pytest.mark.sqlite_only("a queue has an effect there")
 def test_validate_says_that_a_queue_needs_a_fleet(place: Place) -> None:
     member = {"name": "train", "shell": "true", "queue": "gpu"}
     place.write("models.yaml", f"process: {json.dumps({'group': {'members': [member]}})}")

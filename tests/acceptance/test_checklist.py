@@ -10,7 +10,17 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support.place import GATE, SECONDLY, Place, Record, check_log, end_of, wait_until
+from support.place import (
+    GATE,
+    SECONDLY,
+    Place,
+    Record,
+    acts_alone,
+    check_log,
+    end_of,
+    loses_exit_codes,
+    wait_until,
+)
 
 from runner.values import instant_text
 
@@ -137,6 +147,7 @@ def test_row_43_a_request_can_be_edited_and_its_running_execution_keeps_the_old_
     assert [each["channel"] for each in records] == ["process_scheduler", "direct"]
 
 
+@loses_exit_codes
 def test_row_44_an_immediate_request_that_a_restart_cut_off_is_recorded_and_not_rerun(
     place: Place,
 ) -> None:
@@ -176,6 +187,7 @@ def test_row_45_schedules_continue_after_a_restart(place: Place) -> None:
     assert len(fires) == len(set(fires))
 
 
+@loses_exit_codes
 def test_row_46_an_execution_that_outlives_the_runner_keeps_its_guard_and_is_watched(
     place: Place,
 ) -> None:
@@ -202,6 +214,7 @@ def test_row_46_an_execution_that_outlives_the_runner_keeps_its_guard_and_is_wat
     assert place.run("exec", "sole").returncode == 0
 
 
+@loses_exit_codes
 def test_row_46_an_execution_that_was_cut_off_is_ended_at_the_restart(place: Place) -> None:
     place.declare("tick", GATE, SECONDLY, prevent_concurrent=True)
     cut_off = _cut_off(place, "tick")
@@ -215,6 +228,7 @@ def test_row_46_an_execution_that_was_cut_off_is_ended_at_the_restart(place: Pla
     place.await_finished("tick", status="success")
 
 
+@acts_alone
 def test_row_47_an_execution_of_another_store_is_left_alone(place: Place) -> None:
     place.declare("tool", f"{GATE}; echo done")
     command = place.begin("exec", "tool", "--allow-shared-jobs")

@@ -114,7 +114,8 @@ def test_kill_and_stop_end_a_condition_before_its_process_runs(place: Place) -> 
     assert place.run("kill", "killed").returncode == 0
     place.await_finished("killed", status="killed", reason="killed_by_user")
     place.stop(runner)
-    assert place.finished("stopped")[0]["status"] == "killed"
+    with place.acted_on():
+        assert place.await_finished("stopped")[0]["status"] == "killed"
     assert not (place.folder / "ran").exists()
 
 

@@ -69,14 +69,16 @@ def test_a_skipped_fire_and_a_running_execution_leave_the_last_result_alone(plac
 def test_an_execution_by_exec_before_the_first_runner_is_the_last_result(place: Place) -> None:
     place.declare("bad", "exit 3", DAILY)
     place.declare("gone", "true", directory="nowhere")
-    for name in ("bad", "gone"):
-        place.run("exec", name)
+    with place.acted_on():
+        for name in ("bad", "gone"):
+            place.run("exec", name)
     expected: dict[str, str | None] = {"bad": "error", "gone": "error"}
     assert _results(place) == expected
     assert place.stop(place.start()) == 0
     assert _results(place) == expected
     place.declare("bad", "true", DAILY)
-    place.run("exec", "bad")
+    with place.acted_on():
+        place.run("exec", "bad")
     assert _results(place) == {"bad": "success", "gone": "error"}
 
 

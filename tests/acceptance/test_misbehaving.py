@@ -88,6 +88,7 @@ def _check_neighbours(place: Place) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.sqlite_only("processes are children of a worker, and outputs are in the store")
 def test_each_program_leaves_only_its_record_and_delays_no_other(place: Place) -> None:
     place.environment[MARK] = str(place.folder)
     quick = {f"quick-{number}": {"command": ["true"]} for number in range(QUICK)}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty
 
 import pytest
-from support.place import SECONDLY, Place, Record, check_log, wait_until
+from support.place import SECONDLY, Place, Record, check_log, leaves_executions, wait_until
 from support.receiver_world import (
     MailServer,
     WebServer,
@@ -376,6 +376,7 @@ def test_a_thousand_failures_of_one_second_are_one_message_and_hold_up_no_fire(
     assert len(fires) == len(ticks) >= 60
 
 
+@leaves_executions
 def test_an_execution_that_a_stop_ends_is_still_pinged(place: Place, web: WebServer) -> None:
     place.environment["HC"] = f"{web.url}/key"
     text = {"process": {"shell": "sleep 300"}, "timing": "run_immediately"}

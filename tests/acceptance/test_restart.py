@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-from support.place import GATE, Place, check_log, end_of, wait_until
+from support.place import GATE, Place, check_log, end_of, leaves_executions, wait_until
 from support.process_world import is_dead
 
 from runner.store.lock import owner_pid
@@ -30,6 +30,7 @@ def test_executions_go_on_and_no_exit_code_gets_lost(place: Place) -> None:
     place.write(
         "group.yaml", json.dumps({"process": {"group": {"members": members}}, "timing": NOW})
     )
+    place.add_worker()
     runner = place.start()
     commands = [place.begin("exec", "queued") for _ in range(2)]
     for name in ("plain", "meanwhile", "loud", "wordy", "slow", "queued"):
@@ -88,6 +89,7 @@ def test_no_other_runner_comes_in_between(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
+@leaves_executions
 def test_a_stop_while_the_program_is_replaced_ends_the_executions(place: Place) -> None:
     place.declare("slow", GATE, NOW)
     runner = place.start("--drain", "0s")

@@ -19,7 +19,9 @@ DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "UTC"}}
 
 def outputs(place: Place) -> set[str]:
     """Return the executions whose outputs exist."""
-    return {path.stem for path in (place.state / "outputs").glob("*/*/*.out")}
+    with closing(read_store(place.store)) as reader:
+        stored = {*reader.output_sizes()}
+    return stored | {path.stem for path in (place.state / "outputs").glob("*/*/*.out")}
 
 
 def executed(place: Place, name: str, count: int) -> list[str]:

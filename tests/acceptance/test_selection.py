@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from support.place import GATE, Place, end_of, wait_until
+from support.place import GATE, Place, acts_alone, end_of, wait_until
 
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00", "timezone": "UTC"}}
 HOSTILE = {"a=b": "c=d", "note": "$(touch pwned) `id`; 'x' \"y\"", "esc": "\x1b[31m\nred", "e": ""}
@@ -109,7 +109,7 @@ def _statuses(place: Place) -> dict[str, str]:
     return {item["request"]: item["status"] for item in place.items("ls")}
 
 
-@pytest.mark.parametrize("is_served", [True, False])
+@pytest.mark.parametrize("is_served", [True, pytest.param(False, marks=acts_alone)])
 def test_a_button_names_the_selected_requests_and_presses_them_all(
     team: Place, is_served: bool
 ) -> None:
@@ -186,6 +186,7 @@ def test_a_button_passes_over_definitions_and_reports_each_refusal(team: Place) 
     assert team.stop(runner) == 0
 
 
+@pytest.mark.sqlite_only("each node of a fleet has a jobs folder of its own")
 def test_a_selection_means_the_runners_own_folder_where_there_is_none_at_hand(team: Place) -> None:
     runner = team.start()
     elsewhere = team.folder / "elsewhere"

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 
-from support.place import GATE, Place, check_log, end_of, wait_until
+import pytest
+from support.place import GATE, Place, check_log, end_of, leaves_executions, wait_until
 from support.process_world import is_dead
 
 NOW = "run_immediately"
 
 
+@pytest.mark.sqlite_only("workers go on with executions, and know their ends")
 def test_the_next_runner_goes_on_with_what_a_stop_left(place: Place) -> None:
     place.declare("plain", f"echo before; {GATE}; echo after; exit 7", NOW)
     place.declare("slow", "sleep 600", NOW, timeout="8s")
@@ -73,6 +75,7 @@ def test_the_next_runner_goes_on_with_what_a_stop_left(place: Place) -> None:
     check_log(place.log)
 
 
+@leaves_executions
 def test_a_stop_waits_for_executions_like_sigterm(place: Place) -> None:
     place.declare("ends", f"{GATE}; exit 3", NOW)
     runner = place.start("--drain", "10m")
@@ -91,6 +94,7 @@ def test_a_stop_waits_for_executions_like_sigterm(place: Place) -> None:
     assert stopped["message"].startswith("`runner stop` by ")
 
 
+@leaves_executions
 def test_sigterm_after_a_stop_kills_what_still_runs(place: Place) -> None:
     place.declare("slow", GATE, NOW)
     runner = place.start("--drain", "10m")

@@ -34,7 +34,7 @@ def test_failures_in_a_row_unschedule_a_request_until_somebody_schedules_it(plac
     explained = place.run("explain", "poll", "--at", "now").stdout
     assert re.search("it was unscheduled at .* after 3 failures in a row", explained)
     assert place.events("alert.opened", "poll")
-    assert not place.events("alert.closed", "poll")
+    assert not place.events("alert.closed", "poll", check="failure")
     assert not place.items("next", "poll")
     assert place.run("exec", "poll").returncode == 1  # a person may run it
     (place.folder / "fixed").touch()
@@ -44,7 +44,7 @@ def test_failures_in_a_row_unschedule_a_request_until_somebody_schedules_it(plac
     (scheduled,) = place.events("request.scheduled", "poll", requested_by=place.person)
     assert scheduled["drift"] is False
     assert place.items("ls")[0]["sync"] == "in sync"
-    wait_until(lambda: place.events("alert.closed", "poll"))
+    wait_until(lambda: place.events("alert.closed", "poll", check="failure"))
     place.stop(runner)
     assert len(place.events("request.unscheduled", "poll")) == 1
     assert len(place.finished("poll")) > before

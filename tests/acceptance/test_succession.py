@@ -6,10 +6,19 @@ import json
 import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from support.place import GATE, SECONDLY, Place, Record, end_of, wait_until
+from support.place import (
+    GATE,
+    SECONDLY,
+    Place,
+    Record,
+    acts_alone,
+    end_of,
+    leaves_executions,
+    loses_exit_codes,
+    wait_until,
+)
 
 from runner.execution.trees.proc import stat_of
 from runner.values import parse_instant
@@ -54,7 +63,8 @@ def test_members_run_in_order_as_one_execution_and_continue_after_a_failure(
     environment = {"WHERE": "group", "YEAR": "2026"}
     _group(place, "chain", members, environment=environment, top={"context": context})
 
-    done = place.run("exec", "chain")
+    with place.acted_on():
+        done = place.run("exec", "chain")
     assert (done.returncode, done.stdout) == (1, "one 2026 group\nleaf for acme in group\n")
     assert done.stderr == "runner: chain: 1 of 3 members failed\n"
     records = place.events("execution.finished")
@@ -95,7 +105,9 @@ def test_members_inherit_the_settings_and_the_masked_secrets_of_their_group(
         "queue": "gpu",
     }
     _group(place, "top", [{"request": "mid"}], **given)
-    assert place.run("exec", "top").returncode == 0
+    place.add_worker("gpu")
+    with place.acted_on():
+        assert place.run("exec", "top").returncode == 0
     tails = [
         each["output_tail"]
         for each in place.finished("top", channel="group")
@@ -111,7 +123,8 @@ def test_stop_on_failure_ends_a_group_and_groups_can_be_nested(
 ) -> None:
     _group(place, "inner", [_member("a", "exit 1"), _member("b", "true")], stop_on_failure=True)
     _group(place, "outer", [{"request": "inner"}, _member("last", "true")])
-    assert place.run("exec", "outer").returncode == 1
+    with place.acted_on():
+        assert place.run("exec", "outer").returncode == 1
     records = place.events("execution.finished", "outer")
     assert _reported(records, "process", "status", "message") == [
         ("inner/a", "error", "exit code 1"),
@@ -177,13 +190,14 @@ def test_a_skipped_fire_causes_no_retry_and_no_on_failure(place: Place) -> None:
 
 
 def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
+    timeout = "20s" if place.is_in_fleet else "700ms"  # the worker must start meanwhile
     _group(place, "killed", [_member("a", "sleep 600"), _member("b", "touch ../never")], NOW)
     _group(
         place,
         "late",
         [_member("a", "sleep 600", retry={"attempts": 3}), _member("b", "touch ../never")],
         NOW,
-        timeout="700ms",
+        timeout=timeout,
     )
     _group(
         place,
@@ -191,6 +205,7 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
         [_member("a", "exit 1", retry={"attempts": 2, "delay": "1h"}), _member("b", "true")],
         NOW,
     )
+    place.add_worker()
     runner = place.start()
     wait_until(lambda: place.events("execution.started", process="killed/a"))
     wait_until(lambda: place.finished("waits"), what="the first attempt has failed")
@@ -203,7 +218,7 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     place.await_finished("late", count=2)
     assert _reported(place.finished("late"), "process", "reason", "message") == [
         ("late/a", "timeout", "stopped after the timeout of its group"),
-        ("late", "timeout", "stopped after its timeout of 700ms"),
+        ("late", "timeout", f"stopped after its timeout of {timeout}"),
     ]
     place.await_finished("waits", count=3)
     assert _reported(place.finished("waits")[1:], "process", "status", "attempt", "message") == [
@@ -214,6 +229,7 @@ def test_kill_and_timeout_end_a_whole_group(place: Place) -> None:
     assert not (place.folder / "never").exists()
 
 
+@loses_exit_codes
 def test_after_a_crash_a_running_group_ends_with_its_member_and_a_waiting_one_runs(
     place: Place,
 ) -> None:
@@ -349,6 +365,7 @@ def test_a_queue_holds_one_execution_and_replace_takes_its_place(place: Place) -
     place.declare(
         "replaced", "trap 'exit 0' TERM; " + GATE, prevent_concurrent=True, on_overlap="replace"
     )
+    place.add_worker()
     runner = place.start()
     commands = []
     for name in ("queued", "replaced"):
@@ -406,6 +423,7 @@ def _on_their_way(place: Place, name: str) -> list[Record]:
     return [*known, *place.finished(name, reason="replaced")]
 
 
+@loses_exit_codes
 def test_a_queued_execution_outlives_a_crash_and_waits_for_the_guard(place: Place) -> None:
     place.declare("q", GATE, prevent_concurrent=True, on_overlap="queue")
     runner = place.start()
@@ -464,7 +482,8 @@ def test_on_failure_without_its_target_reports_that_it_runs_nothing(place: Place
 
 def test_exec_of_a_group_that_succeeds_is_a_success(place: Place) -> None:
     _group(place, "fine", [_member("a", "echo a"), _member("b", "true")])
-    done = place.run("exec", "fine")
+    with place.acted_on():
+        done = place.run("exec", "fine")
     assert (done.returncode, done.stdout) == (0, "a\n")
 
 
@@ -473,7 +492,7 @@ def test_a_kill_continues_after_a_crash(place: Place) -> None:
     place.declare("deaf", f"trap '' TERM; echo ready; {GATE}", NOW, stop_grace="4s")
     runner = place.start()
     (started,) = wait_until(lambda: place.events("execution.started", "deaf"))
-    wait_until(lambda: "ready" in Path(started["output_file"]).read_text(), what="the trap is set")
+    wait_until(lambda: "ready" in place.output_of(started), what="the trap is set")
     assert place.run("kill", "deaf").returncode == 0
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
@@ -485,6 +504,7 @@ def test_a_kill_continues_after_a_crash(place: Place) -> None:
     assert place.stop(runner) == 0
 
 
+@acts_alone
 def test_follow_ups_after_a_crash_are_left_to_the_next_runner(
     place: Place,
 ) -> None:
@@ -516,6 +536,7 @@ def has_process(pid: int) -> bool:
     return stat is not None and not stat.is_dead
 
 
+@leaves_executions
 def test_after_a_second_signal_no_follow_up_begins(place: Place) -> None:
     """The output limit stops it: a timeout could come before the trap is set."""
     deaf = "trap 'touch ../asked' TERM; head -c 2000 /dev/zero; while :; do sleep 0.1; done"

@@ -253,6 +253,7 @@ def test_a_reader_answers_without_a_store(store_place: StorePlace) -> None:
             requests=(), executions=(), outbox=range(0), mark=None, meta={}
         )
         assert (reader.coming(5), reader.statuses(), list(reader.waiting_records())) == ((), {}, [])
+        assert reader.output_sizes() == {}
     assert owner_of(store_place) is None
 
 

@@ -60,7 +60,10 @@ class Kitchen:
                 block.write_in(self.folder)
 
     def type(self, command: str, *, exit_code: int = 0) -> str:
-        """Type a command line in the folder that contains jobs.d; return all output."""
+        """Type a command line in the folder that contains jobs.d; return all output.
+
+        In a fleet, a runner acts on a command that says that there is none.
+        """
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -72,6 +75,9 @@ class Kitchen:
             timeout=60,
             check=False,
         )
+        if done.returncode == 4 != exit_code and self.place.is_in_fleet:
+            with self.place.acted_on():
+                return self.type(command, exit_code=exit_code)
         assert done.returncode == exit_code, done.stdout
         return done.stdout
 

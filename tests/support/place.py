@@ -39,6 +39,9 @@ acts_alone = pytest.mark.sqlite_only("no command acts in place of a leader")
 """Marks tests of what a command does without a runner."""
 loses_exit_codes = pytest.mark.sqlite_only("a worker outlives a leader and knows exit codes")
 """Marks tests of executions whose runner was killed."""
+leaves_executions = pytest.mark.sqlite_only("a stopping leader leaves executions to workers")
+"""Marks tests of a runner that waits for its executions."""
+OWN_JOBS = "each node of a fleet has a jobs folder of its own"
 GATE = "n=0; until [ -e ../go ] || [ $((n += 1)) -gt 3000 ]; do sleep 0.1; done"
 """A shell line that waits for `Place.open_gate`, which is also called after each test.
 
@@ -328,7 +331,9 @@ class Place:
     def items(self, *arguments: str) -> list[Record]:
         """Return what a command prints with `--output json`."""
         done = self.run(*arguments, "--output", "json")
-        assert done.returncode == 0, done.stderr
+        # The database of the tests has no durability, which doctor reports.
+        may_fail = self.is_in_fleet and arguments[0] == "doctor"
+        assert done.returncode == 0 or may_fail, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def records(self) -> list[Record]:

@@ -48,6 +48,15 @@ def outputs_after(connection: Connection, owner: str, at_most: int) -> tuple[Sto
     return tuple(StoredOutput(*row) for row in rows)
 
 
+def sizes_of(connection: Connection) -> dict[str, int]:
+    """Return the bytes of the outputs of each execution; a group's are those of its members."""
+    rows = connection.execute(
+        "SELECT split_part(name, '.', 1) AS owner, sum(octet_length(data))::bigint"
+        " FROM outputs GROUP BY owner"
+    )
+    return dict(rows.fetchall())
+
+
 def delete_outputs(connection: Connection, owners: Collection[str]) -> None:
     """Delete the outputs of executions; a group's are those of its members."""
     for owner in owners:

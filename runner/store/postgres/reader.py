@@ -76,6 +76,10 @@ class PostgresReader:
         """Return the bytes of a piece of an output; none if it was deleted."""
         return self._ask(partial(outputs.piece_of, execution=execution, number=number), b"")
 
+    def output_sizes(self) -> dict[str, int]:
+        """Return how many bytes of output the store has of each execution."""
+        return self._ask(outputs.sizes_of, {})
+
     def outputs_of_members(self, group: str) -> tuple[tuple[str, str], ...]:
         """Return the id and the name of each member of a group that has an output."""
         return self._ask(partial(outputs.members_of, group=group), ())

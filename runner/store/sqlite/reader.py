@@ -77,6 +77,10 @@ class SqliteReader:
         """Return nothing: outputs are files in the state folder."""
         return ()
 
+    def output_sizes(self) -> dict[str, int]:
+        """Return nothing: outputs are files in the state folder."""
+        return {}
+
     def output_piece(self, execution: str, number: int) -> bytes:  # noqa: ARG002
         """Return nothing: outputs are files in the state folder."""
         return b""

@@ -54,24 +54,26 @@ class CommandsBeside:
         """Let a worker run from now on, under the name of this node."""
         if self.worker is not None:
             line, self.worker = (*self.worker, f"--name={name}"), None
-            end_s = self.drain.total_seconds() + _WORKER_GRACE_S
-            self._worker = self._add("the worker", line, end_s)
+            self._worker = self._add("the worker", line, self.drain)
 
     def leave_worker(self) -> None:
         """Let the worker finish what runs, however long that takes, while it takes nothing new."""
         if self._worker is not None:
             self._worker.leave()
 
-    def _add(self, name: str, line: Sequence[str], end_s: float | None = None) -> ChildCommand:
-        from runner.service.child_command import END_S, ChildCommand
+    def _add(self, name: str, line: Sequence[str], drain: timedelta | None = None) -> ChildCommand:
+        from runner.service.child_command import DRAIN_S, END_S, ChildCommand
 
         assert self._clock is not None
+        drain_s = None if drain is None else drain.total_seconds()
         child = ChildCommand(
             name,
             line,
             self._clock,
-            variables=self._variables,
-            end_s=END_S if end_s is None else end_s,
+            variables=self._variables
+            if drain_s is None
+            else {**self._variables, DRAIN_S: str(drain_s)},
+            end_s=END_S if drain_s is None else drain_s + _WORKER_GRACE_S,
         )
         self._children.append(child)
         return child

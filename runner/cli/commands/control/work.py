@@ -112,9 +112,10 @@ def _settings(
     allowed_users: tuple[str, ...],
 ) -> WorkerSettings:
     url = _url(places)
-    from runner.service.child_command import OF_RUNNER
+    from runner.service.child_command import DRAIN_S, OF_RUNNER
     from runner.worker.settings import DEFAULT_QUEUE, WorkerSettings
 
+    drain = _DRAIN if places.settings.drain is None else places.settings.drain
     return WorkerSettings(
         url=url,
         state=places.state,
@@ -123,7 +124,7 @@ def _settings(
         queues=queues or (DEFAULT_QUEUE,),
         concurrency=concurrency or os.cpu_count() or 1,
         allowed_users=frozenset(allowed_users),
-        drain=_DRAIN if places.settings.drain is None else places.settings.drain,
+        drain=timedelta(seconds=float(os.environ.pop(DRAIN_S, drain.total_seconds()))),
         drains_with_stdin=bool(os.environ.pop(OF_RUNNER, "")),
     )
 
