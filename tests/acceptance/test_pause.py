@@ -216,7 +216,8 @@ def test_a_pause_that_makes_no_sense_is_refused_with_the_reason(place: Place) ->
         (("resume", "tic"), 1, "did you mean 'tick'"),
     ):
         done = place.run(*arguments)
-        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+        shown = done.stdout + done.stderr
+        assert (done.returncode, words in shown) == (code, True), shown
     assert place.events("runner.paused") == []
 
 

@@ -277,10 +277,15 @@ class Place:
         if not self.is_in_fleet:
             return
         other = self.folder / f"worker-{len(self.running)}"
-        self.begin(
-            *("work", "--state", str(other), "--name", other.name, "--concurrency", "64"),
-            *(f"--queue={each}" for each in queues),
-        )
+        places = ("--state", str(other), "--name", other.name, "--concurrency", "64")
+        with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
+            worker = fork_server.start(
+                ("work", *places, *(f"--queue={each}" for each in queues)),
+                environment=self.environment,
+                folder=self.folder,
+                streams=(nothing.fileno(),) * 3,
+            )
+        self.running.append(worker)
         wait_until(lambda: self._is_served_by(other.name), within_s=90, what="a worker")
 
     def _is_served_by(self, worker: str) -> bool:
