@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,21 @@ _PATIENCE_S = 20.0
 _SIGNALS = {"kill -9": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP}
 
 
+POINTS = {
+    "the leader": LEADER_POINTS,
+    "a standby": STANDBY_POINTS,
+    "a node that takes over": TAKEOVER_POINTS,
+    "a leader that gives up": HAND_OVER_POINTS,
+    "a worker": WORKER_POINTS,
+}
+"""Who passes which points."""
+
+
+def fault_of(who: str, what: str = "kill -9") -> str:
+    """Return the name of a fault at a marked point."""
+    return f"{what} of {who} at a marked point"
+
+
 class MarkedFaults:
     """The faults of a fleet at marked points; each point gets its turn, in a random order."""
 
@@ -45,15 +60,15 @@ class MarkedFaults:
             node.environment |= listening(orders)
         self._decks: dict[str, list[Point]] = {}
         kinds = {
-            "the leader": (LEADER_POINTS, self._leader),
-            "a standby": (STANDBY_POINTS, self._standby),
-            "a node that takes over": (TAKEOVER_POINTS, self._takeover),
-            "a leader that gives up": (HAND_OVER_POINTS, self._hand_over),
-            "a worker": (WORKER_POINTS, self._worker),
+            "the leader": self._leader,
+            "a standby": self._standby,
+            "a node that takes over": self._takeover,
+            "a leader that gives up": self._hand_over,
+            "a worker": self._worker,
         }
         self.faults: dict[str, Callable[[], None]] = {
-            f"{what} of {who} at a marked point": partial(self._suffer, who, deck, fault, number)
-            for who, (deck, fault) in kinds.items()
+            fault_of(who, what): partial(self._suffer, who, kinds[who], number)
+            for who in POINTS
             for what, number in _SIGNALS.items()
         }
 
@@ -70,13 +85,12 @@ class MarkedFaults:
     def _suffer(
         self,
         who: str,
-        deck: Collection[Point],
         fault: Callable[[Mark], bool],
         number: signal.Signals,
     ) -> None:
         """Let a fault happen at the next point that is reached."""
-        for _ in deck:
-            point = self._draw(who, deck)
+        for _ in POINTS[who]:
+            point = self._draw(who)
             mark = Mark(point=point, count=self._fleet.random.choice((1, 1, 2, 3)), number=number)
             is_reached = fault(mark)
             (self.reached if is_reached else self.missed)[point] += 1
@@ -84,10 +98,10 @@ class MarkedFaults:
                 return
         raise AssertionError(f"no point of {who} was reached")
 
-    def _draw(self, who: str, deck: Collection[Point]) -> Point:
+    def _draw(self, who: str) -> Point:
         cards = self._decks.setdefault(who, [])
         if not cards:
-            cards += deck
+            cards += POINTS[who]
             self._fleet.random.shuffle(cards)
         return cards.pop()
 

@@ -92,7 +92,3 @@ WORKER_POINTS = [
     AFTER_HEARTBEAT,
 ]
 """A worker passes these for each execution, from its take to its end."""
-
-ALL_POINTS = [
-    *LEADER_POINTS, *STANDBY_POINTS, *TAKEOVER_POINTS, *HAND_OVER_POINTS, *WORKER_POINTS
-]  # fmt: skip

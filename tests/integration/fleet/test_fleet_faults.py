@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -15,8 +16,7 @@ import pytest
 from support.database_proxy import proxied
 from support.fleet import await_same_logs, bring_to_rest, check_fires, ends
 from support.fleet_faults import FIRED, FleetUnderFaults
-from support.fleet_marked_faults import MarkedFaults
-from support.fleet_points import ALL_POINTS
+from support.fleet_marked_faults import POINTS, MarkedFaults, fault_of
 from support.postgres import OwnServer
 
 pytestmark = pytest.mark.timeout(600)
@@ -26,21 +26,23 @@ _COUNT = int(os.environ.get("RUNNER_FAULTS", "60"))
 
 
 def _suffer(
-    server: OwnServer, folder: Path, seed: int, faults: Sequence[str] = (), *, count: int = 0
+    server: OwnServer, folder: Path, seed: int, faults: Sequence[str] | int, *, is_marked: bool
 ) -> dict[str, object]:
     """Let faults happen one after another, bring the fleet to rest, and check everything.
 
-    With a `count`, faults of all kinds take turns in a random order.
+    Of a number of faults, all kinds take turns in a random order. With `is_marked` there
+    are faults at marked points, too.
     """
     random = Random(seed)
     with ExitStack() as stack:
         url = stack.enter_context(server.new_database())
         way = stack.enter_context(proxied(url, folder / "way"))
         fleet = FleetUnderFaults(folder, url, server, way, random)
-        if count:
+        if is_marked:
             marked = MarkedFaults(fleet, folder / "orders")
             fleet.faults |= marked.faults
-            faults = _chosen([*fleet.faults], count, random)
+        if isinstance(faults, int):
+            faults = _chosen([*fleet.faults], faults, random)
         stack.callback(fleet.end)
         fleet.start()
         for number, fault in enumerate(faults):
@@ -65,7 +67,7 @@ def _suffer(
             if each["event"] == "execution.finished"
         ),
     }
-    return figures | (marked.figures if count else {})
+    return figures | (marked.figures if is_marked else {})
 
 
 def _chosen(kinds: Sequence[str], count: int, random: Random) -> list[str]:
@@ -75,7 +77,7 @@ def _chosen(kinds: Sequence[str], count: int, random: Random) -> list[str]:
 
 def test_every_marked_point_of_a_fleet_names_a_function_of_the_program() -> None:
     # A campaign only reports an unreached point, so it would not notice a renamed function.
-    for point in ALL_POINTS:
+    for point in chain(*POINTS.values()):
         owner, name = point.place()
         assert callable(getattr(owner, name)), point
 
@@ -84,7 +86,7 @@ def test_a_fleet_survives_a_kill_and_lost_connections(
     own_postgres: OwnServer, tmp_path: Path
 ) -> None:
     faults = ["the end of all its connections", "kill -9 of the leader", "jobs delivered twice"]
-    _suffer(own_postgres, tmp_path, 0, faults)
+    _suffer(own_postgres, tmp_path, 0, faults, is_marked=False)
 
 
 @pytest.mark.campaign
@@ -92,4 +94,14 @@ def test_a_fleet_survives_a_kill_and_lost_connections(
 def test_a_fleet_survives_many_faults_of_every_kind(
     own_postgres: OwnServer, tmp_path: Path
 ) -> None:
-    print(json.dumps(_suffer(own_postgres, tmp_path, _SEED, count=_COUNT)))
+    print(json.dumps(_suffer(own_postgres, tmp_path, _SEED, _COUNT, is_marked=True)))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("who", POINTS)
+def test_a_fleet_survives_a_death_at_every_marked_point(
+    own_postgres: OwnServer, tmp_path: Path, who: str
+) -> None:
+    faults = [fault_of(who)] * len(POINTS[who])
+    print(json.dumps(_suffer(own_postgres, tmp_path, _SEED, faults, is_marked=True)))
