@@ -114,7 +114,7 @@ class FleetUnderFaults:
 
     def end(self) -> None:
         """End everything."""
-        self._way.mend()
+        self._way.restore_network()
         with ExitStack() as stack:  # the failure of one leaves none running
             for node in self.nodes:
                 stack.callback(node.end_all)
@@ -222,9 +222,9 @@ class FleetUnderFaults:
             )
 
     def _cut_network(self) -> None:
-        self._way.cut()
+        self._way.lose_network()
         time.sleep(_LONGER_THAN_A_LEASE_S)
-        self._way.mend()
+        self._way.restore_network()
 
     def _deliver_again(self) -> None:
         execute(self._url, _AGAIN)

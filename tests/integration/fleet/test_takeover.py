@@ -99,10 +99,10 @@ def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
             one.await_leading()
             two.join()
             one.await_finished("tick", within_s=60)
-            way.cut()
+            way.lose_network()
             two.await_leading()
             two.await_finished("tick", count=len(two.finished("tick")) + 2)
-            way.mend()
+            way.restore_network()
             wait_until(
                 lambda: f"{one.name} stands by; {two.name} leads" in one.console(),
                 within_s=90,

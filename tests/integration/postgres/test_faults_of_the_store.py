@@ -11,9 +11,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from support.database_proxy import Cut, DatabaseProxy, proxied
 from support.place import child, wait_until
 from support.postgres import OwnServer, execute
-from support.postgres_proxy import Cut, Proxy, proxy_before
 from support.store_model import execution_row
 
 from runner.errors import LeaseLostError, StoreError, StoreUnwritableError
@@ -109,18 +109,18 @@ def test_a_command_that_was_withdrawn_from_a_silent_owner_is_not_applied(
 
 
 @pytest.fixture
-def proxied(database_url: str, tmp_path: Path) -> Iterator[tuple[Proxy, StorePlace]]:
+def by_proxy(database_url: str, tmp_path: Path) -> Iterator[tuple[DatabaseProxy, StorePlace]]:
     with (
         tempfile.TemporaryDirectory(dir="/tmp") as folder,
-        proxy_before(database_url, Path(folder, "socket")) as (proxy, url),
+        proxied(database_url, Path(folder, "socket")) as proxy,
     ):
-        yield proxy, StorePlace(folder=tmp_path / "state", url=url)
+        yield proxy, StorePlace(folder=tmp_path / "state", url=proxy.url)
 
 
 def test_a_commit_whose_answer_was_lost_is_not_repeated(
-    proxied: tuple[Proxy, StorePlace],
+    by_proxy: tuple[DatabaseProxy, StorePlace],
 ) -> None:
-    proxy, place = proxied
+    proxy, place = by_proxy
     with closing(own_store(place)) as store:
         proxy.cut_next(Cut.AFTER_COMMIT)
         batch = Batch(records=[b"a\n"], executions={"e": execution_row("e")})
@@ -131,9 +131,9 @@ def test_a_commit_whose_answer_was_lost_is_not_repeated(
 
 
 def test_a_commit_that_did_not_reach_the_server_may_be_repeated(
-    proxied: tuple[Proxy, StorePlace],
+    by_proxy: tuple[DatabaseProxy, StorePlace],
 ) -> None:
-    proxy, place = proxied
+    proxy, place = by_proxy
     with closing(own_store(place)) as store:
         proxy.cut_next(Cut.BEFORE_COMMIT)
         batch = Batch(records=[b"a\n"], executions={"e": execution_row("e")})
@@ -143,10 +143,10 @@ def test_a_commit_that_did_not_reach_the_server_may_be_repeated(
 
 
 def test_a_commit_that_turns_out_later_to_be_durable_makes_the_node_begin_anew(
-    proxied: tuple[Proxy, StorePlace], monkeypatch: pytest.MonkeyPatch
+    by_proxy: tuple[DatabaseProxy, StorePlace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop has dropped what it decided, so it does not know of the claim."""
-    proxy, place = proxied
+    proxy, place = by_proxy
     monkeypatch.setattr(store_module, "_UNANSWERED_S", 0.0)
     with closing(own_store(place)) as store:
         store.commit(Batch(meta={"before": "1"}))
@@ -171,9 +171,9 @@ def test_a_commit_that_turns_out_later_to_be_durable_makes_the_node_begin_anew(
 
 
 def test_commands_whose_take_was_not_answered_are_taken_again(
-    proxied: tuple[Proxy, StorePlace],
+    by_proxy: tuple[DatabaseProxy, StorePlace],
 ) -> None:
-    proxy, place = proxied
+    proxy, place = by_proxy
     with closing(own_store(place)) as store:
         mailbox_of(place).post(_command("c"))
         proxy.cut_next(Cut.AFTER_COMMIT)
@@ -187,9 +187,9 @@ def test_commands_whose_take_was_not_answered_are_taken_again(
 
 
 def test_the_descriptor_of_arrivals_survives_a_lost_connection(
-    proxied: tuple[Proxy, StorePlace],
+    by_proxy: tuple[DatabaseProxy, StorePlace],
 ) -> None:
-    proxy, place = proxied
+    proxy, place = by_proxy
     with closing(own_store(place)) as store:
         descriptor = store.listen()
         proxy.go_down()
@@ -210,8 +210,8 @@ def test_the_descriptor_of_arrivals_survives_a_lost_connection(
         wait_until(is_woken, what="a notification")
 
 
-def test_a_connection_pool_is_noticed_and_named(proxied: tuple[Proxy, StorePlace]) -> None:
-    proxy, place = proxied
+def test_a_connection_pool_is_noticed_and_named(by_proxy: tuple[DatabaseProxy, StorePlace]) -> None:
+    proxy, place = by_proxy
     with closing(own_store(place)) as store:
         store.listen()
         assert store.hindrance is None
