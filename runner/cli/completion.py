@@ -67,6 +67,18 @@ def running_names(context: click.Context, incomplete: str) -> list[CompletionIte
     return _beginning(incomplete, sorted((names | ids).items()))
 
 
+def worker_names(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the workers of a fleet, with their queues."""
+    try:
+        with closing(read_store(_places(context).store)) as reader:
+            fleet = reader.fleet()
+    except (RunnerError, OSError):
+        return []
+    workers = () if fleet is None else fleet.workers
+    names = ((each.name, ", ".join(each.queues)) for each in workers if _is_plain(each.name))
+    return _beginning(incomplete, sorted(names))
+
+
 def _of_requests(
     context: click.Context, incomplete: str, texts: Callable[[ProcessRequest], list[str]]
 ) -> list[CompletionItem]:

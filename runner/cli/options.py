@@ -118,6 +118,15 @@ def complete_running(
     return running_names(context, incomplete)
 
 
+def complete_workers(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of a fleet's workers."""
+    from runner.cli.completion import worker_names
+
+    return worker_names(context, incomplete)
+
+
 def complete_labels(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

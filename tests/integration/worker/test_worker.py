@@ -156,6 +156,7 @@ def test_a_drained_worker_finishes_and_takes_nothing_new(world: WorkerWorld) -> 
     worker = world.work()
     first = world.offer(world.waiting_line())
     world.await_report(first, "started")
+    assert _completed(world.places["alpha"], "drain", "al") == ["alpha"]
     done = world.places["alpha"].run("drain", "alpha")
     assert done.returncode == 0 and "still has 1 execution" in done.stdout, done
     wait_until(lambda: "takes nothing more" in world.console(), what="it drains")
@@ -167,6 +168,14 @@ def test_a_drained_worker_finishes_and_takes_nothing_new(world: WorkerWorld) -> 
     assert world.taker_of(second) is None
     unknown = world.places["alpha"].run("drain", "beta")
     assert unknown.returncode == 2 and "there is no worker 'beta'" in unknown.stderr
+
+
+def _completed(place: Place, *words: str) -> list[str]:
+    """Return how bash completes the last word."""
+    position = {"COMP_WORDS": " ".join(("runner", *words)), "COMP_CWORD": str(len(words))}
+    asking = place.environment | position | {"_RUNNER_COMPLETE": "bash_complete"}
+    done = fork_server.run((), environment=asking, folder=place.folder, timeout_s=60)
+    return [line.removeprefix("plain,") for line in done.stdout.split()]
 
 
 def test_a_worker_restarts_and_stops_where_it_runs(world: WorkerWorld) -> None:

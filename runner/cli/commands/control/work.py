@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.access.places import Places
-from runner.cli.options import place_options
+from runner.cli.options import complete_workers, place_options
 from runner.cli.output.tables import echo
 from runner.errors import RefusedError
 from runner.store.place import URL
@@ -86,7 +86,7 @@ def work_command(
 
 
 @click.command("drain")
-@click.argument("node", metavar="NODE")
+@click.argument("node", metavar="NODE", shell_complete=complete_workers)
 @place_options
 def drain_command(node: str, places: Places) -> None:
     """Let a worker finish what it runs and take nothing new.
