@@ -79,7 +79,11 @@ def put(mark: Mark, is_wanted: Callable[[], bool] = lambda: True) -> None:
             strike()
             return inner(*given, **named)
         if mark.point.moment == "halfway":
-            given = (*given[:-1], given[-1][: len(given[-1]) // 2])
+            *others, whole = given
+            half = len(whole) // 2
+            inner(*others, whole[:half], **named)
+            strike()
+            return inner(*others, whole[half:], **named)  # of a process that goes on
         result = inner(*given, **named)
         strike()
         return result
