@@ -18,9 +18,9 @@ from support.place import Place, Terminal, wait_until
 from runner.cli.output.line_writer import MOST_CHARACTERS
 
 STOP, GO = b"\x13", b"\x11"  # Ctrl-S and Ctrl-Q
-MEMBERS = 100
-DEEP = "/no/such/folder/" + "deep/" * 600
-"""A folder whose name makes a console line of three thousand characters."""
+MEMBERS = 20
+DEEP = "/no/such/folder/" + "deep/" * 6000
+"""A folder whose name makes a console line of thirty thousand characters."""
 
 
 class Unread:

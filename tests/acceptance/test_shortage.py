@@ -27,6 +27,8 @@ _COMMANDS = (
     "start",
     "init fresh",
 )
+_FEW, _MANY = 18_000, 9_000
+"""How far one limit is from the next, in KiB."""
 
 
 def _limited(place: Place, command: str, kibibytes: int) -> subprocess.CompletedProcess[str]:
@@ -54,13 +56,13 @@ def _limited(place: Place, command: str, kibibytes: int) -> subprocess.Completed
 
 
 @pytest.fixture(scope="module")
-def limits(tmp_path_factory: pytest.TempPathFactory) -> range:
-    """Return memory limits in KiB, from what Python itself needs upwards."""
+def enough(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Return the KiB of memory that Python itself and the first imports need."""
     place = Place(tmp_path_factory.mktemp("limits"))
     enough = 8_000
     while _python_fails(place, enough):
         enough += 1_000
-    return range(enough + 2_000, enough + 70_000, 9_000)
+    return enough
 
 
 def _python_fails(place: Place, kibibytes: int) -> bool:
@@ -71,13 +73,16 @@ def _python_fails(place: Place, kibibytes: int) -> bool:
     return done.returncode != 0 or done.stderr != b""
 
 
+@pytest.mark.parametrize(
+    "step", [_FEW, pytest.param(_MANY, marks=pytest.mark.campaign)], ids=["few", "many"]
+)
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_too_little_memory_ends_a_command_with_a_clear_message(
-    place: Place, limits: range, command: str
+    place: Place, enough: int, command: str, step: int
 ) -> None:
     place.declare("a", "true", {"schedule": {"frequency": "daily", "at": "02:00"}})
     short = 0
-    for kibibytes in limits:
+    for kibibytes in range(enough + 2_000, enough + 70_000, step):
         done = _limited(place, command, kibibytes)
         assert "Traceback" not in done.stderr, (kibibytes, done.stderr)
         if "the system has no more memory" in done.stderr:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,22 @@ AS_PID_1 = pytest.param(
 ways = pytest.mark.parametrize("way", [pytest.param((), id="any PID"), AS_PID_1])
 
 
+def stops(points: Mapping[str, tuple[str, str]]) -> pytest.MarkDecorator:
+    """Give a test each point, way to start and signal that stops.
+
+    At each point one signal meets any PID and the other one PID 1, by turns; a campaign
+    has the rest.
+    """
+    cases = []
+    ways = enumerate((pytest.param((), id="any PID"), AS_PID_1))
+    rows, columns = enumerate(points), enumerate(STOPPING)
+    for (row, point), (column, signal), (turn, way) in product(rows, columns, ways):
+        marks = [*way.marks, *([pytest.mark.campaign] if (row + column + turn) % 2 else [])]
+        values = (*way.values, points[point], STOPPING[signal])
+        cases.append(pytest.param(*values, id=f"{point}-{signal}-{way.id}", marks=marks))
+    return pytest.mark.parametrize(("way", "point", "number"), cases)
+
+
 def start_signalled(
     place: Place,
     way: tuple[str, ...],
@@ -111,9 +129,7 @@ def test_a_start_survives_a_signal_at_each_of_its_steps(
     assert place.stop(runner) == 0, place.console()
 
 
-@ways
-@pytest.mark.parametrize("number", STOPPING.values(), ids=STOPPING)
-@pytest.mark.parametrize("point", BEFORE_THE_STORE.values(), ids=BEFORE_THE_STORE)
+@stops(BEFORE_THE_STORE)
 def test_a_stop_before_the_store_is_opened_exits_0_and_leaves_nothing(
     place: Place, way: tuple[str, ...], point: tuple[str, str], number: int
 ) -> None:
@@ -123,9 +139,7 @@ def test_a_stop_before_the_store_is_opened_exits_0_and_leaves_nothing(
     assert not place.state.exists()
 
 
-@ways
-@pytest.mark.parametrize("number", STOPPING.values(), ids=STOPPING)
-@pytest.mark.parametrize("point", FROM_THE_STORE_ON.values(), ids=FROM_THE_STORE_ON)
+@stops(FROM_THE_STORE_ON)
 def test_a_stop_during_the_start_exits_0_is_recorded_and_runs_nothing(
     place: Place, way: tuple[str, ...], point: tuple[str, str], number: int
 ) -> None:

@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -244,6 +245,20 @@ def load_program() -> None:
             for name in _LATE_IMPORT.findall(path.read_text()):
                 with suppress(Exception):  # a module of another system
                     import_module(name)
+    _read_a_request()
+
+
+def _read_a_request() -> None:
+    """Make once what every command would make anew: the schemas' validators, expressions."""
+    from runner.requests.catalog.cache_file import CacheFile
+    from runner.requests.catalog.catalog_reader import CatalogReader
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "a.yaml").write_text("process: {shell: 'true'}\n")
+        reader = CatalogReader(folder, default_zone="UTC", cache=CacheFile(folder))
+        reader.recall()
+        assert reader.read().requests
 
 
 def _serve(connection: socket.socket) -> None:
