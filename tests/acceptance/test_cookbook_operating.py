@@ -154,6 +154,7 @@ def test_the_oldest_fires_of_the_span_run_in_order(kitchen: Kitchen) -> None:
 
 
 @tries("How do I test a request before it is deployed?")
+@pytest.mark.sqlite_only("no command acts in place of a leader")
 def test_the_trial_leaves_nothing_in_the_real_log(kitchen: Kitchen) -> None:
     valid, fires, output = kitchen.type_all()
     assert valid == "1 request, all valid\n"

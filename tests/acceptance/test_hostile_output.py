@@ -219,8 +219,7 @@ def test_log_writes_bytes_to_a_pipe_and_neutral_text_to_a_terminal(hostile: Plac
     raw = HOSTILE.encode() + b"\xff\xc3"
     (hostile.folder / "raw").write_bytes(raw)
     hostile.declare("raw", "cat ../raw")
-    if hostile.is_in_fleet:
-        hostile.start()
+    hostile.serve_fleet()
     piped = subprocess.run(
         [sys.executable, "-m", "runner", "exec", "raw"],
         env=hostile.environment,

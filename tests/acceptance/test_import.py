@@ -61,7 +61,8 @@ def test_an_imported_request_runs_and_import_overwrites_nothing(place: Place) ->
     crontab = 'MAILTO=""\n# Greet\n*/5 * * * * echo "$((6*7)) in $PWD at 100\\%"\n'
     result = imported(place, "crontab", "-", source=crontab)
     assert (result.exit_code, result.stdout) == (0, f"wrote {place.jobs / 'echo.yaml'}\n")
-    assert place.run("exec", "echo").stdout == f"42 in {place.folder} at 100%\n"
+    with place.acted_on():
+        assert place.run("exec", "echo").stdout == f"42 in {place.folder} at 100%\n"
 
     before = (place.jobs / "echo.yaml").read_text()
     again = imported(place, "crontab", "-", source=crontab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from support.place import Place, wait_until
 
 PARSING = {"yaml", "jsonschema", "runner.requests.catalog.file_reader", "loguru", "asyncio"}
@@ -46,6 +47,7 @@ WITHOUT_READING_REQUESTS = (
 FROM_THE_CACHE = (("ls",), ("next",), ("show", "daily"))
 
 
+@pytest.mark.sqlite_only("the driver of the database imports more")
 def test_a_command_imports_only_what_it_needs(place: Place) -> None:
     place.declare("daily", "echo hello", DAILY)
     runner = place.start()

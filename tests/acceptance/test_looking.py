@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
 
 import pytest
 from support.place import GATE, RECORD_SCHEMA, Place, end_of, wait_until
@@ -98,14 +97,15 @@ def test_a_date_means_its_midnight_in_from_and_its_whole_day_in_until(
 
 def test_monitor_follow_shows_new_records(place: Place) -> None:
     place.declare("plain", "true")
+    place.serve_fleet()
     place.run("exec", "plain")
-    (before,) = place.finished("plain")
+    (before,) = place.await_finished("plain")
     following = place.begin("monitor", "-f", "--output", "json")
     assert following.stdout is not None
     assert json.loads(following.stdout.readline()) == before
     place.run("exec", "plain")
     added = json.loads(following.stdout.readline())
-    assert added == place.finished("plain")[1]
+    assert added == place.await_finished("plain", count=2)[1]
     following.send_signal(signal.SIGINT)
     assert end_of(following) == (0, b"", "")
 
@@ -115,6 +115,7 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
 ) -> None:
     place.declare("long", f"seq 3000; {GATE}; printf 'last\\377'")
     place.declare("never", "true", directory="nowhere")
+    place.serve_fleet()
     command = place.begin("exec", "long")
     (started,) = wait_until(lambda: place.events("execution.started", "long"))
     following = place.begin("log", started["execution"][:20].upper(), "--follow")
@@ -126,7 +127,7 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
     assert end_of(command)[:2] == (0, numbers + b"last\xff")
 
     place.run("exec", "never")
-    (never,) = place.finished("never")
+    (never,) = place.await_finished("never")
     refused = place.run("log", never["execution"])
     assert refused.returncode == 1
     assert "never started, so it has no output: " in refused.stderr
@@ -134,7 +135,7 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
     place.run("exec", "0")
     refused = place.run("log", "0")
     assert refused.returncode == 1
-    assert f"execution {place.finished('0')[0]['execution']} never started" in refused.stderr
+    assert f"execution {place.await_finished('0')[0]['execution']} never started" in refused.stderr
     # An id begins with its time: its first two digits change every 35 years, its first
     # four every 50 days.
     for prefix, words in (
@@ -155,7 +156,7 @@ def test_a_following_command_ends_when_its_pipe_is_closed(
     place.start()
     place.await_finished("quick")
     (started,) = wait_until(lambda: place.events("execution.started", "quiet"))
-    wait_until(lambda: Path(started["output_file"]).read_bytes() == b"one\ntwo\n")
+    wait_until(lambda: place.output_of(started) == "one\ntwo\n")
     following = place.begin(*command, *([started["execution"]] if command[0] == "log" else []))
     assert following.stdout is not None and following.stderr is not None
     assert following.stdout.readline()
@@ -165,6 +166,7 @@ def test_a_following_command_ends_when_its_pipe_is_closed(
     assert not place.finished("quiet")
 
 
+@pytest.mark.sqlite_only("the driver of the database imports more")
 def test_the_monitor_imports_only_what_reading_a_log_needs(place: Place) -> None:
     place.environment["PYTHONPROFILEIMPORTTIME"] = "1"
     done = place.run("monitor", "--status", "error")

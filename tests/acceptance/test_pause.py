@@ -205,8 +205,7 @@ def test_explain_names_the_pause_that_held_a_fire_of_the_past(place: Place) -> N
 
 def test_a_pause_that_makes_no_sense_is_refused_with_the_reason(place: Place) -> None:
     place.declare("tick", "true", DAILY)
-    if place.is_in_fleet:
-        place.start()
+    place.serve_fleet()
     for arguments, code, words in (
         (("pause",), 2, "--reason"),
         (("pause", "--reason", " "), 2, "--reason is empty"),

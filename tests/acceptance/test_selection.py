@@ -210,6 +210,7 @@ def test_kill_stops_what_runs_among_the_selected_requests(place: Place) -> None:
     place.write("month-end.yaml", json.dumps(group))
     done = place.run("kill", "--owner", "finance")
     assert done.returncode == 4
+    place.add_worker()
     runner = place.start()
     done = place.run("kill", "--owner", "finance")
     assert (done.returncode, done.stderr) == (1, "runner: no selected request is running\n")

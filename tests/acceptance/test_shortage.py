@@ -12,7 +12,10 @@ from support.place import Place
 
 from runner.system.shortage import is_shortage
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.sqlite_only("the driver of the database needs more memory"),
+]
 
 _COMMANDS = (
     "validate",

@@ -12,6 +12,8 @@ from runner.store.opening import own_store, read_store
 from runner.store.place import StorePlace
 from runner.store.rows import Snapshot
 
+pytestmark = pytest.mark.sqlite_only("it moves a store of SQLite")
+
 SERVED_BY_NOW = "SELECT count(*) FROM records"
 
 

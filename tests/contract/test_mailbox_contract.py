@@ -63,6 +63,14 @@ def test_the_requester_is_the_role_of_the_database_or_as_given(
     assert taken.requested_by == ("ana" if store_place.url is None else "postgres")
 
 
+def test_a_command_of_the_page_keeps_the_name_of_its_token(
+    store: Store, store_place: StorePlace
+) -> None:
+    mailbox_of(store_place).post(_command()._replace(requested_by="web:maria"))
+    (taken,) = store.take_commands(_NOW)
+    assert taken.requested_by == "web:maria"
+
+
 def test_commands_are_taken_once_and_in_the_order_they_were_posted(
     store: Store, store_place: StorePlace
 ) -> None:

@@ -272,6 +272,11 @@ class Place:
         if runner is not None:
             assert self.stop(runner) == 0
 
+    def serve_fleet(self) -> None:
+        """In a fleet, start a runner until the end of the test: no command acts alone there."""
+        if self.is_in_fleet:
+            self.start()
+
     def add_worker(self, *queues: str) -> None:
         """In a fleet, start a worker that runs as many executions as a runner over SQLite."""
         if not self.is_in_fleet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -32,7 +33,8 @@ STATIC = "/static"
 
 def places_of(place: Place) -> Places:
     """Return the places of a jobs folder, for code that runs in the test."""
-    return places(place.jobs, place.state, None, "UTC", is_guarded=False)
+    found = places(place.jobs, place.state, None, "UTC", is_guarded=False)
+    return replace(found, given_url=place.store.url)
 
 
 class WebWorld:

@@ -29,14 +29,17 @@ class PostgresMailbox:
     def post(self, command: CommandRow) -> None:
         """Write a pending command and wake the leader.
 
-        `requested_by` becomes the database role of this session: only that can be trusted.
-        Raises StoreMissingError, and StoreError if the row cannot be written.
+        `requested_by` becomes the database role of this session. What the page asks for keeps
+        the name of the token: the role is that of all who use the page. Raises
+        StoreMissingError, and StoreError if the row cannot be written.
         """
         row = command._replace(status=CommandStatus.PENDING, answer=None)
         with self._opened() as connection, connection.transaction():
             connection.execute(COMMANDS.insert.encode(), (COMMANDS.text([row]),))
             connection.execute(
-                "UPDATE commands SET requested_by = session_user WHERE id = %s", (to_sql(row.id),)
+                "UPDATE commands SET requested_by = session_user"
+                " WHERE id = %s AND NOT starts_with(requested_by, 'web:')",
+                (to_sql(row.id),),
             )
             connection.execute("NOTIFY runner_commands")
 
