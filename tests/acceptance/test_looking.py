@@ -18,7 +18,8 @@ def test_json_lines_have_the_field_names_of_the_monitor_record(place: Place) -> 
     place.declare("daily", "true", FAR_OFF, top={"description": "every night", "owner": "finance"})
     place.declare("plain", "echo out; exit 3")
     place.write("bad.yaml", "process: {shel: oops}\n")
-    place.run("exec", "plain")
+    with place.acted_on():
+        place.run("exec", "plain")
     items = {item["request"]: item for item in place.items("ls")}
     assert {name: item["status"] for name, item in items.items()} == {
         "bad": "invalid",
