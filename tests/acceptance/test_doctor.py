@@ -480,6 +480,7 @@ def test_a_network_file_system_is_advice_for_requests_and_a_problem_for_a_store(
 
 
 @pytest.mark.parametrize("harm", ["emptied", "damaged"])
+@pytest.mark.sqlite_only("it is about the file of a store")
 def test_an_unusable_store_is_reported_alike_by_every_command_with_what_helps(
     place: Place, harm: str
 ) -> None:
