@@ -73,7 +73,9 @@ def test_from_nothing_to_the_first_execution_and_the_extras(
     said = installation_line(*runner, "--version", cwd=tmp_path)
     assert said.startswith(f"installed {installed.format(home=tmp_path)}")
     assert "; extras: none; not installed: alerts, calendars, fleet, web (" in said
-    assert said.removeprefix("installed") in run(*runner, "doctor", cwd=tmp_path / folder)
+    home = {"HOME": str(tmp_path)}
+    checked = run(*runner, "doctor", cwd=tmp_path / folder, environment=home)
+    assert said.removeprefix("installed") in checked
     add = shlex.split(said.rpartition(" (")[2].removesuffix(")"))
     if way == "uvx":  # its command runs, instead of changing what is installed
         said = installation_line(*add, "--version", cwd=tmp_path)
