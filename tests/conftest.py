@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.cookbook import Kitchen, recipes
-from support.place import Place, check_log, wait_until
+from support.place import Place, check_log, patience, wait_until
 from support.postgres import (  # noqa: F401 - fixtures
     database_url,
     empty_database_url,
@@ -65,6 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the same examples each time, so that a change is judged by itself; campaigns
     search for new ones.
     """
+    if config.getoption("--store") == "postgres":
+        patience.factor = 3.0
     settings.load_profile(
         "searching" if config.getoption("markexpr") == "campaign" else "repeating"
     )

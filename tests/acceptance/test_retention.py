@@ -35,7 +35,7 @@ def executed(place: Place, name: str, count: int) -> list[str]:
 
 def test_a_bound_on_outputs_holds_after_kill_9_and_failures_stay(place: Place) -> None:
     kept = {"retention": {"keep_count": 2, "failures_keep_for": "90d"}}
-    place.declare("tick", "test -e ../broken && exit 1; echo fine", DAILY, top=kept)
+    place.declare("tick", "test -e ../broken && echo bad && exit 1; echo fine", DAILY, top=kept)
     place.declare("plain", "echo plain", DAILY)
     runner = place.start()
     (place.folder / "broken").touch()
@@ -63,7 +63,7 @@ def test_an_adopted_execution_keeps_its_output_until_it_ended(place: Place) -> N
     runner = place.start()
     command = place.begin("exec", "slow")
     place.await_started("slow")
-    (execution,) = outputs(place)
+    (execution,) = wait_until(lambda: outputs(place), what="an output")
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
     place.declare("other", "true", {"run_immediately": {}})

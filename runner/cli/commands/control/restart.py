@@ -118,7 +118,8 @@ def _next_start(places: Places, before: Mapping[str, str]) -> Mapping[str, str]:
         meta = meta_of(places.store)
         if meta.get("started") != before.get("started"):
             return meta
-        if owner_of(places.store) is None:  # its process keeps the lock all the time
+        # Its process keeps the lock of a state folder all the time. A lease may run out.
+        if places.store.url is None and owner_of(places.store) is None:
             raise NoRunnerError(f"the runner on {places.store.words} ended; its console says why")
         time.sleep(_LOOK_EVERY_S)
     raise NoRunnerError(
