@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from support.place import ROOT, Place
 from support.transitions import CRON, HOURLY, TRANSITIONS, Transition, shown
+
+from runner.access import loading
+from runner.cli.group import cli
 
 MINUTE = timedelta(minutes=1)
 ROWS = [
@@ -29,19 +32,16 @@ ROWS = [
         re.DOTALL,
     )[0].splitlines()[2:]
 ]
-_IN_2011 = """
-from datetime import datetime
-from runner.cli import main
-from runner.access import loading
 
-class Fixed(datetime):
+
+class In2011(datetime):
+    """A clock that stands before all transitions of the table."""
+
     @classmethod
-    def now(cls, tz=None):
-        return datetime(2011, 1, 1, tzinfo=tz)
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2011, 1, 1, tzinfo=tz)
 
-loading.datetime = Fixed
-main()
-"""
+
 CASES = pytest.mark.parametrize(
     "index", range(len(TRANSITIONS)), ids=lambda index: f"{TRANSITIONS[index].zone}-{index}"
 )
@@ -114,7 +114,10 @@ def test_each_row_equals_what_the_oracle_finds(index: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_each_row_equals_what_the_command_prints(place: Place) -> None:
+def test_each_row_equals_what_the_command_prints(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "datetime", In2011)
     for index, each in enumerate(TRANSITIONS):
         for kind, schedule in (("daily", each.daily), ("hourly", HOURLY), ("cron", CRON)):
             place.declare(
@@ -160,16 +163,8 @@ def next_in_2011(place: Place, each: Transition) -> list[dict[str, str]]:
         "--output",
         "json",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", _IN_2011, *arguments],
-        env=place.environment,
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = CliRunner(env=place.environment).invoke(cli, arguments, prog_name="runner")
+    assert done.exit_code == 0, done.output
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
+from support import fork_server
 from support.clock_world import GivenClock, living
 from support.documents import Block, blocks
 from support.place import ROOT, Place, Record
 
 BOOK = ROOT / "jobs.d/README.md"
+_FOR_A_SHELL = set("|&;<>()$`*?[]{}~#!\\\n")
+"""What a shell does not take as it is, besides quotes."""
 _TITLE = re.compile(r"^### (How do I .+\?)$", re.MULTILINE)
 
 
@@ -64,7 +69,17 @@ class Kitchen:
 
         In a fleet, a runner acts on a command that says that there is none.
         """
-        done = subprocess.run(
+        done = self._typed(command)
+        if done.returncode == 4 != exit_code and self.place.is_in_fleet:
+            with self.place.acted_on():
+                return self.type(command, exit_code=exit_code)
+        assert done.returncode == exit_code, done.stdout
+        return done.stdout
+
+    def _typed(self, command: str) -> subprocess.CompletedProcess[str]:
+        if command.startswith("runner ") and not _FOR_A_SHELL & set(command):
+            return self._forked(shlex.split(command)[1:])
+        return subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
             env=self.place.environment,
@@ -75,11 +90,23 @@ class Kitchen:
             timeout=60,
             check=False,
         )
-        if done.returncode == 4 != exit_code and self.place.is_in_fleet:
-            with self.place.acted_on():
-                return self.type(command, exit_code=exit_code)
-        assert done.returncode == exit_code, done.stdout
-        return done.stdout
+
+    def _forked(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command of Runner with both outputs in one file, without a new interpreter."""
+        with TemporaryFile("w+") as output, open(os.devnull, "rb") as empty:  # noqa: PTH123
+            process = fork_server.start(
+                arguments,
+                environment=self.place.environment,
+                folder=self.folder,
+                streams=(empty.fileno(), output.fileno(), output.fileno()),
+            )
+            try:
+                code = process.wait(timeout=60)
+            finally:
+                process.kill()
+                process.wait()
+            output.seek(0)
+            return subprocess.CompletedProcess(arguments, code, output.read())
 
     def type_all(self) -> list[str]:
         """Type the commands of the recipe; return the output of each."""
