@@ -91,11 +91,13 @@ class MarkedFaults:
         """Let a fault happen at the next point that is reached."""
         for _ in POINTS[who]:
             point = self._draw(who)
-            mark = Mark(point=point, count=self._fleet.random.choice((1, 1, 2, 3)), number=number)
-            is_reached = fault(mark)
-            (self.reached if is_reached else self.missed)[point] += 1
-            if is_reached:
+            # The first time is the likeliest for a point that was missed before.
+            count = 1 if self.missed[point] else self._fleet.random.choice((1, 1, 2, 3))
+            if fault(Mark(point=point, count=count, number=number)):
+                self.reached[point] += 1
                 return
+            self.missed[point] += 1
+            self._decks[who].insert(0, point)
         raise AssertionError(f"no point of {who} was reached")
 
     def _draw(self, who: str) -> Point:
