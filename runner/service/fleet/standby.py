@@ -62,8 +62,10 @@ class Standby:
         try:
             with Signals() as signals:
                 outcome = self._wait(signals, calls)
-                if outcome is None or not self._has_closed(signals, calls):
+                if outcome is None:
                     self._close_for_stop(calls)
+                    return Outcome.STOP
+                if not self._has_closed(signals, calls):
                     return Outcome.STOP
                 if outcome is Outcome.LEAD:
                     signals.put_back()
@@ -87,13 +89,12 @@ class Standby:
         return False
 
     def _close_for_stop(self, calls: ContinuedCalls) -> None:
-        """Close the link if the call in progress ends soon; else the process's end does it."""
+        """Close the link if the database answers soon; else the process's end does it."""
         with suppress(TimeoutError, RunnerError):
-            try:
-                if calls.lasts_s:
+            if calls.lasts_s:
+                with suppress(RunnerError):
                     calls.result(self.link.look, patience_s=_LAST_PATIENCE_S)
-            finally:
-                calls.result(self.link.close, patience_s=_LAST_PATIENCE_S)
+            calls.result(self.link.close, patience_s=_LAST_PATIENCE_S)
 
     def _wait(self, signals: Signals, calls: ContinuedCalls) -> Outcome | None:
         """Stand by; return None if a signal asks for a stop, which waits for no database."""
