@@ -208,6 +208,7 @@ class Link:
         """
         node = self._node
         self._read_lost_after(connection)
+        sent_s = now_s()
         with connection.transaction():
             former = worker_side.former_worker(connection, node.name)
             held = worker_side.holdings(connection, node.name)
@@ -230,7 +231,7 @@ class Link:
             worker_side.register(connection, node, self._listed() - foreign)
         self._foreign = foreign
         self._is_registered = True
-        self._tell(Joined(foreign=foreign))
+        self._tell(Joined(sent_s=sent_s, lost_after_s=self._lost_after_s, foreign=foreign))
 
     def _turn(self, connection: Connection) -> None:
         with suppress(BlockingIOError):

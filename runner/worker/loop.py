@@ -182,7 +182,7 @@ class Worker:
     def _carry_out(self, news: News | ExecutionEvent) -> None:
         match news:
             case Joined():
-                self._note_joined()
+                self._note_joined(news)
             case Took():
                 self._executions.accept(news)
             case Sent():
@@ -194,7 +194,9 @@ class Worker:
             case _:
                 self._executions.note(self._guard.judged(news))
 
-    def _note_joined(self) -> None:
+    def _note_joined(self, joined: Joined) -> None:
+        # Before the first heartbeat, too, this worker can take something and stand still.
+        self._guard.acknowledge(joined.sent_s, joined.lost_after_s)
         self._deliveries.start()  # the tables are there, and stay
         logger.info(
             "{} works on {} for at most {} at a time",

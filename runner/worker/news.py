@@ -11,8 +11,11 @@ from runner.store.rows import ExecutionRow, Wish
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The worker is registered."""
+    """The worker is registered. That counts as its first heartbeat."""
 
+    sent_s: float
+    """When the registration was sent, in seconds since the boot of the machine."""
+    lost_after_s: float
     foreign: frozenset[str]
     """Executions that another identity took under this name: they are not this worker's."""
 

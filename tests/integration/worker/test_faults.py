@@ -75,9 +75,9 @@ def test_a_worker_stopped_at_a_marked_point_lets_nothing_overlap(
     What was taken before and did not start never does. What still waits starts afterwards.
     """
     world.note_meta("lost_after_s", "8")
-    stopped = world.work_until(point, 1, signal.SIGSTOP, "alpha")
     is_late = point == AFTER_HEARTBEAT
     first = None if is_late else world.offer(world.waiting_line(), prevent_concurrent=True)
+    stopped = world.work_until(point, 1, signal.SIGSTOP, "alpha")
     wait_until(lambda: is_stopped(stopped.pid), within_s=60, what=f"it stops {point}")
     first = first or world.offer(world.waiting_line(), prevent_concurrent=True)
     wait_until(lambda: world.silent_for_s("alpha") > 8, within_s=60, what="it counts as lost")

@@ -285,6 +285,20 @@ def test_what_has_not_started_waits_for_the_next_supervisor(world: WorkerWorld) 
     assert world.noted() == ["ran"]
 
 
+def test_what_was_taken_before_a_long_stop_never_starts(world: WorkerWorld) -> None:
+    """Even if the worker has not sent a heartbeat since it registered."""
+    world.note_meta("lost_after_s", "2")
+    fenced = world.offer(f"echo ran >> {world.ledger}", prevent_concurrent=True)
+    first_beat = Point("runner.worker.link:Link._beat", "before")
+    worker = world.work_until(first_beat, 1, signal.SIGSTOP, "alpha")
+    wait_until(lambda: is_stopped(worker.pid), within_s=60, what="it has taken the execution")
+    assert world.taker_of(fenced) == "alpha"
+    wait_until(lambda: world.silent_for_s("alpha") > 2, what="it counts as lost")
+    worker.send_signal(signal.SIGCONT)
+    assert world.await_report(fenced, "finished").body == {"lost": "never_started"}
+    assert world.noted() == []
+
+
 def test_broken_connections_repeat_and_lose_nothing(world: WorkerWorld) -> None:
     """Each breaks at an arbitrary moment of taking and reporting; each job is there twice."""
     world.work("alpha", "--concurrency", "8")
