@@ -106,6 +106,8 @@ def open_records(settings: Settings, options: Options, resources: ExitStack) -> 
         recorder = Recorder(identity, socket.gethostname())
         journal = Journal(store, MonitorLog(settings.monitor_log), recorder, options.observer)
         journal.log.recover(snapshot.outbox, snapshot.mark)
+        if executor is not None:
+            executor.note_former(snapshot.meta)
         journal.note_meta(
             {"runner": identity, "jobs": jobs, "monitor_log": str(settings.monitor_log)}
             | retention_meta(settings.retention)

@@ -9,7 +9,7 @@ commit, so a former leader changes nothing any more.
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -86,6 +86,13 @@ class FleetExecutor:
     def meta(self) -> dict[str, str]:
         """What the leader notes for the workers."""
         return {LOST_AFTER: str(self._losses.lost_after_s)}
+
+    def note_former(self, meta: Mapping[str, str]) -> None:
+        """Note what the former leader noted for the workers.
+
+        A worker that stands still ends what is fenced by that leader's `lost_after`.
+        """
+        self._losses.outwait(float(meta.get(LOST_AFTER, 0.0)))
 
     @property
     def unserved(self) -> str | None:

@@ -30,11 +30,17 @@ class LostExecutions:
         self._unlisted: set[str] = set()
         self.next_s = 0.0
         """When the next look is due, in elapsed seconds."""
+        self._trusted_from_s = 0.0
         self.distrust()
 
     def distrust(self) -> None:
         """Note that heartbeats may have been missed until now."""
-        self._trusted_from_s = self._clock.elapsed_s() + self.lost_after_s
+        self.outwait(self.lost_after_s)
+
+    def outwait(self, lost_after_s: float) -> None:
+        """Believe in no silence for the next `lost_after_s` seconds."""
+        until_s = self._clock.elapsed_s() + lost_after_s
+        self._trusted_from_s = max(self._trusted_from_s, until_s)
 
     def look(self, connection: Connection) -> dict[str, str]:
         """Return the lost executions, with the names of their workers. Raises psycopg.Error.

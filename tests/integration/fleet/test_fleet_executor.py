@@ -24,6 +24,7 @@ from runner.execution.trees.watched import ProcessId
 from runner.lifecycle import Reason
 from runner.service.fleet import fleet_executor, report_inbox
 from runner.store.postgres import dispatches
+from runner.store.postgres.worker_side import LOST_AFTER
 from runner.store.protocol import DuplicateClaimError
 from runner.store.rows import Batch
 
@@ -262,6 +263,19 @@ def test_the_executions_of_a_silent_worker_are_lost_after_a_while(
     }
     worker.report(ended(running))
     leader.until(lambda: leader.dropped_reports == 1, "a late report")
+    leader.close()
+
+
+def test_a_silent_worker_has_the_time_that_the_former_leader_gave(
+    database_url: str, tmp_path: Path, worker: ScriptedWorker
+) -> None:
+    leader = Leader(database_url, tmp_path / "leader", lost_after_s=0.5)
+    begun_s = leader.clock.elapsed_s()
+    leader.executor.note_former({LOST_AFTER: "3"})
+    (execution,) = leader.claim()
+    worker.join(worker.take_all())
+    assert leader.next_event() == Lost(execution=execution, stage=Stage.STARTING, node="worker")
+    assert leader.clock.elapsed_s() >= begun_s + 3.0
     leader.close()
 
 
