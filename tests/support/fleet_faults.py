@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from support.crash_load import post
 from support.database_proxy import DatabaseProxy
-from support.fleet import FleetNode, Ledger, ends, is_running, leader_of, worker_of
+from support.fleet import FleetNode, Ledger, ends, is_running, worker_of
 from support.fork_server import Process
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
@@ -120,9 +120,16 @@ class FleetUnderFaults:
                 stack.callback(node.end_all)
 
     def leader(self) -> int:
-        """Return which node leads."""
-        name = wait_until(lambda: leader_of(self._url), within_s=90, what="a leader")
-        return next(index for index, node in enumerate(self.nodes) if node.name == name)
+        """Return which node leads, by now in its present process."""
+
+        def pid() -> int | None:
+            rows = execute(self._url, "SELECT pid FROM lease WHERE expires > clock_timestamp()")
+            return int(str(rows[0][0])) if rows else None
+
+        def leader() -> list[int]:
+            return [index for index, each in enumerate(self.processes) if each.pid == pid()]
+
+        return wait_until(leader, within_s=90, what="a leader")[0]
 
     def worker(self) -> int:
         """Return the pid of the worker of some node."""

@@ -73,7 +73,6 @@ TAKEOVER_POINTS = [
 HAND_OVER_POINTS = [
     *points("runner.service.loop:Runner._record_stop", moments=_AFTER),
     *points("runner.service.loop:Runner.commit_last"),
-    *points("runner.service.recording.journal:Journal.close"),
     *points(f"{_STORE}:PostgresStore.close"),
     *points(f"{_LEASE}:give_up"),
 ]
