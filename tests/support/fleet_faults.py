@@ -133,8 +133,7 @@ class FleetUnderFaults:
 
     def worker(self) -> int:
         """Return the pid of the worker of some node."""
-        process = self.processes[self._any()]
-        return wait_until(lambda: worker_of(process), within_s=90, what="a worker")
+        return self._any_worker()[1]
 
     def freeze(self, pid: int, duration_s: float) -> None:
         """Stop a process for some time."""
@@ -188,9 +187,18 @@ class FleetUnderFaults:
         with suppress(ProcessLookupError):
             self.freeze(self.worker(), self.random.uniform(0.5, 6.0))
 
+    def _workers(self) -> list[tuple[int, int]]:
+        found = ((index, worker_of(each)) for index, each in enumerate(self.processes))
+        return [(index, pid) for index, pid in found if pid is not None]
+
+    def _any_worker(self) -> tuple[int, int]:
+        """Return a node with its worker's pid."""
+        # A worker that dies again and again starts after a pause of up to five minutes.
+        workers = wait_until(self._workers, within_s=400, what="a worker")
+        return self.random.choice(workers)
+
     def _supervisor(self, index: int) -> int:
         """Return the supervisor of a worker that lives: never lose both at once."""
-        wait_until(lambda: worker_of(self.processes[index]), within_s=180, what="a worker")
         folder = self.nodes[index].state / "worker"
 
         def supervisor() -> int | None:
@@ -202,14 +210,14 @@ class FleetUnderFaults:
         return wait_until(supervisor, within_s=180, what="a supervisor")
 
     def _kill_supervisor(self) -> None:
-        index = self._any()
+        index, _ = self._any_worker()
         with suppress(ProcessLookupError):
             os.kill(self._supervisor(index), signal.SIGKILL)
         self._supervisor(index)
 
     def _freeze_supervisor(self) -> None:
         with suppress(ProcessLookupError):
-            self.freeze(self._supervisor(self._any()), self.random.uniform(0.5, 6.0))
+            self.freeze(self._supervisor(self._any_worker()[0]), self.random.uniform(0.5, 6.0))
 
     def _lose_notifications(self) -> None:
         self._way.loses_notifications = True
