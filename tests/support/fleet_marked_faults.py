@@ -155,6 +155,12 @@ class MarkedFaults:
     ) -> set[int]:
         """Order processes to strike themselves, and return which did; stopped ones go on."""
         orders = {pid: Order(self._folder, pid, mark) for pid in pids}
+        with suppress(AssertionError):  # it has ended meanwhile
+            wait_until(
+                lambda: all(each.is_heard for each in orders.values()),
+                within_s=_PATIENCE_S,
+                what="a process that listens",
+            )
         begin()
         with suppress(AssertionError):  # it is not reached
             wait_until(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _ORDERS = "RUNNER_TEST_ORDERS"
+_HEARD = "heard."
 _LOOK_S = 0.05
 _TESTS = Path(__file__).parents[1]
 _serial = count()
@@ -101,6 +102,11 @@ class Order:
         fresh.rename(self._file)
 
     @property
+    def is_heard(self) -> bool:
+        """Whether the program has put the mark, so that it will not miss the point."""
+        return self._file.with_name(f"{_HEARD}{self._file.name}").exists()
+
+    @property
     def is_carried_out(self) -> bool:
         """Whether the program has reached the point, and killed or stopped itself."""
         return not self._file.exists()
@@ -135,6 +141,7 @@ def _obey(folder: Path) -> None:
                 content = json.loads(order.read_text())
                 mark = Mark(**content | {"point": Point(*content["point"])})
                 put(mark, lambda order=order: _is_removed(order))  # type: ignore[misc]
+                order.with_name(f"{_HEARD}{order.name}").touch()
         time.sleep(_LOOK_S)
 
 
