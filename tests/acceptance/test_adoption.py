@@ -21,9 +21,7 @@ from runner.execution.trees.proc import execution_of, look_at_all
 from runner.store.opening import read_store
 from runner.store.rows import Phase
 
-pytestmark = pytest.mark.sqlite_only(
-    "workers adopt executions there, and outlive a leader; see tests/integration/worker"
-)
+pytestmark = pytest.mark.sqlite_only("a worker outlives a leader and knows exit codes")
 
 NOW = "run_immediately"
 _TREE = "setsid sh -c 'setsid sleep 300 & wait' & sleep 300 & echo ready; wait"

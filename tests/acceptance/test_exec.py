@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support.place import GATE, Place, Record, acts_alone, end_of, wait_until
+from support.place import GATE, Place, Record, acts_alone, end_of, leaves_executions, wait_until
 
 IS_THROUGH_A_RUNNER = pytest.mark.parametrize(
     "is_served",
@@ -103,7 +103,7 @@ def test_a_concurrent_execution_is_refused(place: Place) -> None:
     assert end_of(first)[0] == 0
 
 
-@pytest.mark.sqlite_only("a stopping leader leaves executions to the workers")
+@leaves_executions
 def test_a_stopping_runner_refuses_exec(place: Place) -> None:
     place.declare("slow", GATE, "run_immediately")
     place.declare("late", "true")
