@@ -42,7 +42,7 @@ def test_a_failure_alerts_once_and_its_end_once_through_restarts_and_kill_9(plac
     runner = place.start()
     opened = await_alert(place, "opened", "fail", "failure")
     assert (opened["count"], opened["message"]) == (1, "exit code 1")
-    assert opened["execution"] == place.finished("fail")[0]["execution"]
+    assert opened["execution"] == place.finished("fail", status="error")[0]["execution"]
     place.await_finished("fail", status="error", count=2)
     runner.kill()
     runner.wait(timeout=60)

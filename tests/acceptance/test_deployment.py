@@ -125,6 +125,7 @@ class Deployment:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.sqlite_only("its transcript is of one machine")
 def test_a_change_goes_from_a_clone_to_a_record_on_the_server(
     place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
