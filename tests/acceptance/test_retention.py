@@ -66,6 +66,7 @@ def test_an_adopted_execution_keeps_its_output_until_it_ended(place: Place) -> N
     (execution,) = wait_until(lambda: outputs(place), what="an output")
     place.stop(runner, by=signal.SIGKILL)
     runner = place.start()
+    place.add_worker()  # that of the former runner takes nothing new
     place.declare("other", "true", {"run_immediately": {}})
     place.await_finished("other")
     assert execution in outputs(place)
