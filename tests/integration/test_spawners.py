@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from support.place import wait_until
 from support.process_world import BOUND_S, PATH, World, is_dead
 
 from runner.execution.launch import Launch
@@ -262,6 +263,20 @@ def test_a_bug_in_a_start_reaches_the_owner(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         world.until(lambda: False, "the error")
     world.executor.close()
+
+
+def test_a_start_is_not_given_up_for_the_time_in_which_the_owner_stood_still(
+    worlds: Callable[[Patience], World],
+) -> None:
+    """Its thread stood still as well if the whole process was stopped (SIGSTOP)."""
+    world = worlds(Patience(give_up_s=2.0))
+    hang = order_hanging(world, "true")
+    assert hang.has_begun.wait(BOUND_S)
+    until_s = time.monotonic() + 2.5
+    wait_until(lambda: time.monotonic() > until_s, what="an owner that stood still")
+    world.turn()
+    hang.gate.set()
+    assert world.exit(hang.launch.execution).exit_code == 0
 
 
 _RAISED = """

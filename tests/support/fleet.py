@@ -148,8 +148,8 @@ class Ledger:
     def check(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Compare with the records of a fleet at rest.
 
-        No execution started twice, every process has a finished record, and every execution
-        that succeeded had a process.
+        No execution started twice, every process has a finished record, every execution
+        that succeeded had a process, and none that failed to start.
         """
         starts, records = self.starts(), list(records)
         assert {each: count for each, count in starts.items() if count > 1} == {}, "doubled"
@@ -159,6 +159,12 @@ class Ledger:
         assert starts.keys() <= ids.keys(), "a process without a record"
         succeeded = {each["execution"] for each in finished if each["status"] == "success"}
         assert succeeded <= starts.keys(), "a success without a process"
+        unstarted = {
+            each["execution"]
+            for each in finished
+            if each["reason"] == "spawn_failed" or each["status"] in ("skipped", "misfired")
+        }
+        assert not unstarted & starts.keys(), "a process that never started by its record"
 
 
 def fires_of(records: Iterable[Mapping[str, Any]], request: str) -> Counter[str]:

@@ -37,6 +37,8 @@ THREADS = 2
 """Threads that do not hang. A third brought nothing on two processors, measured."""
 LONGEST_START_S = 1.0
 """How long the owner waits for one start while the limit of open files is lowered."""
+_LATE_S = 1.0
+"""After such a pause between two looks, the owner or the whole process stood still."""
 MANY_HUNG, MOST_HUNG = 32, 256
 """Limits for hanging starts, because each takes a thread.
 
@@ -82,6 +84,7 @@ class Spawners:
         self._held: list[PendingStart] = []
         self._hung: list[PendingStart] = []  # until their threads return, abandoned or not
         self._is_paused = False
+        self._looked_s = 0.0
         # When a sweep first saw a dead child that may belong to a start, by pid and start tick.
         self._dead_since_s: dict[tuple[int, int], float] = {}
 
@@ -110,6 +113,8 @@ class Spawners:
     def start(self, order: Order) -> None:
         """Start what an order asks for; `take` returns the result."""
         start = PendingStart(order=order, ordered_s=self._elapsed_s())
+        if not self._starts:
+            self._looked_s = start.ordered_s
         self._starts[order.execution] = start
         self._hand_over(start)
 
@@ -121,6 +126,7 @@ class Spawners:
             if not self._is_repeated(start):
                 del self._starts[start.order.execution]
                 taken.append(start)
+        self._forgive_pause()
         self._look_for_hanging()
         self._release()
         return taken + self._give_up()
@@ -264,6 +270,18 @@ class Spawners:
         if hanging := self._threads.retire_hanging(self._patience_s):
             self._hung += hanging
             self._hand_over_again(self._threads.drained())
+
+    def _forgive_pause(self) -> None:
+        """Do not count the time in which the owner, and perhaps the whole process, stood still.
+
+        A start that was on its way then may have its process by now, which runs: to give it
+        up would record a false failure.
+        """
+        now_s = self._elapsed_s()
+        pause_s, self._looked_s = now_s - self._looked_s, now_s
+        if pause_s > _LATE_S:
+            for start in self._starts.values():
+                start.since_s = min(start.since_s + pause_s, now_s)
 
     def _release(self) -> None:
         """Hand over what was held back, if a hanging start is done."""
