@@ -12,7 +12,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from support.place import SECONDLY, Place, Record, check_log, wait_until
+
+pytestmark = pytest.mark.sqlite_only("a fleet claims nothing ahead of its time")
 
 FAR_AHEAD = """
 import sys
@@ -22,7 +25,6 @@ from runner.planning.fires import claims_ahead
 claims_ahead.AHEAD = timedelta(milliseconds=int(sys.argv.pop(1)))
 from runner.cli import main
 
-pytestmark = pytest.mark.sqlite_only("a fleet claims nothing ahead of its time")
 main()
 """
 HOUR_MS = 3_600_000

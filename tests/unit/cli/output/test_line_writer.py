@@ -7,7 +7,7 @@ import fcntl
 import os
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from support.place import wait_until
@@ -26,6 +26,21 @@ class Pipe:
         fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, 4096)
         self.writer = writer_to(lambda text: write_whole(self.write_end, f"{text}\n".encode()))
         self._text = b""
+        self._is_read = True
+
+    def close_reader(self) -> None:
+        """Stop reading: no further write waits."""
+        if self._is_read:
+            self._is_read = False
+            os.close(self.read_end)
+
+    def close(self) -> None:
+        """Close both ends, the other one once nobody writes: its number may be used again."""
+        self.close_reader()
+        self.writer.close()
+        if self.writer._thread is not None:
+            self.writer._thread.join()
+        os.close(self.write_end)
 
     def text_until(self, end: str) -> str:
         """Read until the text ends with a line."""
@@ -51,9 +66,7 @@ def unread_pipe() -> Iterator[Pipe]:
     try:
         yield pipe
     finally:
-        for descriptor in (pipe.read_end, pipe.write_end):
-            with suppress(OSError):
-                os.close(descriptor)
+        pipe.close()
 
 
 def test_lines_are_written_in_order_many_at_once() -> None:
@@ -94,7 +107,7 @@ def test_closing_does_not_wait_long_for_a_reader() -> None:
 
 def test_the_end_of_the_reader_is_no_error() -> None:
     with unread_pipe() as pipe:
-        os.close(pipe.read_end)
+        pipe.close_reader()
         for number in range(100):
             pipe.writer.add(str(number))
         assert pipe.writer.close()
