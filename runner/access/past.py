@@ -159,10 +159,12 @@ def _times(records: list[dict[str, Any]], event: str) -> list[datetime]:
 def _last_sign(log: Path, until: datetime | None) -> datetime | None:
     """Return the time of the last record, up to `until`, that a live runner wrote.
 
-    `system_restart` records do not count: the next runner writes them about its
-    predecessor.
+    What the next runner writes before its own start does not count: `system_restart`
+    about the executions of its predecessor, and in a fleet that it leads now.
     """
-    others = Filter(events=frozenset(Event) - {Event.EXECUTION_FINISHED}, until=until)
+    others = Filter(
+        events=frozenset(Event) - {Event.EXECUTION_FINISHED, Event.RUNNER_LEADING}, until=until
+    )
     ends = Filter(
         statuses=frozenset(ExecutionStatus) - {ExecutionStatus.SYSTEM_RESTART}, until=until
     )

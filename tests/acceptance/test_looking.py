@@ -116,6 +116,7 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
 ) -> None:
     place.declare("long", f"seq 3000; {GATE}; printf 'last\\377'")
     place.declare("never", "true", directory="nowhere")
+    place.declare("0", "true", directory="nowhere")  # a name that is a part of every id
     place.serve_fleet()
     command = place.begin("exec", "long")
     (started,) = wait_until(lambda: place.events("execution.started", "long"))
@@ -132,11 +133,11 @@ def test_log_takes_the_beginning_of_an_id_and_follows_the_output_to_its_end(
     refused = place.run("log", never["execution"])
     assert refused.returncode == 1
     assert "never started, so it has no output: " in refused.stderr
-    place.declare("0", "true", directory="nowhere")  # a name that is a part of every id
     place.run("exec", "0")
+    (zero,) = place.await_finished("0")
     refused = place.run("log", "0")
     assert refused.returncode == 1
-    assert f"execution {place.await_finished('0')[0]['execution']} never started" in refused.stderr
+    assert f"execution {zero['execution']} never started" in refused.stderr
     # An id begins with its time: its first two digits change every 35 years, its first
     # four every 50 days.
     for prefix, words in (
