@@ -103,9 +103,17 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     was_there = state.exists()
     yield
     base = f"{tmp_path_factory.getbasetemp()}/"
-    with suppress(AssertionError):  # the next line says which processes these are
-        wait_until(lambda: not _processes_in(base), within_s=50)
-    assert not _processes_in(base)
+    left: dict[str, bytes] = {}
+
+    def is_nothing_left() -> bool:
+        nonlocal left
+        left = _processes_in(base)
+        return not left
+
+    try:
+        wait_until(is_nothing_left, within_s=50)
+    except AssertionError:
+        raise AssertionError(f"processes are left: {left}") from None
     assert state.exists() == was_there, f"{state} is no place for a test"
 
 
