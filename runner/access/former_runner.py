@@ -55,11 +55,11 @@ def _by_fate(
     fates: dict[str, list[Execution]] = {}
     for each in executions:
         if each.phase.is_before_start:
-            fate = "waiting; the next start continues with them"
+            fate = "waiting for the next start"
         elif each.is_group or _is_alive(each, seen):
-            fate = "left running; the next start adopts them"
+            fate = "left running; the next start takes over"
         else:
-            fate = "ended meanwhile or never started; the next start records them"
+            fate = "ended meanwhile or never started; the next start records that"
         fates.setdefault(fate, []).append(each)
     yield from fates.items()
 

@@ -16,8 +16,9 @@ _MOST_ENTRIES = 20_000
 _NEVER_OPENED = ".sqlite3"
 """Files with this text in their name are never candidates.
 
-The caller opens and closes what it finds. POSIX drops all locks of a process on a file
-when the process closes any descriptor of it, so SQLite would lose its locks.
+This module and its caller open and close what they find. POSIX drops all locks of a
+process on a file when the process closes any descriptor of it, so SQLite would lose its
+locks.
 """
 
 _BEGINNING = b'{"'

@@ -70,10 +70,10 @@ def test_after_a_kill_status_names_executions_that_still_run_and_that_ended(
     )
     assert sorted(fates) == sorted(
         [
-            f"  slow (process {pids['slow']}), both: left running; the next start adopts them",
+            f"  slow (process {pids['slow']}), both: left running; the next start takes over",
             f"  other (process {pids['other']}): ended meanwhile or never started;"
-            " the next start records them",
-            "  queued: waiting; the next start continues with them",
+            " the next start records that",
+            "  queued: waiting for the next start",
         ]
     )
     place.open_gate()
