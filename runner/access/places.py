@@ -116,38 +116,38 @@ class Places:
     def log_to_read(self) -> Path:
         """The monitor log for a command that looks: up to date when it is asked for.
 
-        Where no node of a fleet runs, nobody copies the fleet's records into `monitor_log`.
-        There it is a copy of what the store has. Raises StoreError.
+        It is the fleet's where no node runs. Raises StoreError.
         """
-        return self._fleet_log.up_to_date() if self._fleet_log else self.monitor_log
+        return self.fleet_log.up_to_date() if self.fleet_log else self.monitor_log
 
     def refresh_log(self) -> None:
         """Add to a copy what is new in the store. Raises StoreError."""
-        if self._fleet_log:
-            self._fleet_log.up_to_date()
+        if self.fleet_log:
+            self.fleet_log.up_to_date()
 
     @property
-    def missing_log_words(self) -> str | None:
-        """Why nobody writes `monitor_log`, and what to do; None if a runner or a node does."""
-        if not self.is_in_fleet:
+    def followed_log(self) -> Path:
+        """The monitor log for a program that keeps it up to date with `refresh_log`."""
+        return self.fleet_log.path if self.fleet_log else self.monitor_log
+
+    @property
+    def history(self) -> Path:
+        """The folder with the history index of `followed_log`."""
+        return self.fleet_log.folder if self.fleet_log else self.state
+
+    @cached_property
+    def fleet_log(self) -> FleetLog | None:
+        """A copy of the fleet's records, where no node runs that has them in its log."""
+        is_given = self.given_log is not None and self.given_log.exists()
+        if is_given or not self.is_in_fleet:
             return None
         from runner.store.lock import owner_pid
 
         if owner_pid(self.state) is not None:
             return None
-        return (
-            "no node of the fleet runs with this state folder, so its history is not here; "
-            "`runner start --no-work` brings it, and executes nothing"
-        )
+        from runner.access.fleet_log import fleet_log
 
-    @cached_property
-    def _fleet_log(self) -> FleetLog | None:
-        is_given = self.given_log is not None and self.given_log.exists()
-        if is_given or self.missing_log_words is None:
-            return None
-        from runner.access.fleet_log import FleetLog
-
-        return FleetLog(self.store)
+        return fleet_log(self.store)
 
     @cached_property
     def zone(self) -> str:

@@ -9,7 +9,7 @@ from runner.requests.files.permissions import is_guarded, require_trusted
 
 _KINDS = (
     "store.sqlite3*", "lock", "wake", "state-id", "catalog.jsonl*", "history.*",
-    "outputs", "outputs/?", "outputs/?/?", "web-*.json", "web.key",
+    "fleet-log", "fleet-log/*", "outputs", "outputs/?", "outputs/?/?", "web-*.json", "web.key",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from runner.requests.file_settings import WebSettings
 from runner.system.threads import OwnThread
 from runner.web.application import application
 from runner.web.connection import Connection
+from runner.web.following.fleet_history import kept_up_to_date
 from runner.web.identity.authentication import Authentication
 from runner.web.listening import (
     DEFAULT,
@@ -66,8 +67,10 @@ def serve(
         if address is not None:
             require_safe(address, settings, has_tokens=bool(authentication.tokens.all()))
         listeners = _listeners(settings, address, resources)
-        resources.enter_context(Keeping(places.state, places.monitor_log, logger.warning))
-        app = application(Site(places), authentication, names_of(settings, address))
+        site = Site(places)
+        resources.enter_context(kept_up_to_date(places.fleet_log, logger.warning))
+        resources.enter_context(Keeping(places.history, site.log, logger.warning))
+        app = application(site, authentication, names_of(settings, address))
         _raise_file_limit()
         sys.setswitchinterval(_SWITCH_S)
         server = _Server(_config(app, settings))

@@ -49,7 +49,9 @@ class Site:
     def __init__(self, places: Places) -> None:
         # A copy has read nothing yet.
         self._places = Shared(lambda: replace(places), _ZONE_S)
-        self.history = HistoryIndex(places.state)
+        self.log = places.followed_log
+        """The monitor log. Where it is a copy, the server keeps it up to date."""
+        self.history = HistoryIndex(places.history)
         self.changes = 0
         """How many commands viewers have given: what was shown before may be over."""
         self._loaded = Shared(lambda: load_served(self.places), _FRESH_S)

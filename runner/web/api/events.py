@@ -14,8 +14,8 @@ from runner.errors import RunnerError
 from runner.monitor.reading import Record
 from runner.web.api.answers import body, errors
 from runner.web.dependencies import CurrentSite, CurrentViewer, authentication_of
+from runner.web.following.log_stream import LogStream, Message
 from runner.web.identity.roles import Viewer
-from runner.web.log_stream import LogStream, Message
 from runner.web.site import Site, admits_record
 
 router = APIRouter(tags=["events"])

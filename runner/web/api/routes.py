@@ -6,8 +6,8 @@ from fastapi import APIRouter, FastAPI
 
 from runner.web.api import acting, events, executions, openapi, requests
 from runner.web.api.acting import Answered
-from runner.web.log_growth import LogGrowth
-from runner.web.log_stream import LogStream
+from runner.web.following.log_growth import LogGrowth
+from runner.web.following.log_stream import LogStream
 from runner.web.site import Site
 
 router = APIRouter(prefix="/api/v1")
@@ -18,5 +18,5 @@ for _part in (requests, executions, acting, events, openapi):
 def prepare(app: FastAPI, site: Site) -> None:
     """Give an application what its streams and its API remember between requests."""
     app.state.answered = Answered()
-    app.state.log_stream = LogStream(site.places.monitor_log)
-    app.state.log_growth = LogGrowth(site.places.monitor_log)
+    app.state.log_stream = LogStream(site.log)
+    app.state.log_growth = LogGrowth(site.log)

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from runner.web.dependencies import CurrentIdentity, authentication_of
-from runner.web.log_growth import LogGrowth
+from runner.web.following.log_growth import LogGrowth
 
 router = APIRouter(include_in_schema=False)
 _QUIET_S = 15.0

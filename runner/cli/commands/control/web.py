@@ -12,7 +12,7 @@ import click
 from runner.access.places import Places
 from runner.cli.options import place_options
 from runner.cli.output.line_writer import LineWriter, to_stderr
-from runner.cli.output.tables import echo_error, shown_line
+from runner.cli.output.tables import shown_line
 from runner.errors import RefusedError
 from runner.values import counted
 
@@ -90,8 +90,6 @@ def _serve(places: Places, settings: WebSettings) -> None:
     from runner.web.server import serve
 
     # A page must not wait for somebody to read its console.
-    if (missing := places.missing_log_words) is not None:
-        echo_error(f"the page shows nothing of what ran: {missing}")
     console = LineWriter("console", to_stderr(), notice=_missing)
     try:
         serve(

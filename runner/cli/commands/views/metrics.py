@@ -38,12 +38,10 @@ def metrics_command(places: Places) -> None:
     loaded = load(places)
     report_trouble(places, loaded)
     try:
-        bring_up_to_date(places.state, places.monitor_log)
+        bring_up_to_date(places.history, places.log_to_read)
     except HistoryError as error:
         echo_error(f"what ran may be missing or out of date: {error}")
-    if (missing := places.missing_log_words) is not None:
-        echo_error(f"what ran is not counted: {missing}")
-    text, _ = exposition(Metrics(loaded, HistoryIndex(places.state)))
+    text, _ = exposition(Metrics(loaded, HistoryIndex(places.history)))
     for line in text.decode().splitlines():
         echo(line)
 

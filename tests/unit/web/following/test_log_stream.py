@@ -10,8 +10,8 @@ from support.history_world import AT, finished_line
 from support.place import wait_until
 
 from runner.monitor.records import decode
-from runner.web import log_stream
-from runner.web.log_stream import LogStream, Subscriber, message_of
+from runner.web.following import log_stream
+from runner.web.following.log_stream import LogStream, Subscriber, message_of
 
 
 def write(log: Path, first: int, last: int) -> list[str]:

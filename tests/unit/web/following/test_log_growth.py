@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from runner.web import log_growth
-from runner.web.log_growth import LogGrowth
+from runner.web.following import log_growth
+from runner.web.following.log_growth import LogGrowth
 
 _HANG_S = 30
 

@@ -1,0 +1,1 @@
+"""What the page follows: the growth of the monitor log, its new records, a fleet's records."""
