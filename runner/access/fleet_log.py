@@ -144,10 +144,11 @@ class FleetLog:
 
     def _has(self, line: bytes, end: _End) -> bool:
         """Return whether the copy ends with a record."""
-        path, at = (self.path, end.size) if end.size else (self._former, None)
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            file.seek((file.seek(0, os.SEEK_END) if at is None else at) - len(line))
-            return file.read(len(line)) == line
+        path = self.path if end.size else self._former
+        with suppress(FileNotFoundError):
+            begin = (end.size or path.stat().st_size) - len(line)
+            with path.open("rb") as file:
+                return begin >= 0 and file.seek(begin) == begin and file.read(len(line)) == line
         return False
 
     @contextmanager

@@ -81,7 +81,7 @@ def test_what_a_killed_process_wrote_without_a_mark_is_written_once(
     assert lines_in(log) == ["one", "two", "three"]
 
 
-@pytest.mark.parametrize("mark", ["", "x", "1", "1 9999", "9 4"])
+@pytest.mark.parametrize("mark", ["", "x", "1", "1 9999", "9 4", "2 1", "2 0"])
 def test_a_copy_that_does_not_fit_its_mark_is_begun_anew(
     log: FleetLog, database_url: str, mark: str
 ) -> None:
