@@ -8,7 +8,6 @@ import gzip
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.full_disk import full_at
 
 from runner.errors import LogUnwritableError
 from runner.monitor.log import MonitorLog
@@ -46,17 +46,6 @@ def opened(path: Path) -> Iterator[MonitorLog]:
         yield log
     finally:
         log.close()
-
-
-@contextmanager
-def full_at(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size`: the kernel then writes short, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def recovered(path: Path, inode: int, offset: int, batch: bytes = BATCH) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from support.full_disk import full_at
 from support.place import wait_until
 from support.postgres import OwnServer, execute
 
@@ -96,6 +97,29 @@ def test_records_wait_for_a_log_that_cannot_be_written(database_url: str, tmp_pa
         link.look()
         assert (bool(trouble), link.log_trouble) == (True, None)
     assert log.read_text() == text(1, 3)
+
+
+@pytest.mark.parametrize("room", [0, 3, len(text(1, 50)), len(text(1, 50)) + 5])
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_standby_on_a_full_disk_adds_each_record_once_when_there_is_room(
+    database_url: str, tmp_path: Path, room: int, *, dies: bool
+) -> None:
+    execute(database_url, OTHER)
+    commit_records(database_url, 1, 3)
+    log = tmp_path / "monitor.jsonl"
+    with linked(database_url, tmp_path) as link:
+        link.look()
+        commit_records(database_url, 4, 100)
+        with full_at(log.stat().st_size + room):
+            link.look()
+        assert link.log_trouble is not None
+        assert text(1, 100).startswith(log.read_text())
+        if not dies:
+            link.look()
+            assert link.log_trouble is None
+    with linked(database_url, tmp_path) as link:
+        link.look()
+        assert log.read_text() == text(1, 100)
 
 
 def test_two_nodes_of_one_machine_have_names_and_keep_them(
