@@ -18,7 +18,8 @@ from support.fleet import (
     thaw,
     worker_of,
 )
-from support.place import GATE, SECONDLY, wait_until
+from support.place import GATE, SECONDLY, end_of, wait_until
+from support.postgres import execute
 
 from runner import __version__
 
@@ -137,6 +138,31 @@ def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -
     # The former worker has waited for the execution; then a new one takes its place.
     wait_until(lambda: not is_running(worker), within_s=90, what="the end of the former worker")
     wait_until(lambda: worker_of(process) not in (None, worker), within_s=90, what="a worker")
+
+
+def test_a_restart_waits_for_a_program_that_starts_after_its_lease_ran_out(
+    database_url: str, tmp_path: Path
+) -> None:
+    node = FleetNode(tmp_path, database_url)
+    try:
+        process = node.join("--no-work")
+        node.await_leading()
+        restarting = node.begin("restart")
+        wait_until(
+            lambda: execute(
+                database_url,
+                "UPDATE lease SET expires = '-infinity'"
+                " WHERE expires > clock_timestamp() + interval '15 s' RETURNING 1",
+            ),
+            within_s=60,
+            what="the lease that is kept for the next program",
+        )
+        code, output, errors = end_of(restarting)
+        assert (code, output.startswith(b"restarted: runner ")) == (0, True), errors
+        assert process.poll() is None
+        assert [each["node"] for each in node.events("runner.leading")] == [node.name] * 2
+    finally:
+        node.end_all()
 
 
 def test_restart_and_stop_mean_the_node_of_the_machine_on_which_they_are_typed(
