@@ -89,6 +89,9 @@ class Executions:
         self._room = room
         self._clock = clock
         self._mine: dict[str, _Mine] = {}
+        # Those of them that have not ended. The loop asks for them in every turn, while the
+        # others wait for a heartbeat: in a burst, these are many more.
+        self._running: dict[str, _Mine] = {}
         self._held: list[_Mine] = []
         self._unsent: Counter[str] = Counter()
         self._outputs = outputs_folder(settings.folder)
@@ -99,7 +102,7 @@ class Executions:
     @property
     def running(self) -> list[str]:
         """The ids of those that have not ended."""
-        return [name for name, each in self._mine.items() if not each.has_ended]
+        return [*self._running]
 
     @property
     def is_reported(self) -> bool:
@@ -116,8 +119,8 @@ class Executions:
                 pid=each.taken.pid,
                 pid_started=each.taken.pid_started,
             )
-            for each in self._mine.values()
-            if each.taken.is_fenced and not each.has_ended and each.execution is not None
+            for each in self._running.values()
+            if each.taken.is_fenced and each.execution is not None
         )
 
     def take_over(self) -> None:
@@ -134,6 +137,7 @@ class Executions:
             if mine.has_ended:
                 self._send_rest_of_output(mine)
                 continue
+            self._running[taken.id] = mine
             self._room.occupy()
             self._adopt(mine)
 
@@ -147,6 +151,7 @@ class Executions:
         ]
         self._notes.put(mine.taken for mine in new)
         self._mine |= {mine.taken.id: mine for mine in new}
+        self._running |= {mine.taken.id: mine for mine in new if not mine.has_ended}
         fit = []
         for mine in new:
             if (why := self._why_refused(mine)) is None:
@@ -316,6 +321,7 @@ class Executions:
 
     def _note_end(self, mine: _Mine, end: NotStarted | RemoteExit | Lost) -> None:
         mine.taken = replace(mine.taken, step=Step.ENDED)
+        self._running.pop(mine.taken.id, None)  # none if the disk refused the note of its end
         self._send_rest_of_output(mine)
         self._report(mine, end)
         self._room.give_back()

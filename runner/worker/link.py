@@ -285,7 +285,7 @@ class Link:
         return found
 
     def _send(self, connection: Connection) -> bool:
-        """Send output and reports in one transaction; return whether more waits."""
+        """Commit output and reports together; return whether more waits."""
         is_look = time.monotonic() >= self._next_look_s
         if is_look:
             self._next_look_s = time.monotonic() + _OUTPUT_LOOK_S
@@ -293,12 +293,11 @@ class Link:
             waiting = list(self._work.reports)[:_MOST_REPORTS]
         if not waiting and not self._outputs.is_due(is_look):
             return False
-        with connection.pipeline(), connection.transaction():
-            self._outputs.send(connection, is_look=is_look)
-            ready = [each for each in waiting if not self._is_held(each)]
-            if ready:
-                rows = (ReportRow(each.execution, each.kind, 1, each.body) for each in ready)
-                worker_side.report(connection, self._node.name, rows)
+        outputs = self._outputs.read(connection, is_look=is_look)
+        ready = [each for each in waiting if not self._is_held(each)]
+        if outputs or ready:
+            reports = [ReportRow(each.execution, each.kind, 1, each.body) for each in ready]
+            worker_side.send(connection, self._node.name, outputs, reports)
         self._outputs.note_committed()
         if ready:
             numbers = {each.number for each in ready}

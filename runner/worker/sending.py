@@ -1,7 +1,7 @@
-"""Sends the outputs of executions to the database, in chunks, while they grow.
+"""The outputs of executions on their way to the database, in chunks, while they grow.
 
-The owner of the executions says which outputs there are; the thread of the connection sends
-them. Touches the output files.
+The owner of the executions says which outputs there are; the thread of the connection reads
+and commits them. Touches the output files.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from threading import Lock
 
 from runner.execution.output import Identity, open_to_read
 from runner.store.postgres.connection import Connection
-from runner.store.postgres.worker_side import output_written, write_output
+from runner.store.postgres.worker_side import OutputRow, output_written
 
 _CHUNK = 1 << 18
 _MOST_AT_ONCE = 1 << 20
-"""Bytes in one transaction, so that heartbeats need not wait for a large output."""
+"""Bytes in one commit, so that heartbeats need not wait for a large output."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class _Growing:
     """The number of the last chunk, and the bytes so far; None if only the database knows."""
     is_ended: bool = False
     is_sent: bool = False
-    """Whether all of an ended output is in the current transaction, or was committed."""
+    """Whether all of an ended output was read for the current commit, or is committed."""
 
 
 class OutputSender:
@@ -59,7 +59,7 @@ class OutputSender:
                 growing.is_ended = True
 
     def has_more(self, execution: str) -> bool:
-        """Return whether an output is not complete in the current transaction."""
+        """Return whether an output is not complete with the current commit."""
         growing = self._growing.get(execution)
         return growing is not None and not growing.is_sent
 
@@ -68,15 +68,22 @@ class OutputSender:
         with self._lock:
             return any(is_look or each.is_ended for each in self._growing.values())
 
-    def send(self, connection: Connection, *, is_look: bool) -> None:
-        """Send what is new, at most some megabytes, in the caller's transaction."""
+    def read(self, connection: Connection, *, is_look: bool) -> list[OutputRow]:
+        """Return what is new, at most some megabytes, to be committed by the caller.
+
+        `connection` is only asked how much of an output the database has.
+        """
         with self._lock:
             growing = [each for each in self._growing.items() if is_look or each[1].is_ended]
+        found: list[OutputRow] = []
         left = _MOST_AT_ONCE
         for execution, output in growing:
             if left <= 0:
                 break
-            left -= self._send_one(connection, execution, output, left)
+            chunks = _new_chunks(connection, execution, output, left)
+            left -= sum(len(each.data) for each in chunks)
+            found += chunks
+        return found
 
     def note_committed(self) -> None:
         """Forget the outputs that are completely sent."""
@@ -90,19 +97,24 @@ class OutputSender:
             for each in self._growing.values():
                 each.place, each.is_sent = None, False
 
-    def _send_one(self, connection: Connection, execution: str, output: _Growing, most: int) -> int:
-        # Read the flag before the file: what the process wrote before its end is in it.
-        is_ended = output.is_ended
-        if output.place is None:
-            output.place = output_written(connection, execution)
-        sequence, offset = output.place
-        sent = 0
-        with suppress(OSError), open_to_read(output.path, only=output.only) as file:
-            file.seek(offset)
-            while sent < most and (data := file.read(min(_CHUNK, most - sent))):
-                sequence += 1
-                sent += len(data)
-                write_output(connection, execution, Path(output.path).stem, sequence, data)
-        output.place = sequence, offset + sent
-        output.is_sent = is_ended and sent < most
-        return sent
+
+def _new_chunks(
+    connection: Connection, execution: str, output: _Growing, most: int
+) -> list[OutputRow]:
+    # Read the flag before the file: what the process wrote before its end is in it.
+    is_ended = output.is_ended
+    if output.place is None:
+        output.place = output_written(connection, execution)
+    sequence, offset = output.place
+    name = Path(output.path).stem
+    chunks: list[OutputRow] = []
+    sent = 0
+    with suppress(OSError), open_to_read(output.path, only=output.only) as file:
+        file.seek(offset)
+        while sent < most and (data := file.read(min(_CHUNK, most - sent))):
+            sequence += 1
+            sent += len(data)
+            chunks.append(OutputRow(execution, name, sequence, data))
+    output.place = sequence, offset + sent
+    output.is_sent = is_ended and sent < most
+    return chunks

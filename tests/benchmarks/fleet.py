@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -23,7 +24,7 @@ if __name__ == "__main__":
 import click
 import psycopg
 from benchmarks.fleet_tasks import QUEUE, defer
-from benchmarks.service import RUNNER, Service, end, epoch_s
+from benchmarks.service import RUNNER, Service, end, epoch_s, processor_s_of
 from support import postgres_keeper
 from support.postgres import OwnServer
 
@@ -31,8 +32,17 @@ WORKERS = 2
 _TASKS = Path(__file__).with_name("fleet_tasks.py")
 _WITHIN_S = 300.0
 _PER_FILE = 1000
+_JUST_BEFORE_S = 0.2
 _DURABLE = ("listen_addresses=", "shared_buffers=128MB", "max_connections=200")
 _AT = "process: {{command: [/bin/true]}}\ntiming: {{run_later: {{start: '{}', timezone: UTC}}}}\n"
+
+
+class Speed(NamedTuple):
+    """How fast executions were."""
+
+    a_second: float
+    worker_ms: float
+    """The processor time of the workers for each, with its process, in milliseconds."""
 
 
 @click.command()
@@ -54,8 +64,13 @@ def main(executions: int, claims: int, fires: int, concurrency: int, rounds: int
                 ours = _measured(server, folder / f"ours-{number}", executions, concurrency)
                 bare = _bare(server, executions, concurrency)
                 click.echo(
-                    f"{executions} executions, {WORKERS} workers: {ours:.0f}/s;"
-                    f" bare Procrastinate tasks {bare:.0f}/s; ratio {ours / bare:.2f}"
+                    f"{executions} executions, {WORKERS} workers: {ours.a_second:.0f}/s;"
+                    f" bare Procrastinate tasks {bare.a_second:.0f}/s;"
+                    f" ratio {ours.a_second / bare.a_second:.2f}"
+                )
+                click.echo(
+                    f"  a worker's processor time for each: {ours.worker_ms:.2f} ms;"
+                    f" bare {bare.worker_ms:.2f} ms; ratio {bare.worker_ms / ours.worker_ms:.2f}"
                 )
             committed_s = _claimed(server, folder / "claims", claims)
             click.echo(f"{claims} claims of one instant: all committed after {committed_s:.2f} s")
@@ -74,12 +89,15 @@ def main(executions: int, claims: int, fires: int, concurrency: int, rounds: int
 @contextmanager
 def _fleet(
     url: str, folder: Path, *, workers: int = WORKERS, concurrency: int = 4
-) -> Iterator[Service]:
-    """Run a leader and workers around the block; yield the leader's service."""
+) -> Iterator[tuple[Service, list[int]]]:
+    """Run a leader and workers around the block; yield the leader's service, and the pids of
+    the workers.
+    """
     service = Service(folder)
     service.environment |= {"RUNNER_STORE": url}
     with ExitStack() as processes:
         leader = processes.enter_context(service.running("--no-work"))
+        pids = []
         for number in range(workers):
             worker = subprocess.Popen(
                 [*RUNNER, "work", f"--name=worker-{number}", f"--concurrency={concurrency}",
@@ -88,46 +106,52 @@ def _fleet(
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             processes.callback(end, worker)
+            pids.append(worker.pid)
         with psycopg.connect(_schema(url), autocommit=True) as connection:
             until(lambda: _count(connection, "nodes WHERE kind = 'work'") == workers)
         assert leader.poll() is None
-        yield service
+        yield service, pids
 
 
-def _measured(server: OwnServer, folder: Path, count: int, concurrency: int) -> float:
-    """Return the executions per second from the instant at which all are due to the last end."""
+def _measured(server: OwnServer, folder: Path, count: int, concurrency: int) -> Speed:
+    """Measure executions from the instant at which all are due to the last end."""
     folder.mkdir()
     with server.new_database(is_empty=True) as url:
-        with _fleet(url, folder, concurrency=concurrency) as service:
+        with _fleet(url, folder, concurrency=concurrency) as (service, workers):
             due = _write_due(service, count, lead_s=20.0)
+            until(lambda: time.time() > due - _JUST_BEFORE_S)
+            before_s = processor_s_of(workers)
             until(lambda: len(service.records("execution.finished")) == count)
+            used_s = processor_s_of(workers) - before_s
             ends = [epoch_s(each["ended"]) for each in service.records("execution.finished")]
-        return count / (max(ends) - due)
+        return Speed(count / (max(ends) - due), used_s * 1000 / count)
 
 
-def _bare(server: OwnServer, count: int, concurrency: int) -> float:
-    """Return the tasks per second of bare Procrastinate, from their commit to the last end."""
+def _bare(server: OwnServer, count: int, concurrency: int) -> Speed:
+    """Measure tasks of bare Procrastinate, from their commit to the last end."""
     with server.new_database() as url, ExitStack() as processes:
-        conninfo = _schema(url)
+        conninfo, pids = _schema(url), []
         for _ in range(WORKERS):
             worker = subprocess.Popen(
                 [sys.executable, _TASKS, "work", conninfo, str(concurrency)],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             processes.callback(end, worker)
+            pids.append(worker.pid)
         with psycopg.connect(conninfo, autocommit=True) as connection:
             until(lambda: _count(connection, "procrastinate_workers") == WORKERS)
-            begun_s = time.time()
+            begun_s, before_s = time.time(), processor_s_of(pids)
             asyncio.run(defer(conninfo, count))
             left = f"procrastinate_jobs WHERE queue_name = '{QUEUE}'"
             until(lambda: _count(connection, left) == 0)
-            return count / (time.time() - begun_s)
+            taken_s, used_s = time.time() - begun_s, processor_s_of(pids) - before_s
+            return Speed(count / taken_s, used_s * 1000 / count)
 
 
 def _claimed(server: OwnServer, folder: Path, count: int) -> float:
     """Return how many seconds after their instant all claims are committed."""
     folder.mkdir()
-    with server.new_database(is_empty=True) as url, _fleet(url, folder, workers=0) as service:
+    with server.new_database(is_empty=True) as url, _fleet(url, folder, workers=0) as (service, _):
         with psycopg.connect(_schema(url), autocommit=True) as connection:
             due = _write_due(service, count, lead_s=75.0)
             until(lambda: _count(connection, "requests") == count)
@@ -141,7 +165,7 @@ def _claimed(server: OwnServer, folder: Path, count: int) -> float:
 def _lateness(server: OwnServer, folder: Path, count: int) -> list[float]:
     """Return by how many ms lone fires started late, ascending."""
     folder.mkdir()
-    with server.new_database(is_empty=True) as url, _fleet(url, folder) as service:
+    with server.new_database(is_empty=True) as url, _fleet(url, folder) as (service, _):
         service.write(
             "tick", "process: {command: [/bin/true]}\ntiming: {schedule: {frequency: secondly}}"
         )

@@ -85,8 +85,8 @@ WORKER_POINTS = [
     *points(f"{_WORKER}:take", f"{_NOTES}.put"),
     *points("runner.worker.guard:Guard._write", moments=("before",)),
     *points(f"{_EXECUTIONS}._note_started"),
-    *points("runner.worker.sending:OutputSender.send", moments=("before",)),
-    *points(f"{_WORKER}:report", f"{_EXECUTIONS}._note_end", f"{_NOTES}.note_sent"),
+    *points("runner.worker.sending:OutputSender.read", moments=("before",)),
+    *points(f"{_WORKER}:send", f"{_EXECUTIONS}._note_end", f"{_NOTES}.note_sent"),
     *points(f"{_NOTES}.forget", moments=("before",)),
     AFTER_HEARTBEAT,
 ]

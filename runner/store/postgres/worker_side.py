@@ -41,6 +41,19 @@ _TAKE = f"""
     FROM (SELECT count(*) AS found FROM job) AS counted
     LEFT JOIN taken ON true LEFT JOIN executions AS e ON e.id = taken.execution
     """.encode()
+_SEND = b"""
+    WITH output AS (
+        INSERT INTO outputs (execution, name, sequence, data)
+        SELECT * FROM unnest(%(output_executions)s::text[], %(output_names)s::text[],
+            %(output_sequences)s::int[], %(output_data)s::bytea[])),
+    report AS (
+        INSERT INTO reports (execution, node, kind, sequence, body)
+        SELECT execution, %(node)s, kind, sequence, body
+        FROM unnest(%(executions)s::text[], %(kinds)s::text[], %(sequences)s::int[],
+            %(bodies)s::text[]) WITH ORDINALITY AS r (execution, kind, sequence, body, place)
+        ORDER BY place ON CONFLICT DO NOTHING)
+    SELECT pg_notify('runner_reports', '') WHERE cardinality(%(executions)s::text[]) > 0
+    """
 
 TASK = "runner.execute"
 """The name of Procrastinate's task. The arguments of a job are `execution` and `dispatch`."""
@@ -93,6 +106,17 @@ class ReportRow(NamedTuple):
     kind: str
     sequence: int
     body: str
+
+
+class OutputRow(NamedTuple):
+    """A chunk of an execution's output."""
+
+    execution: str
+    name: str
+    """That of its file, without suffix."""
+    sequence: int
+    """Counts from 1."""
+    data: bytes
 
 
 class Holding(NamedTuple):
@@ -228,23 +252,27 @@ def executions(connection: Connection, ids: Sequence[str]) -> dict[str, Executio
     return {row.id: row for row in map(_row, rows)}
 
 
-def report(connection: Connection, node: str, reports: Iterable[ReportRow]) -> None:
-    """Write reports, and wake the leader. One that is there already stays as it is."""
-    written = list(reports)
+def send(
+    connection: Connection, node: str, outputs: Sequence[OutputRow], reports: Sequence[ReportRow]
+) -> None:
+    """Commit chunks of outputs and reports in one statement, and wake the leader for reports.
+
+    A report that is there already stays as it is.
+    """
     connection.execute(
-        "INSERT INTO reports (execution, node, kind, sequence, body)"
-        " SELECT execution, %s, kind, sequence, body"
-        " FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[]) WITH ORDINALITY"
-        " AS r (execution, kind, sequence, body, place) ORDER BY place ON CONFLICT DO NOTHING",
-        (
-            to_sql(node),
-            [each.execution for each in written],
-            [each.kind for each in written],
-            [each.sequence for each in written],
-            [to_sql(each.body) for each in written],
-        ),
+        _SEND,
+        {
+            "node": to_sql(node),
+            "executions": [each.execution for each in reports],
+            "kinds": [each.kind for each in reports],
+            "sequences": [each.sequence for each in reports],
+            "bodies": [to_sql(each.body) for each in reports],
+            "output_executions": [each.execution for each in outputs],
+            "output_names": [each.name for each in outputs],
+            "output_sequences": [each.sequence for each in outputs],
+            "output_data": [each.data for each in outputs],
+        },
     )
-    connection.execute("NOTIFY runner_reports")
 
 
 def output_written(connection: Connection, execution: str) -> tuple[int, int]:
@@ -256,16 +284,6 @@ def output_written(connection: Connection, execution: str) -> tuple[int, int]:
     ).fetchone()
     assert row is not None
     return row[0], row[1]
-
-
-def write_output(
-    connection: Connection, execution: str, name: str, sequence: int, data: bytes
-) -> None:
-    """Write a chunk of an execution's output. `name` is that of its file, without suffix."""
-    connection.execute(
-        "INSERT INTO outputs (execution, name, sequence, data) VALUES (%s, %s, %s, %s)",
-        (execution, name, sequence, data),
-    )
 
 
 def meta_value(connection: Connection, key: str) -> str | None:

@@ -86,8 +86,12 @@ def test_a_worker_takes_and_reports_and_changes_nothing_else(worker: Connection)
     worker_side.register(worker, node, ())
     assert worker_side.beat(worker, node, ()) == (False, None)
     assert worker_side.take(worker, node, at_most=1).found == 0
-    worker_side.report(worker, "w", [worker_side.ReportRow("e", "started", 0, "{}")])
-    worker_side.write_output(worker, "e", "e", 1, b"x")
+    worker_side.send(
+        worker,
+        "w",
+        [worker_side.OutputRow("e", "e", 1, b"x")],
+        [worker_side.ReportRow("e", "started", 0, "{}")],
+    )
     worker_side.leave(worker, node)
     worker.execute("SELECT count(*) FROM procrastinate_jobs")
     for statement in (

@@ -17,7 +17,7 @@ from runner.store.opening import own_store, read_store
 from runner.store.place import StorePlace
 from runner.store.postgres.address import address_of
 from runner.store.postgres.connection import Connection, connect
-from runner.store.postgres.worker_side import output_written, write_output
+from runner.store.postgres.worker_side import OutputRow, output_written, send
 from runner.values import new_id
 
 LONE, GROUP = new_id(), new_id()
@@ -30,10 +30,10 @@ STARTED = "2026-03-01T12:00:00.000000Z"
 def connection(database_url: str) -> Iterator[Connection]:
     """Provide a store that has an output in pieces, and those of a group's members."""
     with closing(connect(address_of(database_url), what="test")) as connection:
-        for number, data in enumerate(PIECES, 1):
-            write_output(connection, LONE, LONE, number, data)
+        pieces = [OutputRow(LONE, LONE, number, data) for number, data in enumerate(PIECES, 1)]
         for member, place in ((TENTH, "10-1"), (SECOND, "2-1"), (FIRST, "1-2")):
-            write_output(connection, member, f"{GROUP}.{place}", 1, place.encode())
+            pieces.append(OutputRow(member, f"{GROUP}.{place}", 1, place.encode()))
+        send(connection, "worker", pieces, [])
         yield connection
 
 
