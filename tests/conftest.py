@@ -138,16 +138,18 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
         made.environment["RUNNER_STORE"] = request.getfixturevalue("database_url")
     yield made
     (tmp_path / "go").touch()  # open `GATE`, so that a failed test leaves no waiting process
+    for timeout_s in (3, 45):  # the second signal ends what the first one waits for
+        for process in made.running:
+            if process.poll() is None:
+                process.terminate()
+        for process in made.running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=timeout_s)
     for process in made.running:
         if process.poll() is None:
-            process.terminate()
-    for process in made.running:
-        try:
-            process.wait(timeout=45)  # longer than `--drain` by default
-        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise
+            raise AssertionError(f"two signals did not end {process.args}")
     check_log(made.log)
 
 

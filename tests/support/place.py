@@ -67,6 +67,9 @@ def zone_away_from_two(now: datetime) -> str:
     return "MST" if time_of_day(1, 45) <= now.time() < time_of_day(3, 15) else "UTC"
 
 
+_LOOK_EVERY_S = 0.01
+
+
 def wait_until(
     condition: Callable[[], T | Literal[False] | None], *, within_s: float = 30.0, what: str = ""
 ) -> T:
@@ -78,11 +81,12 @@ def wait_until(
     until_s = time.monotonic() + within_s
     while True:
         # Read the time before the condition: a process that was held up looks once more.
-        is_last = time.monotonic() > until_s
+        begun_s = time.monotonic()
         if value := condition():
             return value
-        assert not is_last, f"not within {within_s} s: {what or condition}"
-        time.sleep(0.01)
+        assert begun_s <= until_s, f"not within {within_s} s: {what or condition}"
+        # A condition that costs much must not take the processor from what it waits for.
+        time.sleep(max(time.monotonic() - begun_s, _LOOK_EVERY_S))
 
 
 @contextmanager
