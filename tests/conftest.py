@@ -149,7 +149,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
         if process.poll() is None:
             process.kill()
             process.wait()
-            raise AssertionError(f"two signals did not end {process.args}")
+            raise AssertionError(f"two signals did not end {process.args!r}")
     check_log(made.log)
 
 
