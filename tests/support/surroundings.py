@@ -197,12 +197,15 @@ class Surrounding:
         cwd = self.folder / "cwd"
         cwd.mkdir(exist_ok=True)
         is_inside = rng.random() < 0.5
+        uid = rng.choice([0, FOREIGN_UID])
+        if "RUNNER_STATE" not in environment and not environment.get("HOME", "").startswith("/"):
+            uid = FOREIGN_UID  # root's own state folder, in its home, is no place for a test
         return Case(
             arguments=arguments,
             cwd=str(cwd if is_inside else self.folder),
             is_cwd_removed=is_inside and not any(cwd.iterdir()) and rng.random() < 0.2,
             environment=environment,
-            uid=rng.choice([0, FOREIGN_UID]),
+            uid=uid,
             streams=streams,
             term_after_s=LOOK_S if goes_on(arguments) else _HANG_S,
             kill_after_s=_HANG_S,
