@@ -82,6 +82,8 @@ class Deliveries:
             min_size=1,
             max_size=3,
             timeout=10.0,
+            # A pool such as PgBouncer may send each statement to another session.
+            kwargs={"prepare_threshold": None},
         )
         app = App(connector=connector)
         app.job_manager = _Manager(connector, self._look)

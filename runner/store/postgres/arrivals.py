@@ -65,11 +65,9 @@ class Arrivals:
         connection = self._link.connection(patience_s=patience_s)
         try:
             connection.execute(f"LISTEN {self._channel}".encode())
-            row = connection.execute("SELECT pg_backend_pid()").fetchone()
         except psycopg.Error:
             connection.close()
             return
-        # PgBouncer gives each client a pid of its own.
-        self.is_pooled = row is not None and row[0] != connection.info.backend_pid
+        self.is_pooled = connection.is_pooled
         self._epoll.register(connection.fileno(), select.EPOLLIN)
         self._connection = connection

@@ -43,8 +43,7 @@ def condition_of(address: Address) -> DatabaseCondition:
                     " WHERE sync_state IS NULL OR sync_state NOT IN ('sync', 'quorum')",
                 )
             ),
-            is_pooled=_one(connection, "SELECT pg_backend_pid()")
-            != str(connection.info.backend_pid),
+            is_pooled=connection.is_pooled,
         )
 
 

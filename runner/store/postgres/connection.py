@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -45,6 +45,9 @@ _LIBPQ = {
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits end. It is in autocommit mode: transactions are explicit."""
 
+    is_pooled = False
+    """Whether a connection pool lies between this program and the server."""
+
     def wait(
         self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
     ) -> Result:
@@ -63,8 +66,34 @@ def connect(address: Address, *, what: str = "runner") -> Connection:
 
     The name of the host is resolved here, which may take long. Raises StoreError.
     """
-    with errors_in_words(address):
-        return Connection.connect(conninfo_of(address, what), autocommit=True)
+    with errors_in_words(address), ExitStack() as on_failure:
+        connection = Connection.connect(conninfo_of(address, what), autocommit=True)
+        on_failure.callback(connection.close)
+        _look_for_pool(connection, address)
+        on_failure.pop_all()
+        return connection
+
+
+def _look_for_pool(connection: Connection, address: Address) -> None:
+    """Find out whether a connection pool lies before the server, and adapt to it.
+
+    Raises StoreError if the pool drops the settings of the session: then the tables would
+    be sought, or made, in another schema.
+    """
+    row = connection.execute(
+        "SELECT pg_backend_pid(), current_setting('search_path')", prepare=False
+    ).fetchone()
+    assert row is not None
+    pid, schema = row
+    # PgBouncer gives each client a pid of its own.
+    connection.is_pooled = pid != connection.info.backend_pid
+    if schema != address.schema:
+        raise StoreError(
+            f"a connection pool such as PgBouncer lies before the store {address.words} and"
+            " drops the settings of a session: connect to the server directly"
+        )
+    if connection.is_pooled:
+        connection.prepare_threshold = None  # the next statement may go to another session
 
 
 def conninfo_of(address: Address, what: str, *, is_durable: bool = True) -> str:
