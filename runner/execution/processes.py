@@ -126,7 +126,10 @@ class Processes:
             self._mains[child.pid] = child
             self.sweeper.begin(now_s)
             self._limit_output(former, now_s)
-            return self._watch(child, former.timeout_left_s, now_s)
+            # The former program asked it to end: KILL follows here, after a full grace period.
+            is_ending = child.stopped_for is not None
+            left_s = former.stop_grace_s if is_ending else former.timeout_left_s
+            return self._watch(child, left_s, now_s)
         found = self._foreign.main(execution, pid, former.pid_started) if pid is not None else None
         found = found or self._foreign.former(execution, pid, former.pid_started)
         if found is None:

@@ -104,6 +104,23 @@ def test_a_stop_while_the_program_is_replaced_ends_the_executions(place: Place) 
     assert is_dead(started["pid"])
 
 
+def test_a_process_that_ignores_its_stop_is_killed_after_a_restart(place: Place) -> None:
+    line = "trap 'touch ../asked' TERM; until [ -e ../go ]; do sleep 0.1; done"
+    place.declare("stubborn", line, NOW, stop_grace="5s")
+    runner = place.start()
+    place.await_started("stubborn")
+    assert place.run("kill", "stubborn").returncode == 0
+    wait_until(lambda: (place.folder / "asked").exists(), what="the stop signal")
+    assert place.run("restart").returncode == 0
+    (killed,) = place.await_finished("stubborn")
+    assert (killed["status"], killed["reason"], killed["signal"]) == (
+        "killed",
+        "killed_by_user",
+        signal.SIGKILL,
+    )
+    assert place.stop(runner) == 0
+
+
 def test_a_program_that_does_not_work_is_refused_and_a_new_version_takes_over(
     place: Place,
 ) -> None:
