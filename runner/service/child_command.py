@@ -1,5 +1,5 @@
 """Another command as a child of `start`, such as the page: started, started again when it
-dies, ended with it.
+dies, ended with it. Or it goes on under the next program of `start`, and restarts in place.
 
 A thread starts the process, because a start can hang on a disk. Only `close` waits, for a
 bounded time. Touches a process, a pipe and a thread.
@@ -16,14 +16,17 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from loguru import logger
 
 import runner
 from runner.execution.spawning import posix_spawn
+from runner.service.child_pipe import HandedChild, Successor
 from runner.system import early_signals, own_children
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.clock import Clock
+from runner.system.inheritance import inheritable
 
 OF_RUNNER = "_RUNNER_CHILD_OF_START"
 """Set in the environment of a command that is to end with its stdin."""
@@ -56,12 +59,14 @@ class ChildCommand:
         *,
         variables: Mapping[str, str] = _NO_VARIABLES,
         end_s: float = END_S,
+        handed: HandedChild | None = None,
     ) -> None:
         """`arguments` are the command's name and its own arguments. `variables` are added to
         this program's environment.
 
         `name` is how a person calls it, such as "the page". After SIGTERM it has `end_s`
-        seconds to end.
+        seconds to end. `handed` is the child of a former program of this process: it goes on,
+        and the installed program replaces its own.
         """
         self._name = name
         self._command = (sys.executable, "-P", "-c", _PROGRAM, *arguments)
@@ -72,6 +77,9 @@ class ChildCommand:
         self._pause_s = _FIRST_PAUSE_S
         self._start_at_s = 0.0
         self._is_ending = False
+        if handed is not None:
+            self._child = _Child.handed(handed, clock.elapsed_s())
+            self._child.replace(Successor(command=self._command, variables=self._variables))
 
     def advance(self) -> None:
         """Take note of the child's end, and start it when it is due."""
@@ -92,15 +100,15 @@ class ChildCommand:
         if self._child is not None:
             self._child.send(signal.SIGTERM)
 
-    def leave(self) -> None:
-        """Let the child end by itself when it has nothing left to do.
+    def hand_over(self, node: str) -> HandedChild | None:
+        """Return the child for the program that replaces this one; None if there is none.
 
-        It learns from the end of its stdin that nobody needs it any more.
+        `node` is the name of this node. A child whose start hangs ends by itself later: it
+        learns from the end of its stdin that nobody needs it any more.
         """
         self._is_ending = True
-        if self._child is not None:
-            self._child.forget()
-            self._child = None
+        child, self._child = self._child, None
+        return None if child is None else child.hand_over(node)
 
     def close(self) -> None:
         """End the child, and wait for that for a bounded time."""
@@ -112,7 +120,7 @@ class ChildCommand:
 
     def _start(self, now_s: float) -> None:
         try:
-            self._child = _Child(self._command, self._variables, now_s)
+            self._child = _Child.started(self._command, self._variables, now_s)
         except (OSError, RuntimeError) as error:
             logger.warning("{} could not be started: {}", self._name, error)
             self._pause(now_s)
@@ -136,22 +144,42 @@ class _Child:
     runner is killed.
     """
 
-    def __init__(
-        self, command: Sequence[str], variables: Mapping[str, str], begun_s: float
-    ) -> None:
-        """Raises OSError, and RuntimeError if no thread can be started."""
+    def __init__(self, pid: Pending[int], pipe: int, begun_s: float) -> None:
         self.begun_s = begun_s
-        theirs, self._pipe = os.pipe()
+        self._pid = pid
+        self._pipe = pipe
+
+    @classmethod
+    def started(cls, command: Sequence[str], variables: Mapping[str, str], begun_s: float) -> Self:
+        """Start a process. Raises OSError, and RuntimeError if no thread can be started."""
+        theirs, pipe = os.pipe()
         background = BackgroundThread("child")
         try:
-            self._pid: Pending[int] = background.begin(
-                partial(_started, command, variables, theirs)
-            )
+            pid = background.begin(partial(_started, command, variables, theirs))
         except RuntimeError:
             os.close(theirs)
-            os.close(self._pipe)
+            os.close(pipe)
             raise
         background.close()
+        return cls(pid, pipe, begun_s)
+
+    @classmethod
+    def handed(cls, handed: HandedChild, begun_s: float) -> Self:
+        """Go on with the process of a former program of this process."""
+        os.set_inheritable(handed.pipe, False)
+        own_children.register(handed.pid)
+        return cls(Pending.over(handed.pid), handed.pipe, begun_s)
+
+    def replace(self, successor: Successor) -> None:
+        """Let another program replace that of the process."""
+        successor.send(self._pipe)
+
+    def hand_over(self, node: str) -> HandedChild | None:
+        """Return the process for the program that replaces this one; None if it hangs."""
+        if self._pid.wait(END_S):
+            with suppress(OSError, ValueError):  # it could not be started
+                return HandedChild(node=node, pid=self._pid.result(), pipe=inheritable(self._pipe))
+        return None
 
     def end_words(self) -> str | None:
         """Return how the process ended; None while it starts or runs."""

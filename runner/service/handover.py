@@ -1,9 +1,10 @@
 """Replaces the running program by the installed one, in the same process (execve(2)).
 
-The processes of executions stay children, so no exit code gets lost, and both locks stay
-held, so no other runner comes in between. Everything else is in the store, from which
-every start goes on. What the new program cannot read there comes in a file in memory,
-whose descriptor is in the environment. Touches this process.
+A runner and a worker of a fleet do so. The processes of executions stay children, so no
+exit code gets lost, and the locks stay held, so no other program comes in between.
+Everything else is in the store or in the worker's notes, from which every start goes on.
+What the new program cannot read there comes in a file in memory, whose descriptor is in the
+environment. Touches this process.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, Self
 
 from runner.execution.handed_over import HandedOver
 from runner.lifecycle import Reason
+from runner.service.child_pipe import HandedChild
 from runner.system import early_signals
 
 _VARIABLE = "_RUNNER_HANDOVER"
@@ -30,10 +32,13 @@ _VERSION = 1
 class Handover:
     """What a program hands over to the one that replaces it. Descriptors are inherited."""
 
-    store_lock: int
-    jobs_lock: int | None
-    """None if the jobs folder could not be locked."""
-    processes: tuple[HandedOver, ...]
+    folder_lock: int
+    """The lock of the state folder, or of the worker's folder."""
+    jobs_lock: int | None = None
+    """None if the program does not lock the jobs folder, or could not."""
+    processes: tuple[HandedOver, ...] = ()
+    worker: HandedChild | None = None
+    """The worker beside a runner; None if none runs."""
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str]) -> Self | None:
@@ -47,10 +52,12 @@ class Handover:
         ):
             content = json.load(file)
             if content["version"] == _VERSION and content["pid"] == os.getpid():
+                worker = content["worker"]
                 return cls(
-                    store_lock=content["store_lock"],
+                    folder_lock=content["folder_lock"],
                     jobs_lock=content["jobs_lock"],
                     processes=tuple(map(_process, content["processes"])),
+                    worker=None if worker is None else HandedChild(**worker),
                 )
         return None
 
@@ -74,17 +81,22 @@ def _process(content: dict[str, Any]) -> HandedOver:
     )
 
 
-def replace_program(handover: Handover | None, environment: Mapping[bytes, bytes]) -> NoReturn:
-    """Start the installed program in this process, with the same arguments.
+def replace_program(
+    handover: Handover,
+    environment: Mapping[bytes, bytes],
+    command: Sequence[str] | None = None,
+) -> NoReturn:
+    """Start the installed program in this process, by default with the same arguments.
 
-    Without a handover, the new program begins like any other start. `environment` is that of
-    this program's own start: the runner has since taken out what is meant for it alone, such
-    as NOTIFY_SOCKET. Signals that arrive meanwhile wait for the new program, which takes them
-    at its start. Raises OSError if the program cannot be started; then the executions go on
-    like after a crash.
+    `environment` is that of this program's own start: the runner has since taken out what is
+    meant for it alone, such as NOTIFY_SOCKET. Signals that arrive meanwhile wait for the new
+    program, which takes them at its start. Raises OSError if the program cannot be started;
+    then the executions go on like after a crash.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, early_signals.NOTED)
     for number in early_signals.take():
         os.kill(os.getpid(), number)
-    handed = {} if handover is None else {_VARIABLE.encode(): str(handover.write()).encode()}
-    os.execve(sys.executable, sys.orig_argv, {**environment, **handed})
+    handed = {_VARIABLE.encode(): str(handover.write()).encode()}
+    program = command[0] if command else sys.executable
+    arguments = list(command or sys.orig_argv)
+    os.execve(program, arguments, {**environment, **handed})

@@ -60,7 +60,7 @@ class Node:
         `handover` comes from the program that this one replaced. Raises RefusedError and
         StoreError for a problem that does not pass.
         """
-        handed = None if handover is None else handover.store_lock
+        handed = None if handover is None else handover.folder_lock
         with own_node(self.settings.state, self.settings.monitor_log, handed=handed) as own:
             not_before_s = self.clock.elapsed_s()
             while (stood := self._stand_by(own, not_before_s)).outcome is Outcome.LEAD:
@@ -77,7 +77,7 @@ class Node:
                 handover, not_before_s = None, self.clock.elapsed_s() + _AGAIN_S
             if stood.outcome is Outcome.STOP:
                 return None
-            return Handover(store_lock=inheritable(own.lock), jobs_lock=None, processes=())
+            return Handover(folder_lock=inheritable(own.lock))
 
     def _stand_by(self, own: OwnNode, not_before_s: float) -> _StoodBy:
         settings = self.settings

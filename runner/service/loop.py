@@ -312,7 +312,7 @@ class Runner:
     def _hand_over(self) -> Handover:
         self._notifier.reloading()
         return Handover(
-            store_lock=self._parts.store.hand_over(),
+            folder_lock=self._parts.store.hand_over(),
             jobs_lock=self._jobs_lock.hand_over(),
             processes=self._executor.hand_over(),
         )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self, TypeVar
 
-from runner.errors import LeaseLostError, StoppedEarlyError
+from runner.errors import StoppedEarlyError
 from runner.system import early_signals
 from runner.system.background_calls import BackgroundThread
 
@@ -33,14 +33,14 @@ class Signals:
         self._take_over()
         return self
 
-    def __exit__(self, error: type[BaseException] | None, *_details: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
         signal.set_wakeup_fd(self._former_wakeup)
         os.close(self.descriptor)
         os.close(self._write_end)
-        if error is not None and issubclass(error, LeaseLostError):
-            self.put_back()
+        # For the standby after a lost lease, and for a program that replaces this one.
+        self.put_back()
 
     def put_back(self) -> None:
         """Leave the signals that `take` has not returned to those who wait after this."""

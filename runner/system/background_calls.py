@@ -33,6 +33,13 @@ class Pending(Generic[T]):
         self._running = Lock()  # held until the call is over
         self._running.acquire()
 
+    @classmethod
+    def over(cls, result: T) -> Pending[T]:
+        """Return a call that is over, with its result."""
+        pending = cls(lambda: result)
+        pending.carry_out()
+        return pending
+
     @property
     def is_over(self) -> bool:
         """Whether the call has returned or raised."""
@@ -64,7 +71,7 @@ class Pending(Generic[T]):
             undo(self._outcome[0])
 
     def carry_out(self) -> None:
-        """Run the call. Only the background thread calls this."""
+        """Run the call. Only the background thread and `over` call this."""
         self._thread = get_native_id()
         try:
             outcome = self._call()

@@ -1,4 +1,6 @@
-"""How a worker stops: it takes nothing more, lets its executions end, then ends them."""
+"""How a worker stops: it takes nothing more, lets its executions end, then ends them. Or it
+leaves them to the program that replaces this one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from runner.worker.room import Room
 
 
 class Drain:
-    """Begins with `drain`, `ask` or `leave_when_idle`; the loop calls `advance`."""
+    """Begins with `drain`, `ask`, `leave_when_idle` or `restart`; the loop calls `advance`."""
 
     def __init__(
         self, executions: Executions, room: Room, clock: Clock, patience: timedelta
@@ -30,7 +32,7 @@ class Drain:
         self.is_leaving = False
         """Whether the worker leaves once nothing runs any more."""
         self.is_restarting = False
-        """Whether another program takes over then."""
+        """Whether another program is about to replace this one; executions go on."""
 
     def drain(self, why: str) -> None:
         """Take nothing more; what runs goes on, and the worker stays."""
@@ -41,20 +43,25 @@ class Drain:
     def leave_when_idle(self) -> None:
         """Take nothing more, and leave after the last end, whenever that is."""
         self.drain("the runner that started it has ended")
-        self.is_leaving = True
+        self.is_leaving, self.is_restarting = True, False
 
-    def leave(self, wish: Wish) -> None:
-        """Leave as a person asked: a stop has as much time as one by a signal.
+    def restart(self) -> None:
+        """Take and start nothing more until another program replaces this one.
 
-        A restart leaves after the last end, whenever that is.
+        A worker that leaves goes on with that.
         """
-        if self.is_leaving:
-            return
-        if wish is Wish.STOP:
-            self.ask(signal.SIGTERM)
-        else:
-            self.drain("it restarts once its executions have ended")
-            self.is_leaving = self.is_restarting = True
+        if not self.is_leaving and not self.is_restarting:
+            logger.info("this worker restarts: the installed program takes over")
+            self._room.close()
+            self.is_restarting = True
+
+    def carry_out(self, wish: Wish) -> None:
+        """Do what a person asked for: a stop has as much time as one by a signal."""
+        match wish:
+            case Wish.RESTART:
+                self.restart()
+            case Wish.STOP if not self.is_leaving:
+                self.ask(signal.SIGTERM)
 
     def ask(self, number: signal.Signals) -> None:
         """Stop; a second call kills what still runs."""
@@ -65,7 +72,13 @@ class Drain:
             self._executions.stop_all(Reason.RUNNER_STOPPED, at_once=True)
             return
         again = "press Ctrl-C again" if number is signal.SIGINT else "a second signal"
-        self.drain(f"stopping; waits up to {self._patience_s:g} s for {running}; {again} kills")
+        self._room.close()
+        logger.info(
+            "takes nothing more: stopping; waits up to {:g} s for {}; {} kills",
+            self._patience_s,
+            running,
+            again,
+        )
         self.is_leaving = True
         self._until_s = self._clock.elapsed_s() + self._patience_s
 

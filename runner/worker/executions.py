@@ -105,6 +105,14 @@ class Executions:
         return [*self._running]
 
     @property
+    def is_starting(self) -> bool:
+        """Whether a start was ordered whose outcome is not noted."""
+        return any(
+            each.taken.step is Step.STARTING and each not in self._held
+            for each in self._mine.values()
+        )
+
+    @property
     def is_reported(self) -> bool:
         """Whether the database has every report."""
         return not self._unsent.total()
@@ -277,6 +285,7 @@ class Executions:
             logger.warning("{} has ended while nobody watched it", _named(mine))
             self._note_end(mine, _lost(mine))
             return
+        mine.begun_s = process.begun_s  # known for a child that was handed over
         if mine.taken.step is Step.STARTING:
             self._note_started(
                 mine,

@@ -19,6 +19,8 @@ from runner.errors import StoreInUseError, StoreUnwritableError
 from runner.execution.executor import ExecutionEvent
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
+from runner.service.child_pipe import Successor
+from runner.service.handover import Handover
 from runner.service.stop_signals import Signals
 from runner.service.systemd import SILENT, Notifier
 from runner.store.lock import take_lock
@@ -27,6 +29,7 @@ from runner.store.postgres.connection import conninfo_of
 from runner.store.postgres.worker_side import WorkerNode
 from runner.system import early_signals
 from runner.system.clock import Clock, exact_poll
+from runner.system.inheritance import inheritable
 from runner.values import counted, listed, new_id
 from runner.worker.deliveries import Deliveries
 from runner.worker.drain import Drain
@@ -50,38 +53,50 @@ _LAST_WORDS_S = 10.0
 
 @contextmanager
 def running(
-    settings: WorkerSettings, clock: Clock, notifier: Notifier = SILENT
+    settings: WorkerSettings,
+    clock: Clock,
+    notifier: Notifier = SILENT,
+    *,
+    handover: Handover | None = None,
 ) -> Iterator[Worker]:
     """Own the worker's folder, and yield a worker that `run` starts.
 
-    Raises StoreInUseError if another worker owns the folder, and StoreError.
+    `handover` comes from the program that this one replaced. Raises StoreInUseError if
+    another worker owns the folder, and StoreError.
     """
     with ExitStack() as resources:
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        resources.enter_context(_lock_of(settings))
+        lock = resources.enter_context(_lock_of(settings, handover))
         notes = Notes(settings.folder, boot_id())
         resources.callback(notes.close)
-        yield Worker(settings, notes, clock, notifier, resources)
+        yield Worker(settings, notes, lock, clock, notifier, resources, handover)
 
 
-def _lock_of(settings: WorkerSettings) -> BinaryIO:
+def _lock_of(settings: WorkerSettings, handover: Handover | None) -> BinaryIO:
     """Take the folder's lock. The worker beside a runner waits for the former one.
 
     That one outlives `kill -9` of its runner until its executions have ended. Raises
     StoreInUseError: for any other worker, or once somebody stops this one.
     """
+    handed = None if handover is None else handover.folder_lock
     is_announced = False
     while True:
         try:
-            return take_lock(settings.folder)
+            return take_lock(settings.folder, handed)
         except StoreInUseError:
             if not settings.drains_with_stdin:
                 raise
             if not is_announced:
                 logger.info("waits for the worker of the former runner, which finishes")
                 is_announced = True
-            if select.select([0], [], [], _LOCK_LOOK_S)[0] or early_signals.is_stop_asked():
+            if _has_stdin_ended(within_s=_LOCK_LOOK_S) or early_signals.is_stop_asked():
                 raise
+
+
+def _has_stdin_ended(*, within_s: float) -> bool:
+    poll = select.poll()
+    poll.register(0, 0)  # the end of a pipe is always reported
+    return bool(poll.poll(within_s * 1000))
 
 
 class Worker:
@@ -91,11 +106,14 @@ class Worker:
         self,
         settings: WorkerSettings,
         notes: Notes,
+        lock: BinaryIO,
         clock: Clock,
         notifier: Notifier,
         resources: ExitStack,
+        handover: Handover | None,
     ) -> None:
         self._settings = settings
+        self._lock = lock
         self._notifier = notifier
         self._clock = clock
         self._identity = own_identity(settings.name, notes.state_id)
@@ -123,7 +141,7 @@ class Worker:
         resources.callback(self._deliveries.close, _END_S)
         self._supervision = Supervision(settings.folder)
         resources.callback(self._supervision.close)
-        self._executor = LocalExecutor(clock)
+        self._executor = LocalExecutor(clock, handed=handover.processes if handover else ())
         resources.callback(self._executor.close)
         self._executions = Executions(
             settings, notes, self._executor, self._link, self._room, clock
@@ -133,25 +151,30 @@ class Worker:
         self._troubles: dict[str, str | None] = {}
         self._notes_trouble: str | None = None
         self._stop = Drain(self._executions, self._room, clock, settings.drain)
+        self.successor: Successor | None = None
+        """The program that replaces this one, if the runner beside this worker chose it."""
         for descriptor in (self._executor.descriptor, self._signals.descriptor, self._woken):
             self._poll.register(descriptor, select.EPOLLIN)
         if settings.drains_with_stdin:
             self._poll.register(0, select.EPOLLIN)
 
-    def run(self) -> bool:
+    def run(self) -> Handover | None:
         """Work until somebody stops the worker, and its executions have ended.
 
-        Return whether the installed program is to take over.
+        If somebody restarts it, executions go on, and what they need is returned for the
+        program that replaces this one.
         """
         self._executions.take_over()
         self._link.start()
         # Even without the database: executions may have been adopted, and need this worker.
         self._notifier.ready(begun_s=self._clock.elapsed_s())
-        while not self._is_over():
+        while not (self._may_hand_over or self._is_over()):
             self._wait()
             self._turn()
+        if self._may_hand_over:
+            return self._hand_over()
         self._notifier.stopping()
-        return self._stop.is_restarting
+        return None
 
     def _turn(self) -> None:
         for number in self._signals.take():
@@ -163,7 +186,8 @@ class Worker:
         self._pending.extend(self._executor.events())
         self._carry_out_pending()
         self._guard.advance()
-        self._executions.start_held(may_start_fenced=self._guard.is_in_force)
+        if not self._stop.is_restarting:  # else the next program starts what is held
+            self._executions.start_held(may_start_fenced=self._guard.is_in_force)
         self._stop.advance()
         self._report_troubles()
         running = len(self._executions.running)
@@ -209,7 +233,7 @@ class Worker:
         self._guard.acknowledge(beat.sent_s, beat.lost_after_s)
         self._executions.note_beat(beat)
         if beat.asked is not None:
-            self._stop.leave(beat.asked)
+            self._stop.carry_out(beat.asked)
         elif beat.is_draining:
             self._stop.drain("it was asked to drain")
 
@@ -223,14 +247,43 @@ class Worker:
             self._link.leave()
         return self._link.has_left
 
+    @property
+    def _may_hand_over(self) -> bool:
+        return self._stop.is_restarting and not self._pending and not self._executions.is_starting
+
+    def _hand_over(self) -> Handover:
+        """End the connections, and return what the next program cannot find in the notes.
+
+        If the database does not answer, that program asks it what was taken last. The
+        supervisor goes on alone until that program has another one.
+        """
+        self._notifier.reloading()
+        self._deliveries.close(within_s=0.0)
+        self._link.close(_END_S)
+        with suppress(StoreUnwritableError):  # then that program asks the database, too
+            for news in self._link.take_news():
+                if isinstance(news, Took | Sent):
+                    self._carry_out(news)
+        return Handover(
+            folder_lock=inheritable(self._lock.fileno()), processes=self._executor.hand_over()
+        )
+
     def _wait(self) -> None:
         next_s = self._executor.next_s()
         waits = [_LONGEST_WAIT_S if next_s is None else next_s - self._clock.elapsed_s()]
         waits.append(self._guard.wait_s())
         for descriptor, _ in exact_poll(self._poll, max(min(waits), 0.0), self._clock):
             if descriptor == 0:
-                self._poll.unregister(0)
-                self._stop.leave_when_idle()
+                self._obey_runner()
+
+    def _obey_runner(self) -> None:
+        """Do what the runner beside this worker wants: restart, or leave with its end."""
+        if (successor := Successor.receive(0)) is None:
+            self._poll.unregister(0)
+            self._stop.leave_when_idle()
+        else:
+            self.successor = successor
+            self._stop.restart()
 
     def _wake(self) -> None:
         os.eventfd_write(self._woken, 1)

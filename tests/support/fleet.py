@@ -15,6 +15,7 @@ from support.fork_server import Process
 from support.place import Place, Record, check_log, wait_until
 from support.postgres import execute
 
+from runner.execution.trees import proc
 from runner.store.place import URL
 
 
@@ -198,6 +199,12 @@ def worker_of(process: Process) -> int | None:
             if b"\0work\0" in Path(f"/proc/{each}/cmdline").read_bytes():
                 return int(each)
     return None
+
+
+def zombies_of(pid: int) -> list[int]:
+    """Return the children of a process that have ended and that it has not reaped."""
+    stats = ((int(each), proc.stat_of(int(each))) for each in proc.names("/proc") if each.isdigit())
+    return [each for each, stat in stats if stat and stat.parent == pid and stat.is_dead]
 
 
 def is_running(pid: int) -> bool:

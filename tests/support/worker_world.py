@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -68,16 +69,25 @@ class WorkerWorld:
         self.note_meta("jobs", JOBS)
 
     def work(
-        self, name: str = "alpha", *arguments: str, state: Path | None = None, **variables: str
+        self,
+        name: str = "alpha",
+        *arguments: str,
+        state: Path | None = None,
+        stdin: int | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Process:
         """Start a worker; its name is that of its place, too. `state` is another folder."""
         place = self.places.get(name) or self._place(name)
         with self._console(name).open("ab") as console, open(os.devnull, "rb") as empty:  # noqa: PTH123
             process = fork_server.start(
                 ("work", "--name", name, *arguments, *(["--state", str(state)] if state else [])),
-                environment=place.environment | variables,
+                environment={**place.environment, **variables},
                 folder=place.folder,
-                streams=(empty.fileno(), console.fileno(), console.fileno()),
+                streams=(
+                    empty.fileno() if stdin is None else stdin,
+                    console.fileno(),
+                    console.fileno(),
+                ),
             )
         self.running.append(process)
         return process

@@ -47,7 +47,7 @@ class Asked:
     running: int
     """How many executions a worker had."""
     version: str | None = None
-    """The version that runs now; None if the node has ended, or waits for its executions."""
+    """The version that runs now; None if the node has ended."""
 
 
 def local_node(places: Places) -> LocalNode | None:
@@ -74,8 +74,7 @@ def local_node(places: Places) -> LocalNode | None:
 def ask(node: LocalNode, wish: Wish, places: Places) -> Asked:
     """Ask a node to stop or to restart, and wait until it has done so.
 
-    A worker with executions restarts after the last of them, for which nobody waits. Raises
-    NoRunnerError if the node does not answer, and StoreError.
+    Raises NoRunnerError if the node does not answer, and StoreError.
     """
     from runner.store.postgres import asking
     from runner.store.postgres.connection import connect, errors_in_words
@@ -86,13 +85,11 @@ def ask(node: LocalNode, wish: Wish, places: Places) -> Asked:
         if found is None:
             raise NoRunnerError(f"process {node.pid} is still starting; try again")
         asked = Asked(name=found.name, running=found.running)
-        if wish is Wish.RESTART and found.running:
-            return asked
         until_s = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until_s:
             version = asking.version_since(connection, found, state_id=node.state_id)
             if wish is Wish.RESTART and version is not None:
-                return Asked(name=found.name, running=0, version=version)
+                return Asked(name=found.name, running=found.running, version=version)
             if wish is Wish.STOP and owner_pid(node.folder) != node.pid:
                 return asked
             if not Path(f"/proc/{node.pid}").exists():  # a worker gives up its lock meanwhile

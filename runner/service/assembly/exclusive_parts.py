@@ -129,7 +129,7 @@ def _held(options: Options) -> int | None:
     """Return a descriptor by which this process holds the state folder, for the store."""
     if options.state_lock is not None:
         return os.dup(options.state_lock)
-    return None if options.handover is None else options.handover.store_lock
+    return None if options.handover is None else options.handover.folder_lock
 
 
 def _fleet_executor(

@@ -25,15 +25,17 @@ class AskedNode(NamedTuple):
 def ask(connection: Connection, wish: Wish, *, kind: str, state_id: str) -> AskedNode | None:
     """Ask the node with a state folder; return None if it is not registered.
 
-    The node sees it at its next heartbeat. A worker takes nothing new from then on.
+    The node sees it at its next heartbeat. A worker that is to stop takes nothing new from
+    then on.
     """
     row = connection.execute(
-        "UPDATE nodes SET asked = %s, is_draining = (kind = 'work') WHERE (name, kind) ="
+        "UPDATE nodes SET asked = %s, is_draining = is_draining OR (kind = 'work' AND %s)"
+        " WHERE (name, kind) ="
         " (SELECT name, kind FROM nodes WHERE kind = %s AND state_id = %s"
         " ORDER BY heartbeat DESC LIMIT 1)"
         " RETURNING name, instance, (SELECT count(*) FROM dispatches"
         " WHERE nodes.kind = 'work' AND taken_by = nodes.name)",
-        (wish, kind, state_id),
+        (wish, wish is Wish.STOP, kind, state_id),
     ).fetchone()
     connection.execute("NOTIFY runner_stops")
     return None if row is None else AskedNode(to_text(row[0]), *row[1:])

@@ -169,7 +169,7 @@ class BeatAnswer(NamedTuple):
 
     is_draining: bool
     asked: Wish | None
-    """What the worker is asked to do once its executions have ended."""
+    """What the worker is asked to do."""
 
 
 def beat(

@@ -17,6 +17,7 @@ from support.fleet import (
     leader_of,
     thaw,
     worker_of,
+    zombies_of,
 )
 from support.place import GATE, SECONDLY, end_of, wait_until
 from support.postgres import execute
@@ -117,27 +118,39 @@ def test_a_leader_without_a_network_is_replaced_and_stands_by_once_it_is_back(
             two.end_all()
 
 
-def test_a_restart_of_a_leader_interrupts_no_execution(nodes: list[FleetNode]) -> None:
+@pytest.mark.parametrize("is_leader", [True, False], ids=["leader", "standby"])
+def test_a_restart_of_a_node_interrupts_no_execution_and_its_worker_takes_at_once(
+    nodes: list[FleetNode], *, is_leader: bool
+) -> None:
     one, two = nodes
-    one.declare("long", GATE, "run_immediately")
-    process = one.join()
-    two.join("--no-work")  # so that the execution runs on the first node
+    one.declare("long", f"echo begun; {GATE}; exit 7", "run_immediately", prevent_concurrent=True)
+    one.declare("short", "exit 3")
+    # So that executions run on one of the nodes.
+    process = one.join(*([] if is_leader else ["--no-work"]))
+    other = two.join(*(["--no-work"] if is_leader else []))
+    node, restarted = (one, process) if is_leader else (two, other)
     wait_until(lambda: one.events("execution.started"), within_s=90, what="a started execution")
-    worker = wait_until(lambda: worker_of(process), what="a worker")
-    assert one.run("restart").returncode == 0
-    assert process.poll() is None
-    assert [each["node"] for each in one.events("runner.leading")] == [one.name] * 2
+    worker = wait_until(lambda: worker_of(restarted), what="a worker")
+    for count in (1, 2):
+        done = node.run("restart")
+        assert done.returncode == 0, done.stderr
+        assert one.run("exec", "short").returncode == 3
+        assert len(one.await_finished("short", count=count)) == count
+    assert not one.finished("long")
     wait_until(
-        lambda: "waits for the worker of the former runner" in one.console(),
-        within_s=90,
-        what="a worker that waits for the former one",
+        lambda: node.console().count("this worker restarts") == 2, what="a worker that restarts"
     )
+    assert worker_of(restarted) == worker
+    leading = [one.name] * (3 if is_leader else 1)
+    assert [each["node"] for each in one.events("runner.leading")] == leading
     one.open_gate()
     (finished,) = one.await_finished("long", within_s=90)
-    assert finished["exit_code"] == 0
-    # The former worker has waited for the execution; then a new one takes its place.
-    wait_until(lambda: not is_running(worker), within_s=90, what="the end of the former worker")
-    wait_until(lambda: worker_of(process) not in (None, worker), within_s=90, what="a worker")
+    assert (finished["exit_code"], finished["output_tail"]) == (7, "begun\n")
+    assert {each["node"] for each in one.events("execution.started")} == {node.name}
+    assert len(one.events("execution.started", request="long")) == 1
+    wait_until(lambda: not zombies_of(restarted.pid) + zombies_of(worker), what="no zombie")
+    assert node.stop(restarted) == 0
+    assert not is_running(worker)
 
 
 def test_a_restart_waits_for_a_program_that_starts_after_its_lease_ran_out(

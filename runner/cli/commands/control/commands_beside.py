@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.service.child_command import ChildCommand
+    from runner.service.child_pipe import HandedChild
     from runner.system.clock import Clock
 
 _WORKER_GRACE_S = 15.0
@@ -25,7 +27,10 @@ class CommandsBeside:
     """Without the name of the worker, which is that of this node."""
     drain: timedelta
     """How long the worker waits for executions when it is stopped."""
+    handed: HandedChild | None = None
+    """The worker of the program that this one replaced; it goes on."""
     _worker: ChildCommand | None = None
+    _node: str = ""
     _children: list[ChildCommand] = field(default_factory=list)
     _clock: Clock | None = None
     _variables: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +47,8 @@ class CommandsBeside:
         self._clock, self._variables = clock, variables
         if self.page is not None:
             self._add("the page", self.page)
+        if self.handed is not None:
+            self._keep_worker(self.handed)
         try:
             yield self._children
         finally:
@@ -53,15 +60,26 @@ class CommandsBeside:
     def start_worker(self, name: str) -> None:
         """Let a worker run from now on, under the name of this node."""
         if self.worker is not None:
-            line, self.worker = (*self.worker, f"--name={name}"), None
-            self._worker = self._add("the worker", line, self.drain)
+            line, self.worker, self._node = (*self.worker, f"--name={name}"), None, name
+            self._worker = self._add("the worker", line, self.drain, self.handed)
 
-    def leave_worker(self) -> None:
-        """Let the worker finish what runs, however long that takes, while it takes nothing new."""
-        if self._worker is not None:
-            self._worker.leave()
+    def _keep_worker(self, handed: HandedChild) -> None:
+        if self.worker is not None:
+            self.start_worker(handed.node)
+        else:  # this runner is in a fleet no more; the worker ends after its executions
+            os.close(handed.pipe)
 
-    def _add(self, name: str, line: Sequence[str], drain: timedelta | None = None) -> ChildCommand:
+    def hand_over_worker(self) -> HandedChild | None:
+        """Return the worker for the program that replaces this one; None if there is none."""
+        return None if self._worker is None else self._worker.hand_over(self._node)
+
+    def _add(
+        self,
+        name: str,
+        line: Sequence[str],
+        drain: timedelta | None = None,
+        handed: HandedChild | None = None,
+    ) -> ChildCommand:
         from runner.service.child_command import DRAIN_S, END_S, ChildCommand
 
         assert self._clock is not None
@@ -74,6 +92,7 @@ class CommandsBeside:
             if drain_s is None
             else {**self._variables, DRAIN_S: str(drain_s)},
             end_s=END_S if drain_s is None else drain_s + _WORKER_GRACE_S,
+            handed=handed,
         )
         self._children.append(child)
         return child

@@ -42,8 +42,8 @@ def restart_command(places: Places) -> None:
     If the installed program does not work, the running one goes on.
 
     In a fleet, this restarts the node of this state folder: the one that leads, a standby,
-    or a worker, which first finishes what it runs. Where no node runs, it restarts the
-    leader.
+    or a worker. The worker beside `start` restarts with it. Where no node runs, it restarts
+    the leader.
 
     \b
     Examples:
@@ -67,12 +67,9 @@ def restart_command(places: Places) -> None:
 def _restart_node(node: LocalNode, places: Places) -> None:
     _require_sound(node.pid)
     done = ask(node, Wish.RESTART, places)
-    if done.version is None:
-        running = counted(done.running, "execution")
-        echo(f"{done.name} takes nothing new, and restarts after the end of {running}")
-        return
     stands = "works again" if node.is_worker else "stands by again"
-    echo(f"restarted: {done.name} {stands}; runner {done.version}, process {node.pid}")
+    kept = f"; {counted(done.running, 'execution')} went on" if done.running else ""
+    echo(f"restarted: {done.name} {stands}; runner {done.version}, process {node.pid}{kept}")
 
 
 def _require_sound(pid: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -152,6 +153,7 @@ def start_command(
         page=None if web is None else _web_arguments(web, places),
         worker=_work_arguments(places) if _has_worker(places, no_work=no_work) else None,
         drain=settings.drain,
+        handed=None if handed is None else handed.worker,
     )
     with _console(log_format, places.own_zone, log_level, log_file) as console:
         handover = _serve(settings, console, handed, beside)
@@ -269,7 +271,7 @@ def _serve(
             )
             handover = node.run(handed)
             if handover is not None:
-                beside.leave_worker()
+                handover = replace(handover, worker=beside.hand_over_worker())
     if handover is None:
         early_signals.ignore()
     return handover

@@ -66,7 +66,9 @@ def work_command(
       runner work --queue reports --queue default --concurrency 4
       runner work --name db-1 --queue database --allow-user postgres
     """
-    environment = dict(os.environb)
+    from runner.service.handover import Handover, replace_program
+
+    handed, environment = Handover.taken_from(os.environ), dict(os.environb)
     settings = _settings(places, queues, concurrency, name, allowed_users)
     from runner.cli.output.console import Console
     from runner.service.systemd import Notifier
@@ -77,12 +79,20 @@ def work_command(
     limit_arenas()
     clock = SystemClock()
     notifier = Notifier.taken_from(os.environ, clock=clock)
-    with Console("text", places.own_zone), running(settings, clock, notifier) as worker:
-        is_replaced = worker.run()
-    if is_replaced:
-        from runner.service.handover import replace_program
-
-        replace_program(None, {**environment, URL.encode(): settings.url.encode()})
+    with (
+        Console("text", places.own_zone),
+        running(settings, clock, notifier, handover=handed) as worker,
+    ):
+        handover = worker.run()
+    if handover is not None:
+        variables = {URL: settings.url}
+        command = None
+        if (successor := worker.successor) is not None:
+            variables |= successor.variables
+            command = successor.command
+        for name, value in variables.items():
+            environment[os.fsencode(name)] = os.fsencode(value)
+        replace_program(handover, environment, command)
 
 
 @click.command("drain")
