@@ -22,6 +22,8 @@ from runner.worker.fencing import Fence, Fenced, now_s
 
 _ALONE_LOOK_S = 1.0
 """How often a supervisor whose worker is gone looks for its successor."""
+_NAMED_LOOK_S = 0.25
+"""How often a supervisor that has just started looks whether the fence names it."""
 _KILL_LOOK_S = 0.25
 _CGROUP = "runner"
 
@@ -32,6 +34,7 @@ class Supervisor:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._asked: set[str] = set()
+        self._is_in_charge = False
         self._cgroups = _cgroups()
         self.is_alone = False
         """Whether the worker is gone."""
@@ -41,7 +44,9 @@ class Supervisor:
         with suppress(OSError, ValueError):  # then a later look finds it whole
             fence = read_fence(self._folder)
             if fence.supervisor != os.getpid():
-                return None
+                # The worker names a supervisor after its start, perhaps later than it looks.
+                return None if self._is_in_charge or self.is_alone else _NAMED_LOOK_S
+            self._is_in_charge = True
             if self.is_alone and not any(map(self._tree, fence.executions)):
                 return None
             return self._enforce(fence)
