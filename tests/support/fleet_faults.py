@@ -67,6 +67,7 @@ class FleetUnderFaults:
             "kill -9 of a supervisor": self._kill_supervisor,
             "SIGSTOP of a supervisor": self._freeze_supervisor,
             "notifications to a node lost": self._lose_notifications,
+            "a restart of a node": self._restart_any,
         }
 
     def start(self) -> None:
@@ -133,7 +134,7 @@ class FleetUnderFaults:
 
     def worker(self) -> int:
         """Return the pid of the worker of some node."""
-        return self._any_worker()[1]
+        return self.any_worker()[1]
 
     def freeze(self, pid: int, duration_s: float) -> None:
         """Stop a process for some time."""
@@ -191,7 +192,7 @@ class FleetUnderFaults:
         found = ((index, worker_of(each)) for index, each in enumerate(self.processes))
         return [(index, pid) for index, pid in found if pid is not None]
 
-    def _any_worker(self) -> tuple[int, int]:
+    def any_worker(self) -> tuple[int, int]:
         """Return a node with its worker's pid."""
         # A worker that dies again and again starts after a pause of up to five minutes.
         workers = wait_until(self._workers, within_s=400, what="a worker")
@@ -210,14 +211,14 @@ class FleetUnderFaults:
         return wait_until(supervisor, within_s=180, what="a supervisor")
 
     def _kill_supervisor(self) -> None:
-        index, _ = self._any_worker()
+        index, _ = self.any_worker()
         with suppress(ProcessLookupError):
             os.kill(self._supervisor(index), signal.SIGKILL)
         self._supervisor(index)
 
     def _freeze_supervisor(self) -> None:
         with suppress(ProcessLookupError):
-            self.freeze(self._supervisor(self._any_worker()[0]), self.random.uniform(0.5, 6.0))
+            self.freeze(self._supervisor(self.any_worker()[0]), self.random.uniform(0.5, 6.0))
 
     def _lose_notifications(self) -> None:
         self._way.loses_notifications = True
@@ -240,6 +241,10 @@ class FleetUnderFaults:
         self._way.lose_network()
         time.sleep(_LONGER_THAN_A_LEASE_S)
         self._way.restore_network()
+
+    def _restart_any(self) -> None:
+        done = self.nodes[self._any()].run("restart", timeout_s=120)
+        assert done.returncode == 0, done.stderr
 
     def _deliver_again(self) -> None:
         execute(self._url, _AGAIN)

@@ -6,8 +6,8 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,15 @@ from support.fleet_faults import FleetUnderFaults
 from support.fleet_points import (
     HAND_OVER_POINTS,
     LEADER_POINTS,
+    RESTART_POINTS,
     STANDBY_POINTS,
     TAKEOVER_POINTS,
     WORKER_POINTS,
+    WORKER_RESTART_POINTS,
 )
+from support.fork_server import Process
 from support.marked_points import Mark, Order, Point, is_stopped, listening
-from support.place import wait_until
+from support.place import end_of, wait_until
 
 _PATIENCE_S = 20.0
 """How long a process may need to reach a point; then another point gets its turn."""
@@ -34,6 +37,8 @@ POINTS = {
     "a node that takes over": TAKEOVER_POINTS,
     "a leader that gives up": HAND_OVER_POINTS,
     "a worker": WORKER_POINTS,
+    "a leader that restarts": RESTART_POINTS,
+    "a worker that restarts": WORKER_RESTART_POINTS,
 }
 """Who passes which points."""
 
@@ -65,6 +70,8 @@ class MarkedFaults:
             "a node that takes over": self._takeover,
             "a leader that gives up": self._hand_over,
             "a worker": self._worker,
+            "a leader that restarts": self._restart,
+            "a worker that restarts": self._worker_restart,
         }
         self.faults: dict[str, Callable[[], None]] = {
             fault_of(who, what): partial(self._suffer, who, kinds[who], number)
@@ -128,6 +135,24 @@ class MarkedFaults:
 
     def _worker(self, mark: Mark) -> bool:
         return bool(self._strike(mark, [self._fleet.worker()]))
+
+    def _restart(self, mark: Mark) -> bool:
+        index = self._fleet.leader()
+        with self._restarting(index) as begin:
+            return self._strike_nodes(replace(mark, count=1), [index], begin=begin)
+
+    def _worker_restart(self, mark: Mark) -> bool:
+        index, worker = self._fleet.any_worker()
+        with self._restarting(index) as begin:
+            return bool(self._strike(replace(mark, count=1), [worker], begin=begin))
+
+    @contextmanager
+    def _restarting(self, index: int) -> Iterator[Callable[[], None]]:
+        """Provide a call that restarts a node; wait for the end of the command."""
+        commands: list[Process] = []
+        yield lambda: commands.append(self._fleet.nodes[index].begin("restart"))
+        for command in commands:
+            end_of(command, within_s=120)
 
     def _others(self, leader: int) -> list[int]:
         others = [each for each in range(len(self._fleet.nodes)) if each != leader]

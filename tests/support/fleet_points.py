@@ -78,6 +78,20 @@ HAND_OVER_POINTS = [
 ]
 """A leader passes these when it is asked to stop."""
 
+RESTART_POINTS = [
+    *points("runner.service.loop:Runner._hand_over"),
+    *points("runner.service.child_command:ChildCommand.hand_over"),
+    *points("runner.service.handover:Handover.write"),
+    *points("runner.service.child_pipe:Successor.send"),  # in the next program
+]
+"""A leader passes these when it is asked to restart."""
+WORKER_RESTART_POINTS = [
+    *points("runner.worker.loop:Worker._hand_over"),
+    *points("runner.service.handover:Handover.write"),
+    *points(f"{_EXECUTIONS}.take_over", f"{_EXECUTIONS}._adopt"),  # in the next program
+]
+"""A worker passes these when it is asked to restart."""
+
 AFTER_TAKE = Point(f"{_WORKER}:take", "after")
 BEFORE_NOTE_OF_START = Point(f"{_EXECUTIONS}._note_started", "before")
 AFTER_HEARTBEAT = Point(f"{_WORKER}:beat", "after")

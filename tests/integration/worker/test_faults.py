@@ -18,15 +18,18 @@ from support.fleet_points import (
     AFTER_TAKE,
     BEFORE_NOTE_OF_START,
     WORKER_POINTS,
+    WORKER_RESTART_POINTS,
 )
 from support.marked_points import Point, is_stopped
-from support.place import wait_until
+from support.place import end_of, wait_until
 from support.postgres import OwnServer
 from support.worker_world import WorkerWorld
 
 pytestmark = pytest.mark.campaign
 FAULTS = int(os.environ.get("RUNNER_CRASH_DEATHS", "60"))
 SEED = int(os.environ.get("RUNNER_CRASH_SEED", "1"))
+_AT_A_RESTART = [each for each in WORKER_RESTART_POINTS if "take_over" not in each.target]
+"""Without the points that the worker passes at its own start, too."""
 
 
 def outlast(seconds: float) -> None:
@@ -62,6 +65,27 @@ def test_a_worker_killed_at_a_marked_point_loses_and_repeats_nothing(
 
     wait_until(has_died, within_s=60, what=f"the worker dies {point}")
     world.work("alpha", "--concurrency", "4")
+    wait_until(lambda: world.settle_all() == set(executions), within_s=90, what="all ends")
+    world.check_ledger(executions)
+
+
+@pytest.mark.parametrize("point", _AT_A_RESTART, ids=str)
+def test_a_worker_killed_amid_its_restart_loses_and_repeats_nothing(
+    world: WorkerWorld, point: Point
+) -> None:
+    dying = world.work_until(point, 1, signal.SIGKILL, "alpha")
+    executions = [
+        world.offer(world.waiting_line(), prevent_concurrent=not number) for number in range(2)
+    ]
+    for each in executions:
+        world.await_report(each, "started")
+    command = world.places["alpha"].begin("restart")
+    assert dying.wait(timeout=60) == -signal.SIGKILL
+    end_of(command)
+    world.work("alpha", "--concurrency", "4")
+    executions.append(world.offer(world.waiting_line()))
+    world.await_report(executions[-1], "started")
+    world.gate.touch()
     wait_until(lambda: world.settle_all() == set(executions), within_s=90, what="all ends")
     world.check_ledger(executions)
 
