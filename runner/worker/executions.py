@@ -109,7 +109,7 @@ class Executions:
         """Whether a start was ordered whose outcome is not noted."""
         return any(
             each.taken.step is Step.STARTING and each not in self._held
-            for each in self._mine.values()
+            for each in self._running.values()
         )
 
     @property
