@@ -25,7 +25,7 @@ from runner.store.place import StorePlace
 from runner.system.regular_files import is_folder
 
 if TYPE_CHECKING:
-    from runner.store.postgres.connection import Connection
+    from runner.store.postgres.connecting.connection import Connection
 
 _MOST = 100_000
 """How many records a new copy begins with, at most."""
@@ -81,7 +81,7 @@ class FleetLog:
 
     def _connected(self) -> Connection | None:
         """Return a connection to the store; None while the database has no tables."""
-        from runner.store.postgres.connection import connect
+        from runner.store.postgres.connecting.connection import connect
         from runner.store.postgres.migrating import require_current, version_of
 
         address = address_of(self._store)
@@ -97,7 +97,7 @@ class FleetLog:
         return connection
 
     def _append(self, connection: Connection) -> None:
-        from runner.store.postgres import queries
+        from runner.store.postgres.content import queries
 
         number, size = self._end(connection)
         while found := queries.records_after(connection, number, about_bytes=_AT_ONCE):
@@ -115,7 +115,8 @@ class FleetLog:
 
         What follows the end was written by a process that was killed: it is cut off.
         """
-        from runner.store.postgres import lease, queries
+        from runner.store.postgres.content import queries
+        from runner.store.postgres.fleet import lease
 
         newest = lease.view(connection).record
         end = self._noted()
@@ -165,7 +166,7 @@ class FleetLog:
         """After an error of the database, the next call connects again."""
         address = address_of(self._store)
         with needing_the_extra():
-            from runner.store.postgres.connection import errors_in_words
+            from runner.store.postgres.connecting.connection import errors_in_words
         try:
             with errors_in_words(address):
                 yield

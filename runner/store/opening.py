@@ -17,9 +17,9 @@ from runner.store.sqlite.reader import SqliteReader
 from runner.system.regular_files import is_read_only
 
 if TYPE_CHECKING:
-    from runner.store.postgres.address import Address
     from runner.store.postgres.checkup import DatabaseCondition
     from runner.store.postgres.commit_part import CommitPart
+    from runner.store.postgres.connecting.address import Address
     from runner.store.protocol import Mailbox, Store, StoreReader
 
 
@@ -119,7 +119,7 @@ def migrate_store(place: StorePlace) -> tuple[int, int]:
     StoreInUseError while a node leads that has another version, and StoreError.
     """
     address = address_of(place)
-    from runner.store.postgres.connection import connect, errors_in_words
+    from runner.store.postgres.connecting.connection import connect, errors_in_words
     from runner.store.postgres.migrating import NEWEST, migrate
 
     with errors_in_words(address), closing(connect(address)) as connection:
@@ -129,7 +129,7 @@ def migrate_store(place: StorePlace) -> tuple[int, int]:
 def address_of(place: StorePlace) -> Address:
     """Return the address of a store in PostgreSQL. Raises StoreError."""
     with needing_the_extra():
-        from runner.store.postgres.address import address_of as read
+        from runner.store.postgres.connecting.address import address_of as read
 
     assert place.url is not None
     return read(place.url)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 
 from runner.errors import UsageError
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect, errors_in_words
-from runner.store.postgres.worker_side import ask_to_drain, worker_names
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import connect, errors_in_words
+from runner.store.postgres.fleet.worker_side import ask_to_drain, worker_names
 from runner.values import counted, listed
 
 

@@ -35,7 +35,7 @@ from runner.execution.trees.watched import Exit, FormerExecution, ProcessId
 from runner.lifecycle import Reason
 from runner.service.executions.dispatching.launching import launch_of, needs_of
 from runner.service.executions.execution import Execution, execution_of, time_left_s
-from runner.store.postgres.worker_side import token_of
+from runner.store.postgres.fleet.worker_side import token_of
 from runner.store.rows import ExecutionRow
 from runner.system.clock import Clock
 from runner.values import from_microseconds, to_microseconds

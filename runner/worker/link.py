@@ -21,10 +21,10 @@ import psycopg
 
 from runner.errors import StoreError
 from runner.execution.output import Identity
-from runner.store.postgres import worker_side
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.worker_side import Holding, ReportRow, WorkerNode
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.fleet import worker_side
+from runner.store.postgres.fleet.worker_side import Holding, ReportRow, WorkerNode
 from runner.store.rows import ExecutionRow
 from runner.system.threads import OwnThread
 from runner.worker.fencing import now_s

@@ -24,9 +24,9 @@ from runner.service.handover import Handover
 from runner.service.stop_signals import Signals
 from runner.service.systemd import SILENT, Notifier
 from runner.store.lock import take_lock
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import conninfo_of
-from runner.store.postgres.worker_side import WorkerNode
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import conninfo_of
+from runner.store.postgres.fleet.worker_side import WorkerNode
 from runner.system import early_signals
 from runner.system.clock import Clock, exact_poll
 from runner.system.inheritance import inheritable

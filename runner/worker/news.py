@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runner.store.postgres.worker_side import Holding
+from runner.store.postgres.fleet.worker_side import Holding
 from runner.store.rows import ExecutionRow, Wish
 
 

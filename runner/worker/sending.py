@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Lock
 
 from runner.execution.output import Identity, open_to_read
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.worker_side import OutputRow, output_written
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet.worker_side import OutputRow, output_written
 
 _CHUNK = 1 << 18
 _MOST_AT_ONCE = 1 << 20

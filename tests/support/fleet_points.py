@@ -6,15 +6,15 @@ from support.marked_points import Point, points
 
 _AFTER = ("after",)
 _STORE = "runner.store.postgres.store"
-_LEASE = "runner.store.postgres.lease"
-_DISPATCHES = "runner.store.postgres.dispatches"
+_LEASE = "runner.store.postgres.fleet.lease"
+_DISPATCHES = "runner.store.postgres.fleet.dispatches"
 _EXECUTOR = "runner.service.fleet.fleet_executor:FleetExecutor"
 _INBOX = "runner.service.fleet.report_inbox:ReportInbox"
 _DISPATCHER = "runner.service.executions.dispatching.dispatcher:Dispatcher"
 _LOG = "runner.monitor.log:MonitorLog"
 _LOG_WRITER = "runner.service.recording.log_writer:LogWriter"
 _LINK = "runner.service.fleet.node_link:NodeLink"
-_WORKER = "runner.store.postgres.worker_side"
+_WORKER = "runner.store.postgres.fleet.worker_side"
 _NOTES = "runner.worker.notes:Notes"
 _EXECUTIONS = "runner.worker.executions:Executions"
 
@@ -42,9 +42,9 @@ LEADER_POINTS = [
     *points(f"{_DISPATCHER}.take_events"),
     *points(f"{_DISPATCHES}:forget_reports"),
     # the commands that it takes
-    *points("runner.store.postgres.inbox:take", moments=_AFTER),
+    *points("runner.store.postgres.content.inbox:take", moments=_AFTER),
     *points(f"{_STORE}:PostgresStore.take_commands", moments=_AFTER),
-    *points("runner.store.postgres.inbox:answer"),
+    *points("runner.store.postgres.content.inbox:answer"),
     # the records for its log
     *points(f"{_LOG_WRITER}.append", f"{_LOG}.append"),
     *points(f"{_LOG}._write", moments=("halfway", "after")),
@@ -61,7 +61,7 @@ STANDBY_POINTS = [
 TAKEOVER_POINTS = [
     *points(f"{_LINK}.close"),
     *points(f"{_LEASE}:take"),  # after: it is not committed yet
-    *points("runner.store.postgres.inbox:withdraw_orphans", moments=_AFTER),
+    *points("runner.store.postgres.content.inbox:withdraw_orphans", moments=_AFTER),
     *points(f"{_STORE}:_led", moments=_AFTER),
     *points(f"{_STORE}:PostgresStore.load", moments=_AFTER),
     *points(f"{_LOG}.recover"),

@@ -18,8 +18,8 @@ from runner.lifecycle import Channel
 from runner.requests.model import Process, Shell, Source
 from runner.service.executions.execution import Claim, execution_for, row_of
 from runner.service.fleet.fleet_executor import FleetExecutor
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import connect
 from runner.store.postgres.store import PostgresStore
 from runner.store.rows import Batch, ExecutionRow
 from runner.system.clock import SystemClock

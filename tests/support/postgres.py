@@ -25,8 +25,8 @@ import pytest
 from support.place import wait_until
 from support.postgres_keeper import Cluster
 
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import connect
 from runner.store.postgres.migrating import migrate
 
 _KEEPER = Path(__file__).with_name("postgres_keeper.py")

@@ -29,10 +29,10 @@ from runner.lifecycle import Channel, IfInterrupted
 from runner.requests import model
 from runner.requests.model import Shell, Source
 from runner.service.executions.execution import Claim, execution_for, row_of
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import Connection, connect
-from runner.store.postgres.texts import to_sql
-from runner.store.postgres.worker_side import TASK
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import Connection, connect
+from runner.store.postgres.content.texts import to_sql
+from runner.store.postgres.fleet.worker_side import TASK
 from runner.store.rows import ExecutionRow
 from runner.values import new_id
 from runner.worker.fence_file import read_fence

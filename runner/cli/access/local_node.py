@@ -76,8 +76,8 @@ def ask(node: LocalNode, wish: Wish, places: Places) -> Asked:
 
     Raises NoRunnerError if the node does not answer, and StoreError.
     """
-    from runner.store.postgres import asking
-    from runner.store.postgres.connection import connect, errors_in_words
+    from runner.store.postgres.connecting.connection import connect, errors_in_words
+    from runner.store.postgres.fleet import asking
 
     address = address_of(places.store)
     with closing(connect(address, what="runner command")) as connection, errors_in_words(address):

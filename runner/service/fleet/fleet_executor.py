@@ -31,12 +31,12 @@ from runner.lifecycle import Reason
 from runner.service.fleet.lost_executions import LostExecutions
 from runner.service.fleet.queue_watch import QueueWatch
 from runner.service.fleet.report_inbox import ReportInbox
-from runner.store.postgres import dispatches
-from runner.store.postgres.address import Address
-from runner.store.postgres.arrivals import Arrivals
-from runner.store.postgres.connection import Connection, errors_in_words
-from runner.store.postgres.link import Link
-from runner.store.postgres.worker_side import LOST_AFTER
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.arrivals import Arrivals
+from runner.store.postgres.connecting.connection import Connection, errors_in_words
+from runner.store.postgres.connecting.link import Link
+from runner.store.postgres.fleet import dispatches
+from runner.store.postgres.fleet.worker_side import LOST_AFTER
 from runner.store.rows import ExecutionRow
 from runner.system.clock import Clock
 

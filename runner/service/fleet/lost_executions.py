@@ -7,8 +7,8 @@ now, or because it died before it could note what it took.
 
 from __future__ import annotations
 
-from runner.store.postgres import dispatches
-from runner.store.postgres.connection import Connection
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet import dispatches
 from runner.system.clock import Clock
 
 _LONGEST_LOOK_S = 5.0

@@ -20,14 +20,15 @@ from runner.execution.trees.proc import boot_id
 from runner.monitor.log import MonitorLog
 from runner.service.fleet.own_node import OwnNode
 from runner.service.recording.log_writer import LogWriter
-from runner.store.postgres import lease, nodes, queries
-from runner.store.postgres.address import Address
-from runner.store.postgres.changes import set_mark
-from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.lease import LeaseView
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.content import queries
+from runner.store.postgres.content.changes import set_mark
+from runner.store.postgres.fleet import lease, nodes
+from runner.store.postgres.fleet.lease import LeaseView
+from runner.store.postgres.fleet.nodes import LogEnd, StartNode
+from runner.store.postgres.fleet.registry import names_for
 from runner.store.postgres.migrating import migrate, version_of
-from runner.store.postgres.nodes import LogEnd, StartNode
-from runner.store.postgres.registry import names_for
 from runner.store.rows import Batch, Mark, Wish
 from runner.system.machine import machine_id
 from runner.values import counted, new_id

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runner.requests.building.request import queues_named_in
-from runner.store.postgres import dispatches
-from runner.store.postgres.connection import Connection
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet import dispatches
 from runner.system.clock import Clock
 from runner.values import listed
 

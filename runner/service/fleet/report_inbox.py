@@ -19,9 +19,9 @@ from runner.execution.executor import (
     Stage,
 )
 from runner.execution.node_reports import Reported, event_of
-from runner.store.postgres import dispatches
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.dispatches import ReportRow
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet import dispatches
+from runner.store.postgres.fleet.dispatches import ReportRow
 from runner.system.clock import Clock
 
 _AT_MOST = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect, errors_in_words
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
 from runner.store.postgres.migrating import NEWEST, version_of
 
 

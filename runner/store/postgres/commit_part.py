@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from runner.store.postgres.connection import Connection
+from runner.store.postgres.connecting.connection import Connection
 from runner.store.rows import ExecutionRow
 
 

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from runner.errors import RefusedError
-from runner.store.postgres import lease
-from runner.store.postgres.address import Address
-from runner.store.postgres.changes import (
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.content.changes import (
     batch_statements,
     definition_statements,
     execute_all,
@@ -19,10 +19,10 @@ from runner.store.postgres.changes import (
     records_text,
     set_mark,
 )
-from runner.store.postgres.connection import Connection, connect, errors_in_words
+from runner.store.postgres.fleet import lease
+from runner.store.postgres.fleet.registry import registered_name
 from runner.store.postgres.migrating import migrate
 from runner.store.postgres.owner import in_use_words
-from runner.store.postgres.registry import registered_name
 from runner.store.rows import Batch, Mark, ResultRow, Snapshot
 from runner.store.state_id import own_state_id
 

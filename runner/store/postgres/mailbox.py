@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from runner.errors import StoreError
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.inbox import WITHDRAW
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.content.inbox import WITHDRAW
+from runner.store.postgres.content.tables import COMMANDS
+from runner.store.postgres.content.texts import to_sql, to_text
 from runner.store.postgres.migrating import require_current
-from runner.store.postgres.tables import COMMANDS
-from runner.store.postgres.texts import to_sql, to_text
 from runner.store.rows import CommandRow, CommandStatus
 
 

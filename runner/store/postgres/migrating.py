@@ -9,8 +9,8 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from runner.errors import StoreError, StoreInUseError
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, missing
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, missing
 from runner.store.postgres.schema import MIGRATIONS
 
 NEWEST = len(MIGRATIONS)

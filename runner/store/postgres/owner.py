@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.store.lock import owner_pid
-from runner.store.postgres import lease
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.lease import LeaseView
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.fleet import lease
+from runner.store.postgres.fleet.lease import LeaseView
 from runner.store.postgres.migrating import version_of
 from runner.store.state_id import state_id_of
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runner.store.postgres import nodes, outputs, queries
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect, errors_in_words
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.content import outputs, queries
+from runner.store.postgres.fleet import nodes
 from runner.store.postgres.migrating import require_current, version_of
 from runner.store.protocol import OutputPiece
 from runner.store.rows import AlertRow, Coming, ExecutionRow, Fleet, ResultRow, Snapshot

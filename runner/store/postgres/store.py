@@ -20,10 +20,13 @@ from uuid import uuid4
 from runner.errors import LeaseLostError, StoreError, StoreInUseError, StoreUnwritableError
 from runner.store.known_definitions import KnownDefinitions
 from runner.store.lock import note_record, note_start, noted_record, noted_start, take_lock
-from runner.store.postgres import inbox, lease, nodes, outputs, queries
-from runner.store.postgres.address import Address
-from runner.store.postgres.arrivals import Arrivals
-from runner.store.postgres.changes import (
+from runner.store.postgres.commit_part import CommitPart
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.arrivals import Arrivals
+from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
+from runner.store.postgres.connecting.link import Link
+from runner.store.postgres.content import inbox, outputs, queries
+from runner.store.postgres.content.changes import (
     at_once,
     batch_statements,
     definition_statements,
@@ -32,13 +35,11 @@ from runner.store.postgres.changes import (
     records_text,
     set_mark,
 )
-from runner.store.postgres.commit_part import CommitPart
-from runner.store.postgres.connection import Connection, connect, errors_in_words
-from runner.store.postgres.lease import Holder, Lease
-from runner.store.postgres.link import Link
+from runner.store.postgres.fleet import lease, nodes
+from runner.store.postgres.fleet.lease import Holder, Lease
+from runner.store.postgres.fleet.registry import prune_records, registered_name
 from runner.store.postgres.migrating import migrate
 from runner.store.postgres.owner import in_use_words, is_own
-from runner.store.postgres.registry import prune_records, registered_name
 from runner.store.protocol import StoredOutput
 from runner.store.rows import Batch, CommandRow, Fleet, Mark, Phase, ResultRow, Snapshot
 from runner.store.state_id import own_state_id

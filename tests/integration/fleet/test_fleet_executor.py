@@ -23,8 +23,8 @@ from runner.execution.executor import (
 from runner.execution.trees.watched import ProcessId
 from runner.lifecycle import Reason
 from runner.service.fleet import fleet_executor, report_inbox
-from runner.store.postgres import dispatches
-from runner.store.postgres.worker_side import LOST_AFTER
+from runner.store.postgres.fleet import dispatches
+from runner.store.postgres.fleet.worker_side import LOST_AFTER
 from runner.store.protocol import DuplicateClaimError
 from runner.store.rows import Batch
 

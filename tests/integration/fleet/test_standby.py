@@ -23,7 +23,7 @@ from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import own_node
 from runner.service.fleet.standby import Outcome, Standby
 from runner.service.systemd import SILENT, Notifier
-from runner.store.postgres.address import address_of
+from runner.store.postgres.connecting.address import address_of
 from runner.system.clock import SystemClock
 
 OTHER = "UPDATE lease SET node = 'other', state_id = 's', epoch = 1, expires = 'infinity'"

@@ -9,10 +9,10 @@ from threading import Thread
 import pytest
 from support.postgres import execute
 
-from runner.store.postgres import lease
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import Connection, connect
-from runner.store.postgres.lease import Holder, Lease
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import Connection, connect
+from runner.store.postgres.fleet import lease
+from runner.store.postgres.fleet.lease import Holder, Lease
 
 ONE = Holder(instance="1", node="one", state_id="s1", pid=1)
 TWO = Holder(instance="2", node="two", state_id="s2", pid=2)

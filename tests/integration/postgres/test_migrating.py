@@ -19,8 +19,8 @@ from runner.errors import (
 from runner.store.opening import own_store
 from runner.store.place import StorePlace
 from runner.store.postgres import migrating
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect, errors_in_words
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import connect, errors_in_words
 from runner.store.postgres.migrating import NEWEST, migrate, require_current, version_of
 from runner.store.postgres.schema import MIGRATIONS
 from runner.store.rows import Batch

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from support.postgres import execute
 
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import connect
-from runner.store.postgres.registry import prune_records
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import connect
+from runner.store.postgres.fleet.registry import prune_records
 
 
 def _add_node(url: str, name: str, log_seq: int, *, silent: str = "0 days") -> None:

@@ -14,9 +14,9 @@ from support.postgres import PostgresServer, execute
 from runner.errors import StoreError
 from runner.store.opening import mailbox_of, own_store, read_store
 from runner.store.place import StorePlace
-from runner.store.postgres import worker_side
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import Connection, connect
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import Connection, connect
+from runner.store.postgres.fleet import worker_side
 from runner.store.rows import Batch, CommandRow, CommandStatus
 
 _ROLES = ("runner_leader", "runner_worker", "runner_viewer")

@@ -10,8 +10,8 @@ import pytest
 from psycopg.errors import LockNotAvailable
 from support.worker_world import WorkerWorld, row_for
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.worker_side import (
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet.worker_side import (
     WorkerNode,
     ask_to_drain,
     holdings,

@@ -15,9 +15,9 @@ from runner.access.places import Places
 from runner.service.stored_outputs import StoredOutputs
 from runner.store.opening import own_store, read_store
 from runner.store.place import StorePlace
-from runner.store.postgres.address import address_of
-from runner.store.postgres.connection import Connection, connect
-from runner.store.postgres.worker_side import OutputRow, output_written, send
+from runner.store.postgres.connecting.address import address_of
+from runner.store.postgres.connecting.connection import Connection, connect
+from runner.store.postgres.fleet.worker_side import OutputRow, output_written, send
 from runner.values import new_id
 
 LONE, GROUP = new_id(), new_id()

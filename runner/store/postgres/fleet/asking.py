@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.texts import to_sql, to_text
 from runner.store.rows import Wish
 
 

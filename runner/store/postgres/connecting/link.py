@@ -10,8 +10,8 @@ import time
 from functools import partial
 
 from runner.errors import StoreUnwritableError
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import Connection, connect
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import Connection, connect
 from runner.system.background_calls import ContinuedCalls
 
 _PATIENCE_S = 0.25

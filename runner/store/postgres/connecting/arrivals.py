@@ -12,9 +12,9 @@ from contextlib import suppress
 import psycopg
 
 from runner.errors import StoreError
-from runner.store.postgres.address import Address
-from runner.store.postgres.connection import CONNECT_S, Connection
-from runner.store.postgres.link import Link
+from runner.store.postgres.connecting.address import Address
+from runner.store.postgres.connecting.connection import CONNECT_S, Connection
+from runner.store.postgres.connecting.link import Link
 
 
 class Arrivals:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from runner.store.postgres.connection import Connection
+from runner.store.postgres.connecting.connection import Connection
 from runner.store.protocol import OutputPiece, StoredOutput
 
 

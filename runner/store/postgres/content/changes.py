@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.queries import text_of
-from runner.store.postgres.tables import (
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.queries import text_of
+from runner.store.postgres.content.tables import (
     ALERTS,
     EXECUTIONS,
     REQUESTS,
@@ -20,7 +20,7 @@ from runner.store.postgres.tables import (
     requests_text,
     rows_text,
 )
-from runner.store.postgres.texts import to_sql
+from runner.store.postgres.content.texts import to_sql
 from runner.store.protocol import DuplicateClaimError
 from runner.store.rows import AlertRow, Batch, Mark
 

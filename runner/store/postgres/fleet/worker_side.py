@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.texts import to_sql, to_text
 from runner.store.rows import ExecutionRow, Phase, Wish
 
 _EXECUTION = ", ".join(f"e.{name}" for name in ExecutionRow._fields)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from runner.store.postgres import lease
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.texts import to_sql, to_text
+from runner.store.postgres.fleet import lease
 from runner.store.rows import Fleet, Mark, NodeRow, Wish
 
 SILENT_S = 15

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.tables import texts_of
-from runner.store.postgres.texts import to_sql
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.tables import texts_of
+from runner.store.postgres.content.texts import to_sql
 from runner.store.protocol import MOST_COMMANDS
 from runner.store.rows import MALFORMED_ANSWER, CommandRow, CommandStatus
 

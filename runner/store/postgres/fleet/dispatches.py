@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.texts import to_sql, to_text
-from runner.store.postgres.worker_side import TASK
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.texts import to_sql, to_text
+from runner.store.postgres.fleet.worker_side import TASK
 from runner.store.rows import WORKER_AWAY_S
 
 STOPS = "runner_stops"

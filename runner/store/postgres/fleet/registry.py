@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from runner import __version__
 from runner.errors import StoreError
-from runner.store.postgres import nodes
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.nodes import StartNode
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.fleet import nodes
+from runner.store.postgres.fleet.nodes import StartNode
 from runner.store.rows import KEPT_DAYS
 from runner.system.machine import machine_id
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runner.store.postgres.connection import Connection
-from runner.store.postgres.tables import ALERTS, EXECUTIONS, REQUESTS, RESULTS, Row, Table, texts_of
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.connecting.connection import Connection
+from runner.store.postgres.content.tables import (
+    ALERTS,
+    EXECUTIONS,
+    REQUESTS,
+    RESULTS,
+    Row,
+    Table,
+    texts_of,
+)
+from runner.store.postgres.content.texts import to_sql, to_text
 from runner.store.rows import (
     AlertRow,
     Coming,

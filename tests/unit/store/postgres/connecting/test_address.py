@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import StoreError
-from runner.store.postgres.address import address_of
+from runner.store.postgres.connecting.address import address_of
 
 
 def test_the_schema_comes_from_the_url_and_does_not_reach_libpq() -> None:

@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 
 from runner.errors import StoreError, StoreMissingError, StoreUnwritableError
-from runner.store.postgres.address import Address
+from runner.store.postgres.connecting.address import Address
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.content.texts import to_sql, to_text
 from runner.store.rows import (
     AlertRow,
     CommandRow,

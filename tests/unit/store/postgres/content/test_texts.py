@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.store.postgres.texts import to_sql, to_text
+from runner.store.postgres.content.texts import to_sql, to_text
 
 
 @given(st.text(st.characters(codec=None)))

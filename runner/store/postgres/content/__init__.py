@@ -1,0 +1,1 @@
+"""The content of a store as rows: its tables, questions and changes."""
