@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, Self
 
 from runner.execution.handed_over import HandedOver
+from runner.execution.trees import proc
 from runner.lifecycle import Reason
 from runner.service.child_pipe import HandedChild
 from runner.system import early_signals
@@ -59,6 +60,7 @@ class Handover:
                     processes=tuple(map(_process, content["processes"])),
                     worker=None if worker is None else HandedChild(**worker),
                 )
+        _close_inherited()
         return None
 
     def write(self) -> int:
@@ -68,6 +70,14 @@ class Handover:
         os.write(descriptor, json.dumps(content).encode())
         os.lseek(descriptor, 0, os.SEEK_SET)
         return descriptor
+
+
+def _close_inherited() -> None:
+    """Give up what a former program left open: this one must take the locks itself."""
+    for descriptor in map(int, proc.names("/proc/self/fd")):
+        with suppress(OSError):  # the descriptor of this listing is closed by now
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
 
 
 def _process(content: dict[str, Any]) -> HandedOver:
