@@ -40,7 +40,7 @@ from runner.store.rows import ExecutionRow
 from runner.system.clock import Clock
 from runner.values import from_microseconds, to_microseconds
 from runner.worker.admission import refusal
-from runner.worker.fencing import Fenced, is_fenced
+from runner.worker.fencing.fence import Fenced, is_fenced
 from runner.worker.link import Link
 from runner.worker.news import Beat, Took
 from runner.worker.notes import Notes, Step, Taken

@@ -17,10 +17,10 @@ from runner.execution.executor import ExecutionEvent
 from runner.execution.trees.watched import Exit
 from runner.lifecycle import Reason
 from runner.worker.executions import Executions
-from runner.worker.fence_file import read_fence
-from runner.worker.fencing import Fence, now_s
+from runner.worker.fencing.fence import Fence, now_s
+from runner.worker.fencing.fence_file import read_fence
+from runner.worker.fencing.supervision import Supervision
 from runner.worker.settings import LOST_AFTER
-from runner.worker.supervision import Supervision
 
 _START_LOOK_S = 0.05
 

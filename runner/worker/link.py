@@ -27,7 +27,7 @@ from runner.store.postgres.fleet import worker_side
 from runner.store.postgres.fleet.worker_side import Holding, ReportRow, WorkerNode
 from runner.store.rows import ExecutionRow
 from runner.system.threads import OwnThread
-from runner.worker.fencing import now_s
+from runner.worker.fencing.fence import now_s
 from runner.worker.news import Beat, Joined, News, Replaced, Sent, Took
 from runner.worker.notes import Report
 from runner.worker.room import Room

@@ -32,8 +32,8 @@ from runner.system.clock import Clock, exact_poll
 from runner.system.inheritance import inheritable
 from runner.values import counted, listed, new_id
 from runner.worker.deliveries import Deliveries
-from runner.worker.drain import Drain
 from runner.worker.executions import Executions
+from runner.worker.fencing.supervision import Supervision
 from runner.worker.guard import Guard
 from runner.worker.identity import own_identity
 from runner.worker.link import Link
@@ -41,7 +41,7 @@ from runner.worker.news import Beat, Joined, News, Replaced, Sent, Took
 from runner.worker.notes import Notes
 from runner.worker.room import Room
 from runner.worker.settings import LOST_AFTER, WorkerSettings
-from runner.worker.supervision import Supervision
+from runner.worker.stopping import Stopping
 
 _LONGEST_WAIT_S = 1.0
 _LOCK_LOOK_S = 1.0
@@ -150,7 +150,7 @@ class Worker:
         self._pending: deque[News | ExecutionEvent] = deque()
         self._troubles: dict[str, str | None] = {}
         self._notes_trouble: str | None = None
-        self._stop = Drain(self._executions, self._room, clock, settings.drain)
+        self._stopping = Stopping(self._executions, self._room, clock, settings.drain)
         self.successor: Successor | None = None
         """The program that replaces this one, if the runner beside this worker chose it."""
         for descriptor in (self._executor.descriptor, self._signals.descriptor, self._woken):
@@ -179,16 +179,16 @@ class Worker:
     def _turn(self) -> None:
         for number in self._signals.take():
             if number is not signal.SIGHUP:
-                self._stop.ask(number)
+                self._stopping.ask(number)
         with suppress(BlockingIOError):
             os.eventfd_read(self._woken)
         self._pending.extend(self._link.take_news())
         self._pending.extend(self._executor.events())
         self._carry_out_pending()
         self._guard.advance()
-        if not self._stop.is_restarting:  # else the next program starts what is held
+        if not self._stopping.is_restarting:  # else the next program starts what is held
             self._executions.start_held(may_start_fenced=self._guard.is_in_force)
-        self._stop.advance()
+        self._stopping.advance()
         self._report_troubles()
         running = len(self._executions.running)
         self._notifier.working(running=running, trouble=self._link.trouble)
@@ -214,7 +214,7 @@ class Worker:
             case Beat():
                 self._note_beat(news)
             case Replaced():
-                self._stop.drain("another worker is registered under this name")
+                self._stopping.drain("another worker is registered under this name")
             case _:
                 self._executions.note(self._guard.judged(news))
 
@@ -233,15 +233,15 @@ class Worker:
         self._guard.acknowledge(beat.sent_s, beat.lost_after_s)
         self._executions.note_beat(beat)
         if beat.asked is not None:
-            self._stop.carry_out(beat.asked)
+            self._stopping.carry_out(beat.asked)
         elif beat.is_draining:
-            self._stop.drain("it was asked to drain")
+            self._stopping.drain("it was asked to drain")
 
     def _is_over(self) -> bool:
         """Return whether the worker has stopped and said all that it can."""
-        if not self._stop.is_leaving or self._pending or self._executions.running:
+        if not self._stopping.is_leaving or self._pending or self._executions.running:
             return False
-        if self._stop.is_late(_LAST_WORDS_S):
+        if self._stopping.is_late(_LAST_WORDS_S):
             return True
         if self._executions.is_reported:
             self._link.leave()
@@ -249,7 +249,9 @@ class Worker:
 
     @property
     def _may_hand_over(self) -> bool:
-        return self._stop.is_restarting and not self._pending and not self._executions.is_starting
+        return (
+            self._stopping.is_restarting and not self._pending and not self._executions.is_starting
+        )
 
     def _hand_over(self) -> Handover:
         """End the connections, and return what the next program cannot find in the notes.
@@ -280,10 +282,10 @@ class Worker:
         """Do what the runner beside this worker wants: restart, or leave with its end."""
         if (successor := Successor.receive(0)) is None:
             self._poll.unregister(0)
-            self._stop.leave_when_idle()
+            self._stopping.leave_when_idle()
         else:
             self.successor = successor
-            self._stop.restart()
+            self._stopping.restart()
 
     def _wake(self) -> None:
         os.eventfd_write(self._woken, 1)

@@ -21,7 +21,7 @@ from support.fork_server import Process
 from support.place import SECONDLY, wait_until
 from support.postgres import OwnServer, execute
 
-from runner.worker.fence_file import read_fence
+from runner.worker.fencing.fence_file import read_fence
 
 _AGAIN = (
     "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, args, status)"

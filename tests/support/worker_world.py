@@ -35,7 +35,7 @@ from runner.store.postgres.content.texts import to_sql
 from runner.store.postgres.fleet.worker_side import TASK
 from runner.store.rows import ExecutionRow
 from runner.values import new_id
-from runner.worker.fence_file import read_fence
+from runner.worker.fencing.fence_file import read_fence
 
 JOBS = "/leader/jobs.d"
 """The leader's jobs folder; each worker has its own."""

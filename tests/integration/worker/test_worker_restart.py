@@ -19,7 +19,7 @@ from support.worker_world import WorkerWorld
 from runner import __version__
 from runner.service.child_command import DRAIN_S, OF_RUNNER
 from runner.service.child_pipe import Successor
-from runner.worker.fence_file import read_fence
+from runner.worker.fencing.fence_file import read_fence
 
 HAND_OVER = Point("runner.worker.loop:Worker._hand_over", "before")
 

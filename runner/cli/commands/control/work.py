@@ -109,7 +109,7 @@ def drain_command(node: str, places: Places) -> None:
       runner drain db-1
     """
     url = _url(places)
-    from runner.worker.draining import drain
+    from runner.worker.drain_request import drain
 
     echo(drain(url, node))
 

@@ -18,12 +18,12 @@ from runner.errors import StoreUnwritableError
 from runner.execution.spawning import posix_spawn
 from runner.system import own_children
 from runner.system.background_calls import BackgroundThread, Pending
-from runner.worker.fence_file import write_fence
-from runner.worker.fencing import Fence
+from runner.worker.fencing.fence import Fence
+from runner.worker.fencing.fence_file import write_fence
 
 _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(Path(runner.__file__).parents[1])!r}); "
-    "from runner.worker.supervisor import main; main(sys.argv[1])"
+    "from runner.worker.fencing.supervisor import main; main(sys.argv[1])"
 )
 
 

@@ -17,7 +17,7 @@ from runner.worker.executions import Executions
 from runner.worker.room import Room
 
 
-class Drain:
+class Stopping:
     """Begins with `drain`, `ask`, `leave_when_idle` or `restart`; the loop calls `advance`."""
 
     def __init__(

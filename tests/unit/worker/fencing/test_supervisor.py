@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.worker.fence_file import write_fence
-from runner.worker.fencing import Fence, Fenced, now_s
-from runner.worker.supervisor import Supervisor
+from runner.worker.fencing.fence import Fence, Fenced, now_s
+from runner.worker.fencing.fence_file import write_fence
+from runner.worker.fencing.supervisor import Supervisor
 
 RUNNING = Fenced(execution="0" * 32, stop_signal=15)
 

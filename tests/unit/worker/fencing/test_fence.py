@@ -8,8 +8,8 @@ from pathlib import Path
 from support.executions_world import process
 
 from runner.lifecycle import IfInterrupted
-from runner.worker.fence_file import read_fence, write_fence
-from runner.worker.fencing import Fence, Fenced, is_fenced, now_s
+from runner.worker.fencing.fence import Fence, Fenced, is_fenced, now_s
+from runner.worker.fencing.fence_file import read_fence, write_fence
 
 
 def test_only_what_may_follow_itself_is_fenced() -> None:

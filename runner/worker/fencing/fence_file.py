@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from runner.worker.fencing import Fence, Fenced
+from runner.worker.fencing.fence import Fence, Fenced
 
 FILE = "fence.json"
 

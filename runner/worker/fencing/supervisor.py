@@ -17,8 +17,8 @@ from pathlib import Path
 
 from runner.execution.trees import proc, tree_signals
 from runner.execution.trees.cgroups import Cgroups, folder_of
-from runner.worker.fence_file import read_fence
-from runner.worker.fencing import Fence, Fenced, now_s
+from runner.worker.fencing.fence import Fence, Fenced, now_s
+from runner.worker.fencing.fence_file import read_fence
 
 _ALONE_LOOK_S = 1.0
 """How often a supervisor whose worker is gone looks for its successor."""
