@@ -72,6 +72,8 @@ class Node:
                     pass
                 except (LeaseLostError, StoreUnwritableError) as error:
                     logger.warning("{}", error)
+                    if runner is not None and runner.is_handing_over:
+                        break  # the next program stands by
                     if runner is not None and runner.is_stopping:
                         return None
                 handover, not_before_s = None, self.clock.elapsed_s() + _AGAIN_S

@@ -243,6 +243,11 @@ class Runner:
         return self._stopping.is_asked
 
     @property
+    def is_handing_over(self) -> bool:
+        """Whether another program is about to replace this one."""
+        return self._stopping.is_handing_over
+
+    @property
     def is_executing(self) -> bool:
         """Whether an execution that this runner claimed has not ended yet."""
         return any(not execution.is_inherited for execution in self.in_progress)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from support import marked_points
 from support.database_proxy import proxied
 from support.fleet import (
     FleetNode,
@@ -19,7 +23,7 @@ from support.fleet import (
     worker_of,
     zombies_of,
 )
-from support.place import GATE, SECONDLY, end_of, wait_until
+from support.place import GATE, ROOT, SECONDLY, check_log, end_of, wait_until
 from support.postgres import execute
 
 from runner import __version__
@@ -176,6 +180,47 @@ def test_a_restart_waits_for_a_program_that_starts_after_its_lease_ran_out(
         assert [each["node"] for each in node.events("runner.leading")] == [node.name] * 2
     finally:
         node.end_all()
+
+
+def test_a_leader_that_loses_its_lease_amid_a_restart_stands_by_in_the_next_program(
+    database_url: str, tmp_path: Path
+) -> None:
+    node, console = FleetNode(tmp_path, database_url), tmp_path / "console"
+    point = ("runner.service.loop:Runner._record_stop", "before")
+    with console.open("wb") as file:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, marked_points.__file__, *point, "1", str(int(signal.SIGSTOP))),
+                *("start", "--no-work"),
+            ],
+            env=node.environment | {"PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        node.await_leading(within_s=90)
+        restarting = node.begin("restart")
+        wait_until(lambda: marked_points.is_stopped(process.pid), within_s=60, what="the point")
+        other = "node = 'other', state_id = 's', epoch = epoch + 1, expires = 'infinity'"
+        execute(database_url, f"UPDATE lease SET {other}")
+        process.send_signal(signal.SIGCONT)
+        wait_until(
+            lambda: "stands by; other leads" in console.read_text(),
+            within_s=90,
+            what="a standby",
+        )
+        assert process.poll() is None
+        execute(database_url, "UPDATE lease SET expires = '-infinity'")
+        wait_until(lambda: len(node.events("runner.leading")) == 2, within_s=90, what="a leader")
+        assert "Traceback" not in console.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    restarting.terminate()
+    end_of(restarting)
+    check_log(node.log)
 
 
 def test_restart_and_stop_mean_the_node_of_the_machine_on_which_they_are_typed(
