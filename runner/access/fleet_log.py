@@ -180,8 +180,13 @@ class FleetLog:
 
 
 def _folder_in(state: Path) -> Path:
-    """Return the folder of the copy: in the state folder, if it is this user's own."""
+    """Return the folder of the copy: in the state folder, if it is this user's own.
+
+    It exists from now on, for the program that keeps the history index in it.
+    """
     if is_folder(state) and state.stat().st_uid == os.geteuid() and os.access(state, os.W_OK):
+        with suppress(OSError):  # `up_to_date` reports it
+            (state / "fleet-log").mkdir(mode=0o700, exist_ok=True)
         return state / "fleet-log"
     temporary = Path(mkdtemp(prefix="runner-log-"))
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)

@@ -15,6 +15,7 @@ from runner.errors import StoreError
 from runner.planning.words.pause_words import pause_words
 from runner.service.trouble import TroubleNote
 from runner.store.opening import is_store_read_only, owner_of, read_store
+from runner.system.regular_files import is_folder
 from runner.timing.local_times import local_text
 from runner.values import counted, from_microseconds, listed
 
@@ -108,6 +109,8 @@ def folder_trouble(places: Places, loaded: Loaded) -> str | None:
     force = loaded.in_force
     if not force.is_kept_whole:
         return None
+    if places.fleet_log is not None and not is_folder(places.jobs):
+        return f"there is no {places.jobs} here: the requests are those that the fleet serves"
     from runner.planning.last_good import way_back
 
     return (

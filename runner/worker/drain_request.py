@@ -22,4 +22,5 @@ def drain(url: str, name: str) -> str:
         if running is None:
             names = listed(worker_names(connection), 10)
             raise UsageError(f"there is no worker {name!r}; the workers are: {names or 'none'}")
-    return f"{name} takes nothing new; it still has {counted(running, 'execution')}"
+    left = f"it still has {counted(running, 'execution')}" if running else "it is idle"
+    return f"{name} takes nothing new; {left}"

@@ -42,7 +42,7 @@ class Stopping:
 
     def leave_when_idle(self) -> None:
         """Take nothing more, and leave after the last end, whenever that is."""
-        self.drain("the runner that started it has ended")
+        self.drain("its `runner start` has ended; it leaves after its last execution")
         self.is_leaving, self.is_restarting = True, False
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ WIDEST = 88
 
 _DROPPED = re.compile(r"^(<!--.*-->|!\[.*\]\(.*\))\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
-_BOLD = re.compile(r"\*\*([^*]+)\*\*")
+_BOLD = re.compile(r"(?<!\*)\*\*([^*]+)\*\*(?!\*)")  # *** is what a secret becomes
 _CELL = re.compile(r"(?<!\\)\|")
 _ITEM = re.compile(r"- |\d+\. ")
 _PLAIN_HEADS = ("", "means", "meaning")

@@ -20,7 +20,7 @@ _END_S = 2.0
 def kept_up_to_date(log: FleetLog | None, report: Callable[[str], object]) -> Iterator[None]:
     """Copy new records in a thread during the block. Without a copy, do nothing.
 
-    `report` gets a sentence when that fails, once for each reason. It is tried again.
+    `report` gets a sentence when that fails, once for each reason, and when it works again.
     """
     if log is None:
         yield
@@ -32,11 +32,14 @@ def kept_up_to_date(log: FleetLog | None, report: Callable[[str], object]) -> It
         while not is_over.is_set():
             try:
                 log.up_to_date()
-                said = ""
+                words = ""
             except RunnerError as error:
-                if (words := str(error)) != said:
-                    report(f"the history is not kept: {words}")
-                    said = words
+                words = str(error)
+            if words != said:
+                said = words
+                report(
+                    f"the history is not kept: {words}" if words else "the history is kept again"
+                )
             is_over.wait(_RETRY_S if said else _POLL_S)
 
     thread = OwnThread(target=run, args=(log,), name="fleet history", daemon=True)

@@ -39,3 +39,21 @@ def test_commands_compare_with_the_fleet_at_another_path(database_url: str, tmp_
             assert expected.format(leader=leader.name) in done.stdout, (command, done)
     finally:
         leader.end_all()
+
+
+@pytest.mark.timeout(600)
+def test_a_machine_without_the_jobs_folder_shows_what_the_fleet_serves(
+    database_url: str, tmp_path: Path
+) -> None:
+    leader = FleetNode(tmp_path / "leader", database_url)
+    leader.declare("daily", "echo hello", DAILY)
+    other = FleetNode(tmp_path / "other", database_url, jobs=tmp_path / "nowhere")
+    try:
+        leader.join()
+        leader.await_leading()
+        done = other.run("ls")
+        assert "daily" in done.stdout
+        assert "the requests are those that the fleet serves" in done.stderr
+        assert "mount it again" not in done.stderr
+    finally:
+        leader.end_all()

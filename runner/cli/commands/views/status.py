@@ -87,7 +87,7 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     where = f" on {item['leader']}" if item["leader"] else ""
     echo(f"runner {item['pid']}{where} has been {stands} since {since}")
     echo(f"jobs      {item['jobs']}{commit}")
-    echo(f"log       {places.monitor_log}")
+    echo(f"log       {places.followed_log}")
     echo(f"requests  {counts or 'none'}")
     if item["nodes"]:
         from runner.access.shown.fleet_items import fleet_rows

@@ -47,6 +47,7 @@ def test_code_is_indented_and_never_wrapped() -> None:
 def test_links_bold_marks_comments_and_images_are_left_out() -> None:
     text = "<!-- generated: x -->\nSee **the** [log](a/b.md#c).\n<!-- /generated -->\n![x](y.svg)\n"
     assert text_of(text, 80) == "See the log.\n"
+    assert text_of("`***` is no mark. **But** this is.\n", 80) == "`***` is no mark. But this is.\n"
 
 
 def test_a_table_that_fits_stands_in_columns() -> None:
