@@ -137,8 +137,8 @@ class Executor(Protocol):
         ...
 
     @property
-    def unserved(self) -> str | None:
-        """Which queues have no live worker, in words; None if each has one."""
+    def unserved(self) -> tuple[str, ...] | None:
+        """The queues without a live worker; None as long as this is unknown."""
         ...
 
     @property

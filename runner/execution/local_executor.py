@@ -24,7 +24,7 @@ class LocalExecutor:
     """
 
     is_local = True
-    unserved = None
+    unserved = ()
 
     def __init__(
         self,

@@ -22,7 +22,11 @@ DISK_EVERY_S = 60.0
 """How often to look at the free space, in seconds."""
 
 Troubles = Callable[[], Mapping[Check, str | None]]
-"""Returns what is wrong with each part of the runner; None for what works."""
+"""Returns what is wrong with each part of the runner; None for what works.
+
+A part whose state is still unknown is left out, and its alert stays as it is. A former runner,
+or the former leader of a fleet, may have opened it.
+"""
 
 
 class OwnChecks:
@@ -38,7 +42,7 @@ class OwnChecks:
         self._state = state
         self._clock = clock
         self._next_look_s = self._next_disk_s = 0.0
-        self._disk: str | None = None
+        self._disk: dict[Check, str | None] = {}
         self._store: News | None = None
 
     def note_store(self, trouble: str | None) -> None:
@@ -59,7 +63,7 @@ class OwnChecks:
             self._look_at_disk()
         now, checks = self._clock.now(), self._alerts.of(None)
         found = []
-        for check, trouble in {**self._troubles(), Check.DISK: self._disk}.items():
+        for check, trouble in {**self._troubles(), **self._disk}.items():
             if trouble is not None and check not in checks:
                 fact = Fact.COUNTING if check in COUNTED else Fact.BROKEN
                 found.append((check, News(fact=fact, at=now, message=trouble)))
@@ -78,7 +82,8 @@ class OwnChecks:
     def _look_at_disk(self) -> None:
         with suppress(OSError):  # the store is on the same disk, and reports the trouble
             disk = os.statvfs(self._state)
-            self._disk = _full_words(self._state, disk.f_bavail, disk.f_blocks, disk.f_frsize)
+            words = _full_words(self._state, disk.f_bavail, disk.f_blocks, disk.f_frsize)
+            self._disk = {Check.DISK: words}
 
 
 def _full_words(path: Path, free: int, blocks: int, block_bytes: int) -> str | None:

@@ -29,6 +29,7 @@ from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.mail import Mail
 from runner.service.executions.name_lists import adopted_words
 from runner.service.fleet.leader_watch import LEADER, LeaderWatch
+from runner.service.fleet.queue_watch import unserved_words
 from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
 from runner.service.notifying.messenger import Messenger
@@ -106,6 +107,9 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
     messenger = _messenger(
         settings, options.clock, core, records.journal, wakeups, zones, resources
     )
+    folder = _jobs_folder(
+        settings, options, core, reader, mail, zones, _gate(options, records, registry)
+    )
     return Parts(
         settings=settings,
         options=options,
@@ -117,15 +121,13 @@ def assemble(settings: Settings, options: Options, resources: ExitStack) -> Part
         reloader=reloader,
         reader=reader,
         mail=mail,
-        folder=_jobs_folder(
-            settings, options, core, reader, mail, zones, _gate(options, records, registry)
-        ),
+        folder=folder,
         clock_changes=_clock_changes(settings, core, records.journal, reader, zones, housekeeping),
         housekeeping=housekeeping,
         messenger=messenger,
         settings_watch=_settings_watch(settings, options.clock, core, messenger, resources),
         leader_watch=leader_watch,
-        own_checks=_own_checks(settings, options.clock, core, records.journal, reader),
+        own_checks=_own_checks(settings, options.clock, core, records.journal, reader, folder),
     )
 
 
@@ -162,7 +164,12 @@ def _settings_watch(
 
 
 def _own_checks(
-    settings: Settings, clock: Clock, core: Core, journal: Journal, reader: BackgroundReader
+    settings: Settings,
+    clock: Clock,
+    core: Core,
+    journal: Journal,
+    reader: BackgroundReader,
+    folder: JobsFolder,
 ) -> OwnChecks:
     def troubles() -> dict[Check, str | None]:
         emptiness, lost = core.registry.emptiness, None
@@ -170,12 +177,12 @@ def _own_checks(
             lost = f"{settings.jobs} {DIFFERS}"
         elif emptiness is not None or reader.is_silent:
             lost = f"no file of {settings.jobs} can be read"
-        return {
-            Check.LOG: journal.log.trouble,
-            Check.CLOCK: core.watch.doubt,
-            Check.RELOAD: lost,
-            Check.QUEUE: core.executor.unserved,
-        }
+        found = {Check.LOG: journal.log.trouble, Check.CLOCK: core.watch.doubt}
+        if folder.is_registered or lost is not None:
+            found[Check.RELOAD] = lost
+        if (queues := core.executor.unserved) is not None:
+            found[Check.QUEUE] = unserved_words(queues)
+        return found
 
     return OwnChecks(core.alerts, troubles, settings.state, clock)
 

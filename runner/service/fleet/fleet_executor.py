@@ -95,8 +95,8 @@ class FleetExecutor:
         self._losses.outwait(float(meta.get(LOST_AFTER, 0.0)))
 
     @property
-    def unserved(self) -> str | None:
-        return self._queues.trouble
+    def unserved(self) -> tuple[str, ...] | None:
+        return self._queues.unserved
 
     # --- the orders
 

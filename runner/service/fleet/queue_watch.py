@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runner.requests.building.request import queues_named_in
 from runner.store.postgres.connecting.connection import Connection
 from runner.store.postgres.fleet import dispatches
@@ -17,8 +19,8 @@ class QueueWatch:
     """Looks at the queues that requests name, and those in which executions wait."""
 
     def __init__(self, clock: Clock) -> None:
-        self.trouble: str | None = None
-        """Which queues are not served, in words; None if all are."""
+        self.unserved: tuple[str, ...] | None = None
+        """The queues that are not served; None before the first look."""
         self.next_s = 0.0
         """When the next look is due, in elapsed seconds."""
         self._clock = clock
@@ -33,15 +35,16 @@ class QueueWatch:
             self._requests_at_s = now_s + _REQUESTS_EVERY_S
             found = map(queues_named_in, dispatches.definitions_with_queues(connection))
             self._named = frozenset().union(*found)
-        unserved = dispatches.unserved(connection, self._named)
-        self.trouble = _words(unserved) if unserved else None
+        self.unserved = tuple(dispatches.unserved(connection, self._named))
 
 
-def _words(queues: list[str]) -> str:
-    """Return the trouble in words.
+def unserved_words(queues: Sequence[str]) -> str | None:
+    """Return that no live worker serves some queues; None without any.
 
-    >>> _words(["gpu", "reports"])
+    >>> unserved_words(["gpu", "reports"])
     'no live worker serves the queues gpu, reports'
     """
+    if not queues:
+        return None
     noun = "queue" if len(queues) == 1 else "queues"
     return f"no live worker serves the {noun} {listed(queues, _MOST_NAMED)}"

@@ -21,6 +21,7 @@ from runner.planning.alerts import expectations
 from runner.service.fleet import queue_watch
 from runner.service.loop import Runner, running
 from runner.service.runner_settings import Settings
+from runner.store.postgres.connecting.connection import Connection
 from runner.system.clock import SystemClock
 
 NOW = "run_immediately"
@@ -170,6 +171,38 @@ def test_a_queue_without_a_live_worker_opens_an_alert_until_there_is_one(
             return bool(place.events("alert.closed"))
 
         until(runner, is_closed, "the end of the alert")
+
+
+def test_the_next_leader_keeps_the_alert_about_a_queue_until_a_worker_serves_it(
+    place: Place, database_url: str, worker: ScriptedWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not looked yet when it decides for the first time, so it knows nothing."""
+    monkeypatch.setattr(expectations, "QUEUE_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(queue_watch, "_LOOK_EVERY_S", 0.1)
+    place.declare("models", "true", DAILY, queue="gpu")
+    with leading(place, database_url) as runner:
+        until(runner, lambda: place.events("alert.opened"), "the alert")
+    looks = list[queue_watch.QueueWatch]()
+
+    def refuse(watch: queue_watch.QueueWatch, _: Connection) -> None:
+        looks.append(watch)
+        watch.next_s = 0.0
+
+    with leading(place, database_url) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(queue_watch.QueueWatch, "look", refuse)
+            until(runner, lambda: len(looks) == 3, "turns without knowledge")
+        until(runner, lambda: looks[0].unserved == ("gpu",), "the first look")
+        runner.turn()
+        assert not place.events("alert.closed")
+        worker.connection.execute("UPDATE nodes SET queues = '{default,gpu}'")
+
+        def is_closed() -> bool:
+            worker.join()
+            return bool(place.events("alert.closed"))
+
+        until(runner, is_closed, "the end of the alert")
+    assert len(place.events("alert.opened")) == len(place.events("alert.closed")) == 1
 
 
 def test_sigterm_leaves_the_executions_to_the_workers_and_the_next_leader(

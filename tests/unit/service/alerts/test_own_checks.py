@@ -106,6 +106,36 @@ def test_a_queue_without_a_worker_alerts_after_a_minute(here: OwnWorld) -> None:
     assert own(here)[1:] == [("closed", Check.QUEUE)]
 
 
+@pytest.mark.parametrize("check", [Check.LOG, Check.CLOCK, Check.RELOAD, Check.QUEUE])
+def test_an_alert_stays_open_while_its_part_is_unknown(here: OwnWorld, check: Check) -> None:
+    here.troubles = {check: "gone"}
+    here.turn()
+    here.wait(6 * MINUTE)
+    here.troubles = {}
+    here.turn()
+    here.turn()
+    assert own(here) == [("opened", check)]
+    here.troubles = {check: None}
+    here.turn()
+    assert own(here)[1:] == [("closed", check)]
+
+
+def test_an_alert_about_the_disk_stays_open_while_the_disk_does_not_answer(
+    here: OwnWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    almost_full = SimpleNamespace(f_bavail=4, f_blocks=100, f_frsize=2**20)
+    monkeypatch.setattr(os, "statvfs", lambda _: almost_full)
+    here.turn()
+
+    def refuse(_: object) -> Any:
+        raise OSError
+
+    monkeypatch.setattr(os, "statvfs", refuse)
+    here.checks = OwnChecks(here.alerts, dict, here.folder, _ClockOf(here))
+    here.turn()
+    assert here.open() == {Check.DISK: 1}
+
+
 def test_a_folder_that_comes_back_in_time_alerts_nobody(here: OwnWorld) -> None:
     here.troubles = {Check.RELOAD: "gone"}
     here.turn()
