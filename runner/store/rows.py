@@ -250,7 +250,7 @@ class NodeRow(NamedTuple):
     """Random for each start of the node."""
     version: str
     silent_s: float
-    """How long ago its last heartbeat arrived, in seconds."""
+    """How long ago its last sign of life was, in seconds: a heartbeat, or a renewed lease."""
     clock_offset_s: float
     """How far the database's clock is ahead of the node's, in seconds."""
     queues: tuple[str, ...]

@@ -11,7 +11,7 @@ from support.postgres import execute
 
 from runner.store.postgres.connecting.address import address_of
 from runner.store.postgres.connecting.connection import Connection, connect
-from runner.store.postgres.fleet import lease
+from runner.store.postgres.fleet import lease, nodes
 from runner.store.postgres.fleet.lease import Holder, Lease
 
 ONE = Holder(instance="1", node="one", state_id="s1", pid=1)
@@ -48,6 +48,37 @@ def test_a_lease_that_is_given_up_is_free_at_once(connection: Connection) -> Non
     assert lease.take(connection, TWO)
     lease.give_up(connection, 1)
     assert not lease.view(connection).is_over, "a former leader gives up nothing"
+
+
+def test_a_node_that_led_was_last_seen_when_it_renewed_or_gave_up_its_lease(
+    connection: Connection, database_url: str
+) -> None:
+    for name in ("one", "two"):
+        execute(
+            database_url,
+            "INSERT INTO nodes (name, kind, machine, boot, state_id, instance, version, heartbeat)"
+            f" VALUES ('{name}', 'start', 'm', 'b', 's{name}', 'i', '1',"
+            " clock_timestamp() - interval '1 hour')",
+        )
+    one, two = ONE._replace(state_id="sone"), TWO._replace(state_id="stwo")
+
+    def silences() -> list[float]:
+        return [round(each.silent_s, -1) for each in nodes.fleet(connection).nodes]
+
+    assert silences() == [3600.0, 3600.0]
+    assert lease.take(connection, one)
+    assert silences() == [0.0, 3600.0], "it leads"
+    execute(database_url, "UPDATE lease SET expires = clock_timestamp() - interval '20 s'")
+    assert silences() == [30.0, 3600.0], "nobody leads"
+    assert lease.take(connection, two)
+    assert silences() == [30.0, 0.0], "another node leads"
+    lease.give_up(connection, 1)
+    assert silences() == [30.0, 0.0], "a former leader gives up nothing"
+    execute(database_url, "UPDATE lease SET expires = clock_timestamp() - interval '50 s'")
+    lease.give_up(connection, 2)
+    assert silences() == [30.0, 0.0], "who gives up is alive"
+    assert lease.take(connection, one)
+    assert silences() == [0.0, 0.0]
 
 
 def test_a_former_leader_neither_commits_nor_renews(

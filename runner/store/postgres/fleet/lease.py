@@ -1,6 +1,9 @@
 """The lease: the row that decides which node leads a fleet. Touches the database.
 
 Each function is one statement. All times are those of the database's clock.
+
+While a node leads, its lease is its sign of life, and the heartbeat of its row in `nodes` is
+old. Whoever ends the lease writes the last sign of life there.
 """
 
 from __future__ import annotations
@@ -16,6 +19,13 @@ HANDED_OVER_S = 30
 """How long a lease lasts for the program that replaces the leader's: it takes long to start."""
 RENEW_S = 3
 """After how long a leader renews its lease, in seconds."""
+LAST_SIGN = (
+    "greatest(heartbeat, least(clock_timestamp(), expires - make_interval(secs => %(lease)s)))"
+)
+"""The last sign of life of the node that has the lease, in SQL: its heartbeat or last renewal.
+
+A lease that was handed over lasts longer, so the sign may be up to 20 s too late then.
+"""
 CHANNEL = "runner_lease"
 """The channel of NOTIFY on which a leader says that it gives up the lease."""
 
@@ -71,16 +81,19 @@ def take(connection: Connection, holder: Holder) -> Lease | None:
     """Take the lease; return None while another node leads.
 
     A node's own lease may be taken at any time: its former process is gone, because it has
-    lost the state folder.
+    lost the state folder. The row of the former leader's node gets its last sign of life.
     """
     row = connection.execute(
-        "WITH former AS (SELECT node FROM lease)"
+        "WITH former AS (SELECT node, state_id, expires FROM lease), taken AS ("
         " UPDATE lease SET holder = %(instance)s, node = %(node)s, state_id = %(state_id)s,"
         " pid = %(pid)s, epoch = epoch + 1, batch = 0,"
         " expires = clock_timestamp() + make_interval(secs => %(lease)s)"
-        " FROM former WHERE expires <= clock_timestamp()"
-        " OR (lease.node = %(node)s AND state_id = %(state_id)s)"
-        " RETURNING epoch, record, former.node",
+        " FROM former WHERE lease.expires <= clock_timestamp()"
+        " OR (lease.node = %(node)s AND lease.state_id = %(state_id)s)"
+        " RETURNING epoch, record, former.node, former.state_id, former.expires),"
+        f" seen AS (UPDATE nodes SET heartbeat = {LAST_SIGN} FROM taken"
+        " WHERE kind = 'start' AND nodes.state_id = taken.state_id)"
+        " SELECT epoch, record, node FROM taken",
         holder._asdict() | {"node": to_sql(holder.node), "lease": LEASE_S},
     ).fetchone()
     if row is None:
@@ -113,7 +126,12 @@ def renew(connection: Connection, epoch: int, *, lasts_s: int = LEASE_S) -> bool
 
 
 def give_up(connection: Connection, epoch: int) -> None:
-    """Let another node take the lease at once."""
+    """Let another node take the lease at once; write the last sign of life of this one."""
     with connection.transaction():
-        connection.execute("UPDATE lease SET expires = '-infinity' WHERE epoch = %s", (epoch,))
+        connection.execute(
+            "WITH given AS (UPDATE lease SET expires = '-infinity' WHERE epoch = %s"
+            " RETURNING state_id) UPDATE nodes SET heartbeat = clock_timestamp()"
+            " FROM given WHERE kind = 'start' AND nodes.state_id = given.state_id",
+            (epoch,),
+        )
         connection.execute(f"NOTIFY {CHANNEL}")

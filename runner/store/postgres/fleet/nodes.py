@@ -119,9 +119,12 @@ def fleet(connection: Connection) -> Fleet:
     leading = lease.view(connection)
     rows = connection.execute(
         "SELECT name, kind, instance, version,"
-        " extract(epoch FROM clock_timestamp() - heartbeat)::float8, clock_offset_s,"
+        " greatest(extract(epoch FROM clock_timestamp() - CASE"
+        f" WHEN kind = 'start' AND nodes.state_id = lease.state_id THEN {lease.LAST_SIGN}"
+        " ELSE heartbeat END)::float8, 0), clock_offset_s,"
         " coalesce(queues, '{}'), concurrency, cardinality(executions), is_draining, log_seq"
-        " FROM nodes ORDER BY kind, name"
+        " FROM nodes CROSS JOIN lease ORDER BY kind, name",
+        {"lease": lease.LEASE_S},
     ).fetchall()
     return Fleet(
         leader=None if leading.is_over else leading.node,
