@@ -14,6 +14,7 @@ from runner.examination.subject import Subject
 from runner.requests.building.request import queues_named_in
 from runner.requests.catalog.catalog_reader import CatalogReader
 from runner.requests.model import DEFAULT_QUEUE
+from runner.service.fleet.leader_watch import LEADER
 from runner.store.opening import read_store
 from runner.store.rows import RequestRow
 from runner.values import counted, listed
@@ -29,22 +30,30 @@ def fleet_findings(subject: Subject) -> Iterator[DoctorFinding]:
         return
     try:
         with closing(read_store(subject.store)) as reader:
-            fleet, requests = reader.fleet(), reader.snapshot().requests
+            fleet, snapshot = reader.fleet(), reader.snapshot()
     except StoreUnwritableError:  # the check of the store says so
         return
     if fleet is None:
         return
+    requests = snapshot.requests
     yield from _difference(subject, {row.name for row in requests if row.file is not None})
-    if fleet.leader is None:
-        yield advice("fleet", "no node leads, so nothing fires", "start one: `runner start`")
-    else:
-        yield good("fleet", f"{fleet.leader} leads")
+    yield _leader_finding(fleet.leader, snapshot.meta.get(LEADER))
     for queue, names in sorted(_users_of_queues(requests).items()):
         if count := fleet.served(queue):
             yield good("queue", f"{counted(count, 'live worker')} for the queue {queue}")
             continue
         message = f"no live worker serves the queue {queue} of {listed(names, _MOST_NAMED)}"
         yield problem("queue", message, f"start one: `runner work --queue {queue}`")
+
+
+def _leader_finding(leader: str | None, former: str | None) -> DoctorFinding:
+    """Report who leads. A store that no node has served yet may still wait for the first one."""
+    if leader is not None:
+        return good("fleet", f"{leader} leads")
+    message, hint = "no node leads, so nothing fires", "start one: `runner start`"
+    if former is None:
+        return advice("fleet", message, hint)
+    return problem("fleet", f"{message}; the last leader was {former}", hint)
 
 
 def _difference(subject: Subject, served: Set[str]) -> Iterator[DoctorFinding]:

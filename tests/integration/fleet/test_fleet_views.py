@@ -18,6 +18,7 @@ from support.web_world import WebWorld
 
 from runner.store.rows import Batch
 
+NO_LEADER = "no node leads, so nothing fires"
 DAILY = {"schedule": {"frequency": "daily", "at": "02:00"}}
 
 
@@ -114,6 +115,17 @@ def test_doctor_names_a_queue_that_no_live_worker_serves(
         "UPDATE nodes SET heartbeat = now() - interval '1 minute' WHERE name = 'two'",
     )
     assert ("problem", "no live worker serves the queue gpu of trains") in findings(place, "queue")
+
+
+def test_doctor_says_that_a_fleet_which_has_served_has_no_leader(
+    place: Place, fleet: Leader, database_url: str
+) -> None:
+    fleet.store.commit(Batch(meta={"leader": "one"}))
+    assert [level for level, _ in findings(place, "fleet")][-1:] == ["ok"]
+    execute(database_url, "UPDATE lease SET expires = '-infinity'")
+    assert ("problem", f"{NO_LEADER}; the last leader was one") in findings(place, "fleet")
+    execute(database_url, "DELETE FROM meta WHERE key = 'leader'")
+    assert ("advice", NO_LEADER) in findings(place, "fleet"), "no node has served it yet"
 
 
 def test_validate_has_no_caution_about_queues_in_a_fleet(place: Place, fleet: Leader) -> None:
