@@ -5,7 +5,7 @@ folder, and whether workers serve the queues. Reads the store and the folder.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import closing
 
 from runner.errors import StoreUnwritableError
@@ -43,7 +43,7 @@ def fleet_findings(subject: Subject) -> Iterator[DoctorFinding]:
             yield good("queue", f"{counted(count, 'live worker')} for the queue {queue}")
             continue
         message = f"no live worker serves the queue {queue} of {listed(names, _MOST_NAMED)}"
-        yield problem("queue", message, f"start one: `runner work --queue {queue}`")
+        yield problem("queue", message, _way_to_serve(queue, fleet.drained(queue)))
 
 
 def _leader_finding(leader: str | None, former: str | None) -> DoctorFinding:
@@ -54,6 +54,21 @@ def _leader_finding(leader: str | None, former: str | None) -> DoctorFinding:
     if former is None:
         return advice("fleet", message, hint)
     return problem("fleet", f"{message}; the last leader was {former}", hint)
+
+
+def _way_to_serve(queue: str, drained: Sequence[str]) -> str:
+    """Return how to get a worker for a queue; `drained` workers would serve it.
+
+    >>> _way_to_serve("gpu", ["vm", "vm-2"])
+    'vm, vm-2 serve it, but are drained: `runner restart` there lets them take again'
+    """
+    if not drained:
+        return f"start one: `runner work --queue {queue}`"
+    serve, them = (
+        ("serves it, but is", "it") if len(drained) == 1 else ("serve it, but are", "them")
+    )
+    names = listed(drained, _MOST_NAMED)
+    return f"{names} {serve} drained: `runner restart` there lets {them} take again"
 
 
 def _difference(subject: Subject, served: Set[str]) -> Iterator[DoctorFinding]:

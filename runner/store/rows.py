@@ -281,11 +281,18 @@ class Fleet(NamedTuple):
 
     def served(self, queue: str) -> int:
         """Return how many live workers serve a queue."""
-        return sum(
-            queue in worker.queues
+        return sum(not worker.is_draining for worker in self._live(queue))
+
+    def drained(self, queue: str) -> list[str]:
+        """Return the names of the live workers of a queue that take nothing new."""
+        return [worker.name for worker in self._live(queue) if worker.is_draining]
+
+    def _live(self, queue: str) -> list[NodeRow]:
+        return [
+            worker
             for worker in self.workers
-            if worker.silent_s < WORKER_AWAY_S and not worker.is_draining
-        )
+            if queue in worker.queues and worker.silent_s < WORKER_AWAY_S
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,23 @@ def test_doctor_names_a_queue_that_no_live_worker_serves(
     assert ("problem", "no live worker serves the queue gpu of trains") in findings(place, "queue")
 
 
+def test_doctor_names_the_drained_workers_of_a_queue(
+    place: Place, fleet: Leader, database_url: str
+) -> None:
+    definition = json.dumps({"data": {"process": {"queue": "gpu"}}})
+    execute(
+        database_url,
+        "INSERT INTO requests (name, file, generation, state)"
+        " VALUES ('trains', 'trains.yaml', 1, '{}')",
+        f"INSERT INTO definitions VALUES ('trains', '{definition}')",
+        "UPDATE nodes SET is_draining = true WHERE name = 'two'",
+    )
+    lines = place.run("doctor", "--output", "json").stdout.splitlines()
+    hints = [each["suggestion"] for each in map(json.loads, lines) if each["check"] == "queue"]
+    restart = "`runner restart` there lets it take again"
+    assert hints == [f"two serves it, but is drained: {restart}"]
+
+
 def test_doctor_says_that_a_fleet_which_has_served_has_no_leader(
     place: Place, fleet: Leader, database_url: str
 ) -> None:
