@@ -113,7 +113,7 @@ def _closed(record: Mapping[str, Any]) -> Line:
 
 
 def _alert(record: Mapping[str, Any]) -> str:
-    return f"{record['request'] or 'the runner'}  {record['check']}, {record['message']}"
+    return f"{record['request'] or 'the runner'}: {record['check']}, {record['message']}"
 
 
 def _notified(record: Mapping[str, Any]) -> Line:

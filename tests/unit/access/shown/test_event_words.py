@@ -57,3 +57,35 @@ def test_a_notification_names_its_receiver_and_its_alerts(
     event: Event, fields: dict[str, object], line: tuple[str, str]
 ) -> None:
     assert words(event, receiver="ops", attempt=1, **fields) == line
+
+
+@pytest.mark.parametrize(
+    ("event", "request_name", "check", "message", "line"),
+    [
+        (
+            Event.ALERT_OPENED,
+            None,
+            "queue",
+            "no live worker serves the queue gpu",
+            ("WARNING", "! alert: the runner: queue, no live worker serves the queue gpu"),
+        ),
+        (
+            Event.ALERT_CLOSED,
+            None,
+            "queue",
+            "it is over",
+            ("INFO", "· alert closed: the runner: queue, it is over"),
+        ),
+        (
+            Event.ALERT_CLOSED,
+            "etl",
+            "overrun",
+            "ended with status success",
+            ("INFO", "· alert closed: etl: overrun, ended with status success"),
+        ),
+    ],
+)
+def test_an_alert_names_what_it_is_about_and_its_check(
+    event: Event, request_name: str | None, check: str, message: str, line: tuple[str, str]
+) -> None:
+    assert words(event, request=request_name, check=check, message=message) == line
