@@ -88,7 +88,8 @@ class Copier(Generic[Output]):
             output.seek(self._position)
             while chunk := output.read(65536):
                 self._write(chunk)
-            self._position = output.tell()
+                # At once: the database of a fleet may fail before the next one.
+                self._position += len(chunk)
 
     def _write(self, chunk: bytes) -> None:
         try:

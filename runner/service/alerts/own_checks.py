@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from runner.planning.alerts.check_states import Fact, News
 from runner.planning.alerts.expectations import COUNTED
 from runner.service.alerts.alerts import Alerts
 from runner.system.clock import Clock
-from runner.values import size_text
+from runner.values import listed, size_text
 
 LEAST_FREE = 0.05
 """The part of a file system that should be free."""
@@ -27,6 +27,9 @@ Troubles = Callable[[], Mapping[Check, str | None]]
 A part whose state is still unknown is left out, and its alert stays as it is. A former runner,
 or the former leader of a fleet, may have opened it.
 """
+
+
+_MOST_NAMED = 10
 
 
 class OwnChecks:
@@ -96,3 +99,15 @@ def _full_words(path: Path, free: int, blocks: int, block_bytes: int) -> str | N
         return None
     left, whole = (size_text(count * block_bytes >> 20 << 20) for count in (free, blocks))
     return f"the disk of {path} is almost full: {left} of {whole} are free"
+
+
+def unserved_words(queues: Sequence[str]) -> str | None:
+    """Return that no live worker serves some queues; None without any.
+
+    >>> unserved_words(["gpu", "reports"])
+    'no live worker serves the queues gpu, reports'
+    """
+    if not queues:
+        return None
+    noun = "queue" if len(queues) == 1 else "queues"
+    return f"no live worker serves the {noun} {listed(queues, _MOST_NAMED)}"

@@ -14,7 +14,7 @@ from functools import partial
 from runner.execution.kept_outputs import KeptOutputs
 from runner.lifecycle import Check
 from runner.planning.last_good import DIFFERS
-from runner.service.alerts.own_checks import OwnChecks
+from runner.service.alerts.own_checks import OwnChecks, unserved_words
 from runner.service.assembly.core import Core, build_core
 from runner.service.assembly.exclusive_parts import (
     Options,
@@ -29,7 +29,6 @@ from runner.service.clocks.zone_change import ZoneWatch
 from runner.service.deciding.mail import Mail
 from runner.service.executions.name_lists import adopted_words
 from runner.service.fleet.leader_watch import LEADER, LeaderWatch
-from runner.service.fleet.queue_watch import unserved_words
 from runner.service.housekeeping import Housekeeping, StatePruning, forget_results
 from runner.service.jobs_lock import JobsLock
 from runner.service.notifying.messenger import Messenger

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from runner.requests.building.request import queues_named_in
 from runner.store.postgres.connecting.connection import Connection
 from runner.store.postgres.fleet import dispatches
 from runner.system.clock import Clock
-from runner.values import listed
 
 _LOOK_EVERY_S = 5.0
 _REQUESTS_EVERY_S = 60.0
-_MOST_NAMED = 10
 
 
 class QueueWatch:
@@ -36,15 +32,3 @@ class QueueWatch:
             found = map(queues_named_in, dispatches.definitions_with_queues(connection))
             self._named = frozenset().union(*found)
         self.unserved = tuple(dispatches.unserved(connection, self._named))
-
-
-def unserved_words(queues: Sequence[str]) -> str | None:
-    """Return that no live worker serves some queues; None without any.
-
-    >>> unserved_words(["gpu", "reports"])
-    'no live worker serves the queues gpu, reports'
-    """
-    if not queues:
-        return None
-    noun = "queue" if len(queues) == 1 else "queues"
-    return f"no live worker serves the {noun} {listed(queues, _MOST_NAMED)}"

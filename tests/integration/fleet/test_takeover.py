@@ -24,7 +24,7 @@ from support.fleet import (
     zombies_of,
 )
 from support.place import GATE, ROOT, SECONDLY, check_log, end_of, wait_until
-from support.postgres import execute
+from support.postgres import OwnServer, execute
 
 from runner import __version__
 
@@ -155,6 +155,34 @@ def test_a_restart_of_a_node_interrupts_no_execution_and_its_worker_takes_at_onc
     wait_until(lambda: not zombies_of(restarted.pid) + zombies_of(worker), what="no zombie")
     assert node.stop(restarted) == 0
     assert not is_running(worker)
+
+
+def test_exec_waits_through_the_death_of_a_leader_and_an_outage_of_the_database(
+    own_postgres: OwnServer, tmp_path: Path
+) -> None:
+    with own_postgres.new_database() as url:
+        one = FleetNode(tmp_path / "one", url)
+        two = FleetNode(tmp_path / "two", url, jobs=one.jobs)
+        one.declare("long", f"echo begin; {GATE}; echo end; exit 7")
+        try:
+            leader = one.join("--no-work")
+            one.await_leading()
+            two.join()
+            executing = two.begin("exec", "long")
+            two.await_started("long")
+            leader.kill()
+            leader.wait(timeout=60)
+            own_postgres.stop()
+            own_postgres.start()
+            two.await_leading(within_s=90)
+            one.open_gate()
+            code, output, errors = end_of(executing)
+            assert (code, output) == (7, b"begin\nend\n"), errors
+            assert errors.count("goes on, and this command waits for it") == 1
+        finally:
+            one.open_gate()
+            one.end_all()
+            two.end_all()
 
 
 def test_a_restart_waits_for_a_program_that_starts_after_its_lease_ran_out(

@@ -198,7 +198,7 @@ def test_the_runner_beside_a_worker_chooses_its_next_program(world: WorkerWorld)
     assert world.await_report(other, "finished").body["exit_code"] == 3
     world.settle(other)
     os.close(pipe)
-    wait_until(lambda: "the runner that started it has ended" in world.console(), what="the end")
+    wait_until(lambda: "its `runner start` has ended" in world.console(), what="the end")
     world.gate.touch()
     assert world.await_report(execution, "finished").body["exit_code"] == 7
     world.settle(execution)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -25,6 +25,7 @@ from runner.errors import (
     RefusedError,
     RunnerError,
     StoreError,
+    StoreUnwritableError,
 )
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
@@ -37,7 +38,10 @@ REFUSED = 125
 _BY_SIGNAL = 128
 _FIRST_LOOK_S, _LOOK_EVERY_S = 0.005, 0.1
 _RECORD_WITHIN_S = 5.0  # from the execution's end until its record is readable
+_OUTAGE_S = 300.0
+"""How long the database or the leader of a fleet may be away, in seconds."""
 Record = Mapping[str, Any]
+Result = TypeVar("Result")
 
 
 @click.command("exec")
@@ -94,14 +98,46 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
         return _refused(answer)
     execution, copier = answer.data["execution"], _copier(answer, places)
     kill = Command(kind=CommandKind.KILL, targets=(execution,))
+    outlast = _Outage(execution, places).outlast
     pause_s = _FIRST_LOOK_S
-    while _is_in_progress(execution, places):
-        copier.copy()
-        interruptions.kill_if_asked(lambda: ask(places.store, kill))
+    while outlast(lambda: _is_in_progress(execution, places)):
+        outlast(copier.copy)
+        outlast(lambda: interruptions.kill_if_asked(lambda: ask(places.store, kill)))
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
-    copier.copy()  # the output written after the last look
-    return _exit_code(_record_of(execution, places))
+    outlast(copier.copy)  # the output written after the last look
+    return _exit_code(outlast(lambda: _record_of(execution, places)))
+
+
+class _Outage:
+    """The patience with a fleet whose database or leader is away: an execution goes on."""
+
+    def __init__(self, execution: str, places: Places) -> None:
+        self._execution = execution
+        self._is_in_fleet = places.is_in_fleet
+        self._is_reported = False
+
+    def outlast(self, action: Callable[[], Result]) -> Result:
+        """Do something with the store, again and again during an outage; return its result.
+
+        Outside of a fleet, and after some minutes without an answer, raises NoRunnerError
+        and StoreError.
+        """
+        until_s = time.monotonic() + _OUTAGE_S
+        while True:
+            try:
+                return action()
+            except (StoreUnwritableError, NoRunnerError) as error:
+                if not self._is_in_fleet:
+                    raise
+                if time.monotonic() > until_s:
+                    words = f"{error}; `runner monitor` shows later how {self._execution} ended"
+                    raise NoRunnerError(words) from error
+                if not self._is_reported:
+                    self._is_reported = True
+                    words = f"{error}; {self._execution} goes on, and this command waits for it"
+                    echo(f"runner: {words}", err=True)
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _copier(answer: Answer, places: Places) -> AnyCopier:
@@ -181,8 +217,8 @@ class _Interruptions:
     def kill_if_asked(self, kill: Callable[[], object]) -> None:
         """Call `kill` once if a signal has arrived since the last call."""
         if self._is_pending:
+            kill()  # if it fails in an outage, it is asked again
             self._is_pending = False
-            kill()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_asked or self._is_at_once:
@@ -193,11 +229,14 @@ class _Interruptions:
 def _is_in_progress(execution: str, places: Places) -> bool:
     """Return whether the store still holds an execution.
 
-    Raises NoRunnerError if the runner died: it would never report the end.
+    Raises NoRunnerError if the runner died: it would never report the end. In a fleet, the
+    next leader does.
     """
     with closing(read_store(places.store)) as reader:
         is_there = reader.is_in_progress(execution)
     if is_there and owner_of(places.store) is None:
+        if places.is_in_fleet:
+            raise NoRunnerError("no node of the fleet leads now")
         raise NoRunnerError(
             f"the runner ended meanwhile; after its next start, "
             f"`runner monitor` shows how {execution} ended"
