@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import Any
 
 from runner.access.places import Places
-from runner.errors import StoreError
 from runner.system.regular_files import is_folder
 
 Record = dict[str, Any]
@@ -16,18 +15,14 @@ def processing(places: Places) -> list[Record]:
     """Return a record for each running execution, in the monitor log's form; newest
     last.
 
-    These records have no `id`, because they are not lines of the log. If the store
-    cannot be read, the reason is reported and the result is empty.
+    These records have no `id`, because they are not lines of the log. Raises StoreError
+    if the store cannot be read.
     """
     from runner.access.ownership import is_own_log
     from runner.store.opening import owner_of, read_store
 
-    try:
-        with closing(read_store(places.store)) as reader:
-            meta, rows = reader.meta(), reader.executions()
-    except StoreError as error:
-        places.report(f"runner: running executions cannot be shown: {error}")
-        return []
+    with closing(read_store(places.store)) as reader:
+        meta, rows = reader.meta(), reader.executions()
     if not rows or not is_own_log(places, meta):
         return []
     import socket

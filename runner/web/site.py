@@ -71,7 +71,10 @@ class Site:
         return self._loaded.value()
 
     def running(self) -> Sequence[Record]:
-        """Return the started records of the executions in progress, as old as `_FRESH_S` says."""
+        """Return the started records of the executions in progress, as old as `_FRESH_S` says.
+
+        Raises StoreError: an empty result means that nothing runs.
+        """
         return self._running.value()
 
     def health(self) -> Health:

@@ -155,9 +155,13 @@ def _running(site: Site, viewer: Viewer, query: Query) -> list[Record]:
 
 
 def _record(site: Site, viewer: Viewer, execution: str) -> Record:
-    """Return an execution's record. Raises HTTPException if the viewer cannot see one."""
-    running = (each for each in site.running() if each["execution"] == execution)
-    found = site.history.execution(execution) or next(running, None)
+    """Return an execution's record. Raises HTTPException if the viewer cannot see one.
+
+    The history has what ended, also while the store cannot be read; else raises StoreError.
+    """
+    found = site.history.execution(execution)
+    if found is None:
+        found = next((each for each in site.running() if each["execution"] == execution), None)
     if found is None or not admits_record(viewer.scope, found):
         raise HTTPException(404)
     return found

@@ -23,7 +23,7 @@ from runner.cli.output.execution_cells import cells_of, columns_for, fixed_width
 from runner.cli.output.fitting import padded, print_fitted
 from runner.cli.output.stdout import pause_briefly
 from runner.cli.output.tables import echo, json_line, print_table, style
-from runner.errors import UsageError
+from runner.errors import StoreError, UsageError
 from runner.lifecycle import ExecutionStatus
 from runner.matching import is_glob
 from runner.monitor.execution_tree import Branch, trees_of
@@ -253,12 +253,17 @@ def _trees(places: Places, matches: Filter, count: int) -> list[list[Branch]]:
 
 def _running(places: Places, matches: Filter) -> list[dict[str, Any]]:
     """Return the running executions if the filter asks for them. `--since` does not
-    apply to them.
+    apply to them. If the store cannot be read, the reason is reported.
     """
     if matches.statuses and ExecutionStatus.PROCESSING not in matches.statuses:
         return []
     any_time = replace(matches, since=None, events=frozenset())
-    return [record for record in processing(places) if any_time.admits(record)]
+    try:
+        records = processing(places)
+    except StoreError as error:
+        places.report(f"runner: running executions cannot be shown: {error}")
+        return []
+    return [record for record in records if any_time.admits(record)]
 
 
 def _followed(places: Places, matches: Filter, count: int) -> Iterator[dict[str, Any]]:
