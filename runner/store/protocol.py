@@ -165,6 +165,12 @@ class StoreReader(Protocol):
     def executions(self) -> tuple[ExecutionRow, ...]:
         """Return all executions that have not ended, in the order of their ids."""
 
+    def offers(self) -> dict[str, str]:
+        """Return the queue of each execution that is offered to workers and that none has
+        taken; none without a fleet.
+        """
+        ...
+
     def waiting_records(self) -> Iterator[bytes]:
         """Yield the lines that the monitor log may still lack, oldest first."""
 

@@ -310,6 +310,8 @@ class Snapshot:
     meta: dict[str, str]
     alerts: tuple[AlertRow, ...] = ()
     notifications: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, str] = field(default_factory=dict)
+    """The queue of each execution that is offered to workers and that none has taken."""
     latest_noted_start: int = 0
     """The latest `due` (epoch microseconds) that `Store.note_start` noted.
 

@@ -37,6 +37,10 @@ class PostgresReader:
         """Return all executions that have not ended, in the order of their ids."""
         return self._ask(queries.executions_of, ())
 
+    def offers(self) -> dict[str, str]:
+        """Return the queue of each execution that is offered and that no worker has taken."""
+        return self._ask(queries.offers_of, {})
+
     def waiting_records(self) -> Iterator[bytes]:
         """Yield the lines that the monitor log of this node may still lack, oldest first."""
         if self._connection is not None:

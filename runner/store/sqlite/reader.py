@@ -43,6 +43,10 @@ class SqliteReader:
         """Return all executions that have not ended, in the order of their ids."""
         return self._ask(queries.executions_of, ())
 
+    def offers(self) -> dict[str, str]:
+        """Return nothing: only a store in PostgreSQL offers executions to workers."""
+        return {}
+
     def waiting_records(self) -> Iterator[bytes]:
         """Yield the lines that the monitor log may still lack, oldest first."""
         if self._connection is not None:

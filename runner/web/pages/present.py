@@ -81,8 +81,11 @@ class Present:
     @property
     def waiting(self) -> int:
         """How many executions wait for their start."""
-        rows = self.loaded.snapshot.executions
-        return sum(row.phase.is_before_start and self.is_seen(row.request) for row in rows)
+        snapshot = self.loaded.snapshot
+        return sum(
+            (row.phase.is_before_start or row.id in snapshot.offers) and self.is_seen(row.request)
+            for row in snapshot.executions
+        )
 
     def is_seen(self, name: str) -> bool:
         """Return whether the viewer may see a request."""

@@ -92,6 +92,30 @@ def test_the_page_shows_the_leader_and_the_workers(
     assert "worker two: 1 of 4 executions; queue gpu" in words
 
 
+def test_what_no_worker_has_taken_waits_and_what_one_has_taken_runs(
+    place: Place, fleet: Leader, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = place.items("status")[0]["running"]
+    (offered,) = fleet.claim(queue="reports")
+    (status,) = place.items("status")
+    assert [each["execution"] for each in status["waiting"]] == [offered]
+    assert status["running"] == taken
+    assert len(taken) == 3
+    assert status["waiting"][0].keys() == status["running"][0].keys()
+
+    lines = place.run("status").stdout.splitlines()
+    assert "running   3" in lines
+    heading, row = lines[lines.index("waiting   1") + 1 :][:2]
+    assert heading.endswith("WAITS FOR")
+    assert row.endswith("a worker of queue reports")
+    assert offered in row
+    assert place.run("monitor", "--status", "processing").stdout == ""
+
+    monkeypatch.setenv("RUNNER_STORE", database_url)
+    page = WebWorld(place).browser("maria").get("/").text
+    assert "and 1 waiting" in page
+
+
 def test_doctor_names_a_queue_that_no_live_worker_serves(
     place: Place, fleet: Leader, database_url: str
 ) -> None:

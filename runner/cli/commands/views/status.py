@@ -69,15 +69,16 @@ def status_command(output: str, places: Places) -> None:
     places, now = replace(places, jobs=served_jobs(places) or places.jobs), datetime.now(UTC)
     if trouble is None and (trouble := why_nothing_fires(places, now)) and output == "text":
         echo(f"trouble   nothing fires: {trouble}")
-    item = _item(owner.pid, places, now) | {"trouble": trouble}
+    item, offers = _item(owner.pid, places, now)
+    item["trouble"] = trouble
     if output == "json":
         paused, alerts = map(pause_item, item["paused"]), map(alert_item, item["alerts"])
         echo(json_line(item | {"paused": list(paused), "alerts": list(alerts)}))
         return
-    _print(item, places)
+    _print(item, offers, places)
 
 
-def _print(item: Mapping[str, Any], places: Places) -> None:
+def _print(item: Mapping[str, Any], offers: Mapping[str, str], places: Places) -> None:
     stands = "stopping" if item["stopping"] else "running"
     since = local_text(item["stopping"] or item["started"], places.zone)
     commit = f" at {short_commit(item['git_commit'])}" if item["git_commit"] else ""
@@ -107,7 +108,7 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
         echo(f"backfill  {backfill['request']}: {backfill_words(backfill)}")
     for title in ("running", "waiting"):
         echo(f"{title}   {len(item[title])}")
-        _print_executions(item[title], places.zone)
+        _print_executions(item[title], offers, places.zone)
     echo("next")
     print_table(
         ("  SCHEDULED FOR", "REQUEST"),
@@ -118,8 +119,11 @@ def _print(item: Mapping[str, Any], places: Places) -> None:
     )
 
 
-def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
-    rows = [
+def _print_executions(
+    items: Sequence[Mapping[str, Any]], offers: Mapping[str, str], zone: str
+) -> None:
+    columns = ["  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"]
+    rows: list[tuple[str, ...]] = [
         (
             f"  {name_in(each)}",
             id_text(each["execution"]),
@@ -128,15 +132,23 @@ def _print_executions(items: Sequence[Mapping[str, Any]], zone: str) -> None:
         )
         for each in items
     ]
-    print_fitted(("  REQUEST", "EXECUTION", "PID", "SCHEDULED FOR"), rows)
+    waits = [_worker_words(offers.get(each["execution"])) for each in items]
+    if any(waits):
+        columns.append("WAITS FOR")
+        rows = [(*row, words) for row, words in zip(rows, waits, strict=True)]
+    print_fitted(columns, rows)
 
 
-def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
-    """Return the fields that `status` prints."""
+def _worker_words(queue: str | None) -> str:
+    return "" if queue is None else f"a worker of queue {queue}"
+
+
+def _item(pid: int, places: Places, now: datetime) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the fields that `status` prints, and the queues of what waits for a worker."""
     with closing(read_store(places.store)) as reader:
         meta, executions, alerts = reader.meta(), reader.executions(), reader.alerts()
         statuses, backfills = reader.statuses(), reader.backfills()
-        fleet = reader.fleet()
+        fleet, offers = reader.fleet(), reader.offers()
         coming = [(each.request, from_microseconds(each.fire)) for each in reader.coming(_COMING)]
         # The rows of a former version name no fire.
         is_former = len(coming) < min(statuses.get(RequestStatus.SCHEDULED, 0), _COMING)
@@ -144,7 +156,8 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
             coming = _coming_under_pauses(reader.snapshot(), places, now)
     if meta.get(UNSETTLED) != "" or is_former:
         statuses, coming = _by_files(places)
-    return {
+    is_waiting = {each.id: each.phase.is_before_start or each.id in offers for each in executions}
+    item = {
         "pid": pid,
         "started": from_microseconds(int(meta["started"])) if "started" in meta else None,
         "stopping": from_microseconds(int(meta["stopping"])) if meta.get("stopping") else None,
@@ -156,11 +169,12 @@ def _item(pid: int, places: Places, now: datetime) -> dict[str, Any]:
         "paused": pauses,
         "alerts": _open(alerts),
         "clock": _clock_item(meta, now),
-        "running": [_execution_item(each) for each in executions if not each.phase.is_before_start],
-        "waiting": [_execution_item(each) for each in executions if each.phase.is_before_start],
+        "running": [_execution_item(each) for each in executions if not is_waiting[each.id]],
+        "waiting": [_execution_item(each) for each in executions if is_waiting[each.id]],
         "backfills": [_backfill_item(name, text) for name, text in backfills.items()],
         "next": [{"request": request, "scheduled_for": fire} for request, fire in coming],
     }
+    return item, offers
 
 
 def _fleet(fleet: Fleet | None) -> dict[str, Any]:

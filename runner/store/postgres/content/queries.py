@@ -44,6 +44,7 @@ def snapshot_of(connection: Connection, state_id: str | None) -> Snapshot:
         meta=meta_of(connection),
         alerts=alerts_of(connection),
         notifications=_pairs(connection, "SELECT id, body FROM notifications ORDER BY id"),
+        offers=offers_of(connection),
     )
 
 
@@ -100,6 +101,12 @@ def text_of(line: bytes) -> str:
 def executions_of(connection: Connection) -> tuple[ExecutionRow, ...]:
     """Return all executions, in the order of their ids."""
     return _all(connection, EXECUTIONS, "ORDER BY id")
+
+
+def offers_of(connection: Connection) -> dict[str, str]:
+    """Return the queue of each execution that is offered and that no worker has taken."""
+    query = "SELECT execution, queue FROM dispatches WHERE taken_by IS NULL ORDER BY execution"
+    return _pairs(connection, query)
 
 
 def has_execution(connection: Connection, execution: str) -> bool:
