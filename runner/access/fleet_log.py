@@ -1,8 +1,8 @@
 """The monitor log on a machine where no node of the fleet runs: a copy of the store's records.
 
-The copy lies in the state folder, and all programs of the machine share it: each one adds
-what is new before it reads. Where there is no state folder of one's own, the copy is a
-temporary one. Reads the store; touches files.
+The copy lies in the state folder, and all programs of the machine share it: each program
+adds what is new before it reads. Without a state folder that belongs to the user, the copy is
+temporary. Reads the store; touches files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -85,16 +85,15 @@ class FleetLog:
         from runner.store.postgres.migrating import require_current, version_of
 
         address = address_of(self._store)
-        connection = connect(address, what="runner reader")
-        try:
+        with ExitStack() as unless_current:
+            connection = unless_current.enter_context(
+                closing(connect(address, what="runner reader"))
+            )
             if version_of(connection, address) == 0:
-                connection.close()
                 return None
             require_current(connection, address)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            unless_current.pop_all()
+            return connection
 
     def _append(self, connection: Connection) -> None:
         from runner.store.postgres.content import queries
@@ -148,8 +147,10 @@ class FleetLog:
         path = self.path if end.size else self._former
         with suppress(FileNotFoundError):
             begin = (end.size or path.stat().st_size) - len(line)
-            with path.open("rb") as file:
-                return begin >= 0 and file.seek(begin) == begin and file.read(len(line)) == line
+            if begin >= 0:
+                with path.open("rb") as file:
+                    file.seek(begin)
+                    return file.read(len(line)) == line
         return False
 
     @contextmanager
@@ -157,9 +158,12 @@ class FleetLog:
         """Wait until no other process writes the copy."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(self.folder / "lock", flags, 0o600)) as lock:  # noqa: PTH123 - a descriptor
+        lock = os.open(self.folder / "lock", flags, 0o600)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     @contextmanager
     def _errors_in_words(self) -> Iterator[None]:

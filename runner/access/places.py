@@ -116,7 +116,8 @@ class Places:
     def log_to_read(self) -> Path:
         """The monitor log for a command that looks: up to date when it is asked for.
 
-        It is the fleet's where no node runs. Raises StoreError.
+        On a machine where no node of the fleet runs, it is a copy of the store's records.
+        Raises StoreError.
         """
         return self.fleet_log.up_to_date() if self.fleet_log else self.monitor_log
 
@@ -131,7 +132,7 @@ class Places:
         return self.fleet_log.path if self.fleet_log else self.monitor_log
 
     @property
-    def history(self) -> Path:
+    def history_folder(self) -> Path:
         """The folder with the history index of `followed_log`."""
         return self.fleet_log.folder if self.fleet_log else self.state
 

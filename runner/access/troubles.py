@@ -110,7 +110,7 @@ def folder_trouble(places: Places, loaded: Loaded) -> str | None:
     if not force.is_kept_whole:
         return None
     if places.fleet_log is not None and not is_folder(places.jobs):
-        return f"there is no {places.jobs} here: the requests are those that the fleet serves"
+        return f"this machine has no folder {places.jobs}; it shows the requests of the fleet"
     from runner.planning.last_good import way_back
 
     return (

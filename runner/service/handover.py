@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Self
 from runner.execution.handed_over import HandedOver
 from runner.execution.trees import proc
 from runner.lifecycle import Reason
-from runner.service.child_pipe import HandedChild
+from runner.service.beside.child_pipe import HandedChild
 from runner.system import early_signals
 
 _VARIABLE = "_RUNNER_HANDOVER"
@@ -53,9 +53,10 @@ class Handover:
         ):
             content = json.load(file)
             if content["version"] == _VERSION and content["pid"] == os.getpid():
-                worker = content["worker"]
+                # A program from before workers restarted in place writes `store_lock` alone.
+                worker = content.get("worker")
                 return cls(
-                    folder_lock=content["folder_lock"],
+                    folder_lock=content.get("folder_lock") or content["store_lock"],
                     jobs_lock=content["jobs_lock"],
                     processes=tuple(map(_process, content["processes"])),
                     worker=None if worker is None else HandedChild(**worker),

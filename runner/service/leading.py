@@ -14,7 +14,7 @@ from loguru import logger
 
 from runner.errors import LeaseLostError, StoreInUseError, StoreUnwritableError
 from runner.monitor.log import MonitorLog
-from runner.service.child_command import ChildCommand
+from runner.service.beside.child_command import ChildCommand
 from runner.service.fleet.node_link import NodeLink
 from runner.service.fleet.own_node import OwnNode, own_node
 from runner.service.fleet.standby import Outcome, Standby

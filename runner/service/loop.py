@@ -18,7 +18,7 @@ from runner.errors import StoreUnwritableError
 from runner.monitor.events import runner_stopped
 from runner.service.assembly.exclusive_parts import Options
 from runner.service.assembly.parts import Parts, assemble
-from runner.service.child_command import ChildCommand
+from runner.service.beside.child_command import ChildCommand
 from runner.service.deciding.answering import answer
 from runner.service.handover import Handover
 from runner.service.runner_settings import Settings

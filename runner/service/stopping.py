@@ -103,7 +103,7 @@ class Stopping:
         """Begin to stop without the executions, unless a stop has begun."""
         if self._stop is None:
             self._by, self._stop = by, _Stop.LEAVING
-            self._report("the next runner goes on with {}")
+            self._report("executions go on: {}")
 
     def hand_over(self) -> None:
         """Begin to make way for another program, unless a stop has begun."""

@@ -69,7 +69,7 @@ def serve(
         listeners = _listeners(settings, address, resources)
         site = Site(places)
         resources.enter_context(kept_up_to_date(places.fleet_log, logger.warning))
-        resources.enter_context(Keeping(places.history, site.log, logger.warning))
+        resources.enter_context(Keeping(places.history_folder, site.log, logger.warning))
         app = application(site, authentication, names_of(settings, address))
         _raise_file_limit()
         sys.setswitchinterval(_SWITCH_S)

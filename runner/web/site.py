@@ -51,7 +51,7 @@ class Site:
         self._places = Shared(lambda: replace(places), _ZONE_S)
         self.log = places.followed_log
         """The monitor log. Where it is a copy, the server keeps it up to date."""
-        self.history = HistoryIndex(places.history)
+        self.history = HistoryIndex(places.history_folder)
         self.changes = 0
         """How many commands viewers have given: what was shown before may be over."""
         self._loaded = Shared(lambda: load_served(self.places), _FRESH_S)

@@ -23,15 +23,16 @@ from runner.errors import StoreError
 from runner.execution.output import Identity
 from runner.store.postgres.connecting.address import Address
 from runner.store.postgres.connecting.connection import Connection, connect, errors_in_words
-from runner.store.postgres.fleet import worker_side
-from runner.store.postgres.fleet.worker_side import Holding, ReportRow, WorkerNode
+from runner.store.postgres.fleet import worker_reports, worker_side
+from runner.store.postgres.fleet.worker_reports import ReportRow
+from runner.store.postgres.fleet.worker_side import Holding, WorkerNode
 from runner.store.rows import ExecutionRow
 from runner.system.threads import OwnThread
 from runner.worker.fencing.fence import now_s
+from runner.worker.growing_outputs import GrowingOutputs
 from runner.worker.news import Beat, Joined, News, Replaced, Sent, Took
 from runner.worker.notes import Report
 from runner.worker.room import Room
-from runner.worker.sending import OutputSender
 
 _BEAT_S = 3.0
 _LEAST_BEAT_S = 0.2
@@ -73,7 +74,7 @@ class Link:
         self._lock = Lock()
         self._work = _Work()
         self._news: deque[News] = deque()
-        self._outputs = OutputSender()
+        self._outputs = GrowingOutputs()
         self._asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         room.when_free(self._ask)
         self._may_wait = True
@@ -297,7 +298,7 @@ class Link:
         ready = [each for each in waiting if not self._is_held(each)]
         if outputs or ready:
             reports = [ReportRow(each.execution, each.kind, 1, each.body) for each in ready]
-            worker_side.send(connection, self._node.name, outputs, reports)
+            worker_reports.send(connection, self._node.name, outputs, reports)
         self._outputs.note_committed()
         if ready:
             numbers = {each.number for each in ready}

@@ -19,7 +19,7 @@ from runner.errors import StoreInUseError, StoreUnwritableError
 from runner.execution.executor import ExecutionEvent
 from runner.execution.local_executor import LocalExecutor
 from runner.execution.trees.proc import boot_id
-from runner.service.child_pipe import Successor
+from runner.service.beside.child_pipe import Successor
 from runner.service.handover import Handover
 from runner.service.stop_signals import Signals
 from runner.service.systemd import SILENT, Notifier

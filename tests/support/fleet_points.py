@@ -15,6 +15,7 @@ _LOG = "runner.monitor.log:MonitorLog"
 _LOG_WRITER = "runner.service.recording.log_writer:LogWriter"
 _LINK = "runner.service.fleet.node_link:NodeLink"
 _WORKER = "runner.store.postgres.fleet.worker_side"
+_REPORTS = "runner.store.postgres.fleet.worker_reports"
 _NOTES = "runner.worker.notes:Notes"
 _EXECUTIONS = "runner.worker.executions:Executions"
 
@@ -80,9 +81,9 @@ HAND_OVER_POINTS = [
 
 RESTART_POINTS = [
     *points("runner.service.loop:Runner._hand_over"),
-    *points("runner.service.child_command:ChildCommand.hand_over"),
+    *points("runner.service.beside.child_command:ChildCommand.hand_over"),
     *points("runner.service.handover:Handover.write"),
-    *points("runner.service.child_pipe:Successor.send"),  # in the next program
+    *points("runner.service.beside.child_pipe:Successor.send"),  # in the next program
 ]
 """A leader passes these when it is asked to restart."""
 WORKER_RESTART_POINTS = [
@@ -99,8 +100,8 @@ WORKER_POINTS = [
     *points(f"{_WORKER}:take", f"{_NOTES}.put"),
     *points("runner.worker.guard:Guard._write", moments=("before",)),
     *points(f"{_EXECUTIONS}._note_started"),
-    *points("runner.worker.sending:OutputSender.read", moments=("before",)),
-    *points(f"{_WORKER}:send", f"{_EXECUTIONS}._note_end", f"{_NOTES}.note_sent"),
+    *points("runner.worker.growing_outputs:GrowingOutputs.read", moments=("before",)),
+    *points(f"{_REPORTS}:send", f"{_EXECUTIONS}._note_end", f"{_NOTES}.note_sent"),
     *points(f"{_NOTES}.forget", moments=("before",)),
     AFTER_HEARTBEAT,
 ]

@@ -19,7 +19,7 @@ from runner.monitor.log import MonitorLog
 from runner.monitor.records import Recorder
 from runner.planning.states.state import retention_meta
 from runner.requests.files.permissions import require_trusted
-from runner.service.child_command import ChildCommand
+from runner.service.beside.child_command import ChildCommand
 from runner.service.handover import Handover
 from runner.service.recording.journal import Journal
 from runner.service.runner_settings import Settings

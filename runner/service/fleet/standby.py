@@ -16,7 +16,7 @@ from enum import Enum, auto
 from loguru import logger
 
 from runner.errors import RunnerError, StoreUnwritableError
-from runner.service.child_command import ChildCommand
+from runner.service.beside.child_command import ChildCommand
 from runner.service.fleet.clocks import LEAST_WRONG_OFFSET_S, clock_trouble
 from runner.service.fleet.node_link import Look, NodeLink
 from runner.service.stop_signals import Signals

@@ -53,7 +53,7 @@ def test_a_machine_without_the_jobs_folder_shows_what_the_fleet_serves(
         leader.await_leading()
         done = other.run("ls")
         assert "daily" in done.stdout
-        assert "the requests are those that the fleet serves" in done.stderr
+        assert "it shows the requests of the fleet" in done.stderr
         assert "mount it again" not in done.stderr
     finally:
         leader.end_all()

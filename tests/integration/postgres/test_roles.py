@@ -16,7 +16,7 @@ from runner.store.opening import mailbox_of, own_store, read_store
 from runner.store.place import StorePlace
 from runner.store.postgres.connecting.address import address_of
 from runner.store.postgres.connecting.connection import Connection, connect
-from runner.store.postgres.fleet import worker_side
+from runner.store.postgres.fleet import worker_reports, worker_side
 from runner.store.rows import Batch, CommandRow, CommandStatus
 
 _ROLES = ("runner_leader", "runner_worker", "runner_viewer")
@@ -86,11 +86,11 @@ def test_a_worker_takes_and_reports_and_changes_nothing_else(worker: Connection)
     worker_side.register(worker, node, ())
     assert worker_side.beat(worker, node, ()) == (False, None)
     assert worker_side.take(worker, node, at_most=1).found == 0
-    worker_side.send(
+    worker_reports.send(
         worker,
         "w",
-        [worker_side.OutputRow("e", "e", 1, b"x")],
-        [worker_side.ReportRow("e", "started", 0, "{}")],
+        [worker_reports.OutputRow("e", "e", 1, b"x")],
+        [worker_reports.ReportRow("e", "started", 0, "{}")],
     )
     worker_side.leave(worker, node)
     worker.execute("SELECT count(*) FROM procrastinate_jobs")

@@ -17,7 +17,7 @@ from runner.store.opening import own_store, read_store
 from runner.store.place import StorePlace
 from runner.store.postgres.connecting.address import address_of
 from runner.store.postgres.connecting.connection import Connection, connect
-from runner.store.postgres.fleet.worker_side import OutputRow, output_written, send
+from runner.store.postgres.fleet.worker_reports import OutputRow, output_written, send
 from runner.values import new_id
 
 LONE, GROUP = new_id(), new_id()

@@ -17,8 +17,8 @@ from support.place import end_of, wait_until
 from support.worker_world import WorkerWorld
 
 from runner import __version__
-from runner.service.child_command import DRAIN_S, OF_RUNNER
-from runner.service.child_pipe import Successor
+from runner.service.beside.child_command import DRAIN_S, OF_RUNNER
+from runner.service.beside.child_pipe import Successor
 from runner.worker.fencing.fence_file import read_fence
 
 HAND_OVER = Point("runner.worker.loop:Worker._hand_over", "before")

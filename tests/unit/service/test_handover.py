@@ -10,7 +10,7 @@ import pytest
 
 from runner.execution.handed_over import HandedOver
 from runner.lifecycle import Reason
-from runner.service.child_pipe import HandedChild
+from runner.service.beside.child_pipe import HandedChild
 from runner.service.handover import Handover
 from runner.store.lock import owner_pid, take_lock
 from runner.system.inheritance import inheritable
@@ -47,6 +47,14 @@ def test_the_next_program_reads_what_was_written(handover: Handover) -> None:
     assert Handover.taken_from(environment) == handover
     assert environment == {"HOME": "/"}
     assert Handover.taken_from(environment) is None
+
+
+def test_the_next_program_reads_what_one_without_a_worker_wrote() -> None:
+    former = {"version": 1, "pid": os.getpid(), "store_lock": 5, "jobs_lock": 6, "processes": []}
+    content = os.memfd_create("handover", 0)
+    os.write(content, json.dumps(former).encode())
+    os.lseek(content, 0, os.SEEK_SET)
+    assert Handover.taken_from({VARIABLE: str(content)}) == Handover(folder_lock=5, jobs_lock=6)
 
 
 def test_a_program_that_does_not_know_the_version_takes_the_lock_itself(tmp_path: Path) -> None:

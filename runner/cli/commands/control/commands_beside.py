@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runner.service.child_command import ChildCommand
-    from runner.service.child_pipe import HandedChild
+    from runner.service.beside.child_command import ChildCommand
+    from runner.service.beside.child_pipe import HandedChild
     from runner.system.clock import Clock
 
 _WORKER_GRACE_S = 15.0
@@ -80,7 +80,7 @@ class CommandsBeside:
         drain: timedelta | None = None,
         handed: HandedChild | None = None,
     ) -> ChildCommand:
-        from runner.service.child_command import DRAIN_S, END_S, ChildCommand
+        from runner.service.beside.child_command import DRAIN_S, END_S, ChildCommand
 
         assert self._clock is not None
         drain_s = None if drain is None else drain.total_seconds()

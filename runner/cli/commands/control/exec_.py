@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from runner.access.params import param_in, refuse_secrets
 from runner.access.places import Places
 from runner.access.reaching import reach
+from runner.cli.access.outages import Outage, later_words
 from runner.cli.options import complete_requests, place_options, shared_jobs_option
 from runner.cli.output.copying import AnyCopier, file_copier, stored_copier
 from runner.cli.output.tables import echo
@@ -25,7 +26,6 @@ from runner.errors import (
     RefusedError,
     RunnerError,
     StoreError,
-    StoreUnwritableError,
 )
 from runner.lifecycle import ExecutionStatus, Reason
 from runner.monitor.reading import find_execution
@@ -38,10 +38,7 @@ REFUSED = 125
 _BY_SIGNAL = 128
 _FIRST_LOOK_S, _LOOK_EVERY_S = 0.005, 0.1
 _RECORD_WITHIN_S = 5.0  # from the execution's end until its record is readable
-_OUTAGE_S = 300.0
-"""How long the database or the leader of a fleet may be away, in seconds."""
 Record = Mapping[str, Any]
-Result = TypeVar("Result")
 
 
 @click.command("exec")
@@ -96,9 +93,18 @@ def exec_command(
 def _through_runner(answer: Answer, places: Places, interruptions: _Interruptions) -> int:
     if not answer.is_done:
         return _refused(answer)
+    try:
+        return _followed(answer, places, interruptions)
+    except (StoreError, LogUnwritableError) as error:
+        # Not 125: the runner has accepted it, and a script that tries again would run it twice.
+        raise RunnerError(f"{error}; {later_words(answer.data['execution'])}") from error
+
+
+def _followed(answer: Answer, places: Places, interruptions: _Interruptions) -> int:
+    """Copy the output until the execution has ended; return its exit code."""
     execution, copier = answer.data["execution"], _copier(answer, places)
     kill = Command(kind=CommandKind.KILL, targets=(execution,))
-    outlast = _Outage(execution, places).outlast
+    outlast = Outage(execution, is_in_fleet=places.is_in_fleet).outlast
     pause_s = _FIRST_LOOK_S
     while outlast(lambda: _is_in_progress(execution, places)):
         outlast(copier.copy)
@@ -107,37 +113,6 @@ def _through_runner(answer: Answer, places: Places, interruptions: _Interruption
         pause_s = min(2 * pause_s, _LOOK_EVERY_S)
     outlast(copier.copy)  # the output written after the last look
     return _exit_code(outlast(lambda: _record_of(execution, places)))
-
-
-class _Outage:
-    """The patience with a fleet whose database or leader is away: an execution goes on."""
-
-    def __init__(self, execution: str, places: Places) -> None:
-        self._execution = execution
-        self._is_in_fleet = places.is_in_fleet
-        self._is_reported = False
-
-    def outlast(self, action: Callable[[], Result]) -> Result:
-        """Do something with the store, again and again during an outage; return its result.
-
-        Outside of a fleet, and after some minutes without an answer, raises NoRunnerError
-        and StoreError.
-        """
-        until_s = time.monotonic() + _OUTAGE_S
-        while True:
-            try:
-                return action()
-            except (StoreUnwritableError, NoRunnerError) as error:
-                if not self._is_in_fleet:
-                    raise
-                if time.monotonic() > until_s:
-                    words = f"{error}; `runner monitor` shows later how {self._execution} ended"
-                    raise NoRunnerError(words) from error
-                if not self._is_reported:
-                    self._is_reported = True
-                    words = f"{error}; {self._execution} goes on, and this command waits for it"
-                    echo(f"runner: {words}", err=True)
-            time.sleep(_LOOK_EVERY_S)
 
 
 def _copier(answer: Answer, places: Places) -> AnyCopier:

@@ -86,7 +86,7 @@ def require_web() -> None:
 
 
 def _serve(places: Places, settings: WebSettings) -> None:
-    from runner.service.child_command import OF_RUNNER
+    from runner.service.beside.child_command import OF_RUNNER
     from runner.web.server import serve
 
     # A page must not wait for somebody to read its console.

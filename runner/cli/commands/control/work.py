@@ -122,7 +122,7 @@ def _settings(
     allowed_users: tuple[str, ...],
 ) -> WorkerSettings:
     url = _url(places)
-    from runner.service.child_command import DRAIN_S, OF_RUNNER
+    from runner.service.beside.child_command import DRAIN_S, OF_RUNNER
     from runner.worker.settings import DEFAULT_QUEUE, WorkerSettings
 
     drain = _DRAIN if places.settings.drain is None else places.settings.drain

@@ -38,10 +38,10 @@ def metrics_command(places: Places) -> None:
     loaded = load(places)
     report_trouble(places, loaded)
     try:
-        bring_up_to_date(places.history, places.log_to_read)
+        bring_up_to_date(places.history_folder, places.log_to_read)
     except HistoryError as error:
         echo_error(f"what ran may be missing or out of date: {error}")
-    text, _ = exposition(Metrics(loaded, HistoryIndex(places.history)))
+    text, _ = exposition(Metrics(loaded, HistoryIndex(places.history_folder)))
     for line in text.decode().splitlines():
         echo(line)
 

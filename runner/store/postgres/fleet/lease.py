@@ -3,7 +3,7 @@
 Each function is one statement. All times are those of the database's clock.
 
 While a node leads, its lease is its sign of life, and the heartbeat of its row in `nodes` is
-old. Whoever ends the lease writes the last sign of life there.
+old. The statement that ends the lease writes the last sign of life there.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from threading import Lock
 
 from runner.execution.output import Identity, open_to_read
 from runner.store.postgres.connecting.connection import Connection
-from runner.store.postgres.fleet.worker_side import OutputRow, output_written
+from runner.store.postgres.fleet.worker_reports import OutputRow, output_written
 
 _CHUNK = 1 << 18
 _MOST_AT_ONCE = 1 << 20
@@ -33,7 +33,7 @@ class _Growing:
     """Whether all of an ended output was read for the current commit, or is committed."""
 
 
-class OutputSender:
+class GrowingOutputs:
     """The outputs that are not completely sent, by execution."""
 
     def __init__(self) -> None:
@@ -101,6 +101,7 @@ class OutputSender:
 def _new_chunks(
     connection: Connection, execution: str, output: _Growing, most: int
 ) -> list[OutputRow]:
+    """Return the chunks of an output after its place, up to `most` bytes, and move the place."""
     # Read the flag before the file: what the process wrote before its end is in it.
     is_ended = output.is_ended
     if output.place is None:

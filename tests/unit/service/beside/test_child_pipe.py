@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.service.child_pipe import Successor
+from runner.service.beside.child_pipe import Successor
 
 OLD = Successor(command=("python", "work"), variables={"A": "1"})
 NEW = Successor(command=("python3", "work", "--name=é"), variables={"URL": "postgresql://a:b@c/d"})

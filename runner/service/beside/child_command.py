@@ -22,7 +22,7 @@ from loguru import logger
 
 import runner
 from runner.execution.spawning import posix_spawn
-from runner.service.child_pipe import HandedChild, Successor
+from runner.service.beside.child_pipe import HandedChild, Successor
 from runner.system import early_signals, own_children
 from runner.system.background_calls import BackgroundThread, Pending
 from runner.system.clock import Clock

@@ -1,0 +1,1 @@
+"""Commands beside a runner, as its children: the page, and the worker of a node."""
