@@ -46,8 +46,10 @@ class _End(NamedTuple):
 
 @cache
 def fleet_log(store: StorePlace) -> FleetLog:
-    """Return the copy of a store's records that this process reads."""
-    return FleetLog(store, _folder_in(store.folder))
+    """Return the copy of a store's records that this process reads, until it ends."""
+    log = FleetLog(store, _folder_in(store.folder))
+    atexit.register(log.close)
+    return log
 
 
 class FleetLog:

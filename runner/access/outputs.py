@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -48,7 +48,10 @@ def open_stored(places: Places, execution: str, at_least: int = 0) -> BinaryIO:
         reader = read_store(places.store)
     except StoreError as error:
         raise OSError(0, str(error)) from error
-    output = _StoredOutput(reader, execution)
+    with ExitStack() as on_failure:
+        on_failure.callback(reader.close)
+        output = _StoredOutput(reader, execution)
+        on_failure.pop_all()
     if at_least and not output.size:
         output.close()
         raise FileNotFoundError(execution)

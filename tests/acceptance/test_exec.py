@@ -119,6 +119,7 @@ def test_a_stopping_runner_refuses_exec(place: Place) -> None:
     assert not place.finished("late")
 
 
+@pytest.mark.sqlite_only("in a fleet, exec waits for the next leader")
 def test_exec_reports_that_the_runner_was_killed(place: Place) -> None:
     place.declare("slow", GATE)
     runner = place.start()

@@ -243,11 +243,11 @@ def test_kill_finds_an_execution_whose_file_is_gone_by_the_labels_it_started_wit
     wait_until(lambda: place.events("request.removed"))
     runner.kill()
     runner.wait()
-    end_of(begun)
     runner = place.start()
     done = place.run("kill", "--label", "team=finance", "--owner", "ana", "o*")
     assert done.stderr == "selected 1 to kill: old\n"
     place.await_finished("old")
+    end_of(begun)
     assert place.stop(runner) == 0
 
 
