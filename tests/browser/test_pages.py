@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from support.browser import PATIENCE_MS, SIZES, Site, Visitor, visitor
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -138,20 +138,26 @@ def test_a_group_is_a_waterfall_of_its_members(admin: Visitor, site: Site) -> No
     expect(page.get_by_role("heading", level=1)).to_have_text("month › load")
 
 
+def await_keys(page: Page) -> None:
+    """Wait until a page takes keys: the browser drops those that come before its first paint."""
+    expect(page.locator("#keys-button")).to_be_visible()  # the script shows it when it listens
+    page.evaluate("() => new Promise(then => requestAnimationFrame(() => setTimeout(then)))")
+
+
 def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
     page = admin.open("/")
-    listening = page.locator("#keys-button")  # the script shows it when it takes keys
+    await_keys(page)
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the content")
     page.keyboard.press("/")
     page.keyboard.type("fails")
     page.keyboard.press("Enter")
     expect(page.locator("#requests tbody tr")).to_have_count(1)
-    expect(listening).to_be_visible()
+    await_keys(page)
     page.keyboard.press("g")
     page.keyboard.press("c")
     expect(page).to_have_title("Changes · Runner")
-    expect(listening).to_be_visible()
+    await_keys(page)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -160,6 +166,7 @@ def test_the_keyboard_alone_is_enough(admin: Visitor) -> None:
 
 def test_keys_can_be_turned_off(admin: Visitor) -> None:
     page = admin.open("/changes")
+    await_keys(page)
     page.keyboard.press("?")
     page.get_by_label("Keys are on").uncheck()
     page.get_by_role("button", name="Close").click()
